@@ -1,0 +1,137 @@
+//! What goes into a media session and what comes out of it. Types only.
+//!
+//! PURE.
+
+use std::net::SocketAddr;
+
+use crate::Frame;
+use crate::codec::Codec;
+
+/// What offer and answer agreed for one audio stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// What we send.
+    pub codec: Codec,
+    /// Payload type number we send it with.
+    pub payload_type: u8,
+    /// What we accept: payload type number and codec. Bounded by SDP; the first 16 count.
+    pub receive_payload_types: Vec<(u8, Codec)>,
+    /// Payload type of telephone-event (RFC 4733) in both directions, if agreed.
+    pub telephone_event: Option<u8>,
+    /// Where the peer's SDP asks for RTP. Packets may turn out to come from elsewhere (symmetric RTP).
+    pub remote_rtp: Option<SocketAddr>,
+    /// Where the peer's SDP asks for RTCP; without it the port above `remote_rtp`.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// RTCP canonical name (RFC 3550 section 6.5.1); no name of a person or machine.
+    pub cname: String,
+    /// Unix time in milliseconds at the `start` given to `Session::new`, for NTP timestamps in sender reports.
+    pub ntp_offset: u64,
+    /// Whether we send audio (`sendrecv`, `sendonly`).
+    pub send: bool,
+    /// Whether we take audio (`sendrecv`, `recvonly`).
+    pub receive: bool,
+}
+
+/// One input of the session.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// A datagram on the RTP port. RTCP on the same port is recognised (RFC 5761).
+    Rtp { from: SocketAddr, data: &'a [u8] },
+    /// A datagram on the RTCP port.
+    Rtcp { from: SocketAddr, data: &'a [u8] },
+    /// The instant named by `next_timeout` has come.
+    Timeout,
+}
+
+/// One output of the session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// To be sent from the RTP socket.
+    Rtp {
+        to: SocketAddr,
+        data: Vec<u8>,
+    },
+    /// To be sent from the RTCP socket.
+    Rtcp {
+        to: SocketAddr,
+        data: Vec<u8>,
+    },
+    /// 20 ms of what the caller says. `concealed`: some of it was made up (lost packets) or filled with silence.
+    Frame {
+        pcm: Frame,
+        concealed: bool,
+    },
+    /// A key was pressed, told once, when it ended.
+    Dtmf {
+        digit: char,
+        duration_ms: u32,
+    },
+    Event(MediaEvent),
+}
+
+/// Something the call should know about its media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaEvent {
+    /// The first usable packet of the session.
+    FirstPacket { from: SocketAddr },
+    /// Packets come from, and go to, another address than before.
+    SourceLatched {
+        from: SocketAddr,
+        expected: Option<SocketAddr>,
+    },
+    /// Packets from an address that is not the peer's are ignored. Once per address, for the first 16.
+    Stranger { from: SocketAddr },
+    /// Nothing usable arrived for `for_s` seconds since the start or the last packet. Once per silence.
+    NoAudio {
+        for_s: u32,
+        expected: Option<SocketAddr>,
+    },
+    /// Packets came after [`MediaEvent::NoAudio`].
+    AudioResumed,
+    /// The peer's stream started anew with another SSRC.
+    SsrcChanged,
+    /// Packets with a payload type nobody agreed on are ignored. Once per type.
+    PayloadTypeUnknown { pt: u8 },
+    /// The peer said goodbye by RTCP BYE.
+    RemoteBye,
+}
+
+/// Figures of the session so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stats {
+    pub packets_sent: u64,
+    pub octets_sent: u64,
+    pub packets_received: u64,
+    pub octets_received: u64,
+    /// Packets the sequence numbers promised (RFC 3550 appendix A.3).
+    pub packets_expected: u64,
+    /// Expected less received; duplicates make it smaller, so it can be below zero.
+    pub packets_lost: i64,
+    /// Arrived after their place had been played.
+    pub packets_late: u64,
+    pub packets_duplicate: u64,
+    /// Dropped because 64 were already waiting.
+    pub packets_overflowed: u64,
+    /// Ignored because of the address they came from.
+    pub packets_stranger: u64,
+    /// Not RTP, or not RTCP, at all.
+    pub packets_malformed: u64,
+    pub packets_unknown_payload_type: u64,
+    /// Interarrival jitter of received packets (RFC 3550 appendix A.8), in milliseconds.
+    pub jitter_ms: f64,
+    /// What the reorder buffer waits for a missing packet at present.
+    pub reorder_wait_ms: u32,
+    pub frames_out: u64,
+    pub frames_concealed: u64,
+    /// 20 ms frames of real but quiet sound left out to stay in real time.
+    pub frames_swallowed: u64,
+    pub ssrc_changes: u32,
+    /// From LSR and DLSR of the peer's last report (RFC 3550 section 6.4.1).
+    pub round_trip_ms: Option<f64>,
+    /// As the peer reported on our stream.
+    pub remote_fraction_lost: Option<f64>,
+    pub remote_packets_lost: Option<i32>,
+    pub remote_jitter_ms: Option<f64>,
+    /// Where our packets go at present.
+    pub sending_to: Option<SocketAddr>,
+}
