@@ -1,0 +1,112 @@
+//! Files marked `//! PURE.` decide and do nothing else. This greps them for what would make them read a clock, roll
+//! dice, wait, or touch the machine; and it knows which files must carry the mark.
+
+use crate::tree::{expect_none, rust_files};
+
+/// What a pure file may not name, and the way out.
+const BANNED: [(&str, &str); 22] = [
+    ("Instant::now", "take `now` as an argument"),
+    ("SystemTime", "take the wall clock as an argument"),
+    (".elapsed()", "subtract from the `now` handed in"),
+    ("Zoned::now", "take the time as an argument"),
+    ("Timestamp::now", "take the time as an argument"),
+    ("tokio", "leave awaiting to the shell"),
+    (".await", "leave awaiting to the shell"),
+    ("async fn", "leave awaiting to the shell"),
+    ("std::thread", "leave threads to the shell"),
+    ("thread::", "leave threads to the shell"),
+    ("Mutex", "own the state instead"),
+    ("RwLock", "own the state instead"),
+    ("rand::rng()", "take the seeded generator as an argument"),
+    ("thread_rng", "take the seeded generator as an argument"),
+    ("from_os_rng", "take the seed as an argument"),
+    ("rand::random", "take the seeded generator as an argument"),
+    ("std::fs", "leave files to the shell"),
+    ("File::open", "leave files to the shell"),
+    ("std::env::", "leave the environment to the shell"),
+    ("UdpSocket", "leave sockets to the shell"),
+    ("TcpStream", "leave sockets to the shell"),
+    ("println!", "leave output to the shell"),
+];
+
+/// Files and folders that are nothing if not pure.
+const MUST_BE_PURE: [&str; 9] = [
+    "sip/src/",
+    "media/src/",
+    "asr/src/vad",
+    "asr/src/utterance",
+    "tts/src/text",
+    "tts/src/clause",
+    "agent-bridge/src/turn",
+    "src/routing.rs",
+    "src/call/wiring.rs",
+];
+
+/// `word` in `line`, whole: ".await" is not in "self.awaiting".
+fn contains_word(line: &str, word: &str) -> bool {
+    let joins = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(from, _)| {
+        let before = line[..from].chars().next_back();
+        let after = line[from + word.len()..].chars().next();
+        let cut_before = word.starts_with(joins) && before.is_some_and(joins);
+        let cut_after = word.ends_with(joins) && after.is_some_and(joins);
+        !cut_before && !cut_after
+    })
+}
+
+fn is_marked(file: &crate::tree::TextFile) -> bool {
+    file.header().any(|line| line.starts_with("//! PURE"))
+}
+
+#[test]
+fn pure_files_touch_nothing() {
+    let mut offences = Vec::new();
+    let mut marked = 0;
+    for file in rust_files().iter().filter(|file| is_marked(file)) {
+        marked += 1;
+        for (at, line) in file.code_lines() {
+            for (word, way_out) in BANNED {
+                if contains_word(line, word) {
+                    offences.push(format!("{}:{at}: {word}: {way_out}", file.path));
+                }
+            }
+        }
+    }
+    assert!(
+        marked >= 10,
+        "only {marked} files are marked PURE: is the mark still spelled `//! PURE.`?"
+    );
+    expect_none(
+        "files marked PURE touch neither clock nor machine",
+        offences,
+    );
+}
+
+#[test]
+fn cores_carry_the_mark() {
+    let offences = rust_files()
+        .iter()
+        .filter(|file| {
+            MUST_BE_PURE
+                .iter()
+                .any(|place| file.path.starts_with(place))
+        })
+        .filter(|file| !file.is_test_code() && !is_marked(file))
+        .map(|file| file.path.clone())
+        .collect();
+    expect_none(
+        "the cores are marked `//! PURE.` in their headers",
+        offences,
+    );
+}
+
+#[test]
+fn words_are_whole() {
+    let check =
+        |line, word, found| assert_eq!(contains_word(line, word), found, "{word} in {line}");
+    check("reply.await?", ".await", true);
+    check("self.awaiting = true", ".await", false);
+    check("use tokio::time;", "tokio", true);
+    check("let tokiolike = 1;", "tokio", false);
+    check("std::env::var(name)", "std::env::", true);
+}
