@@ -1,0 +1,1 @@
+//! Tables for the queue, driven through scripted engines.
