@@ -1,0 +1,123 @@
+//! PURE apart from [`Config::load`], which reads one file. One TOML file becomes one typed value.
+//!
+//! Every default is stated once, in `config/sections.rs`. Every key is named once, in
+//! `config/keys.rs`, where the file, the environment (`OFFHOOK_<SECTION>_<KEY>`) and `offhook config
+//! show` meet. All mistakes of a file are reported together, each with line and column.
+//!
+//! Not here: passwords and keys (`secrets`); a secret appears in the config only as the name of a file
+//! or an environment variable.
+
+mod keys;
+mod reader;
+mod sections;
+mod template;
+
+#[cfg(test)]
+mod tests;
+
+pub use reader::{Problem, Setting, Source};
+pub use sections::*;
+pub use template::TEMPLATE;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The largest config file that is read; a longer one is a mistake.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Why there is no config.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("config {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// The file was read and is wrong, in all the places listed.
+    #[error("{}", Listed(.path, .problems))]
+    Wrong {
+        path: PathBuf,
+        problems: Vec<Problem>,
+    },
+}
+
+struct Listed<'a>(&'a Path, &'a [Problem]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.1.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            match problem.place {
+                Some((line, column)) => write!(f, "{}:{line}:{column}: ", self.0.display())?,
+                None => write!(f, "{}: ", self.0.display())?,
+            }
+            f.write_str(&problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Reads the file at `path` and the environment. A missing file is an error: whoever wants the
+    /// template written first calls [`write_template`].
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        Config::load_with_settings(path).map(|(config, _)| config)
+    }
+
+    /// Like [`Config::load`], and also lists each key with its value and where that came from.
+    pub fn load_with_settings(path: &Path) -> Result<(Config, Vec<Setting>), ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable {
+            path: path.to_path_buf(),
+            source,
+        };
+        let bytes_count = fs::metadata(path).map_err(unreadable)?.len();
+        if bytes_count > FILE_BYTES_MAX {
+            let why = format!("{bytes_count} bytes are more than the {FILE_BYTES_MAX} allowed");
+            return Err(unreadable(io::Error::other(why)));
+        }
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name.starts_with("OFFHOOK_"))
+            .collect();
+        Config::parse(&text, &environment).map_err(|problems| ConfigError::Wrong {
+            path: path.to_path_buf(),
+            problems,
+        })
+    }
+
+    /// Reads `text` as the file and `environment` as the process environment (name, value).
+    pub fn parse(
+        text: &str,
+        environment: &[(String, String)],
+    ) -> Result<(Config, Vec<Setting>), Vec<Problem>> {
+        let (table, mistakes) = toml::de::DeTable::parse_recoverable(text);
+        if !mistakes.is_empty() {
+            // What follows a syntax error may be read wrongly: further mistakes would mislead.
+            return Err(reader::syntax_problems(text, &mistakes));
+        }
+        let mut reader = reader::Reader::new(text, table.get_ref(), environment);
+        let config = keys::read(&mut reader);
+        let settings = reader.finish()?;
+        Ok((config, settings))
+    }
+}
+
+/// Writes the commented template to `path` unless something stands there. True when it was written.
+pub fn write_template(path: &Path) -> io::Result<bool> {
+    use std::io::Write as _;
+    let created = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path);
+    let mut file = match created {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    file.write_all(TEMPLATE.as_bytes())?;
+    file.sync_all()?;
+    Ok(true)
+}

@@ -1,0 +1,405 @@
+//! PURE. Every key of the config file, once: its section, its name, its type, its bounds, and the rules
+//! that join several keys.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use super::reader::{Reader, Section};
+use super::sections::*;
+
+const HOUR_S: u64 = 3600;
+
+/// Reads all sections. Mistakes stay in `reader`; defaults stand in for what is wrong.
+pub(super) fn read(reader: &mut Reader<'_>) -> Config {
+    let defaults = Config::default();
+    let config = Config {
+        sip: reader.section("sip", |section| sip(section, defaults.sip)),
+        media: reader.section("media", |section| media(section, defaults.media)),
+        calls: reader.section("calls", |section| calls(section, defaults.calls)),
+        asr: reader.section("asr", |section| asr(section, defaults.asr)),
+        tts: reader.section("tts", |section| tts(section, defaults.tts)),
+        agent: reader.section("agent", |section| agent(section, defaults.agent)),
+        turn: reader.section("turn", |section| turn(section, defaults.turn)),
+        numbers: reader
+            .tables("numbers", number)
+            .map_or(defaults.numbers, Numbers),
+        web: reader.section("web", |section| web(section, defaults.web)),
+        models: reader.section("models", |section| models(section, defaults.models)),
+        log: reader.section("log", |section| log(section, defaults.log)),
+        store: reader.section("store", |section| store(section, defaults.store)),
+    };
+    numbers_are_distinct(reader, &config.numbers);
+    let ports = u32::from(config.media.port_max) + 1
+        - u32::from(config.media.port_min.min(config.media.port_max));
+    reader.require(
+        "media",
+        "port_max",
+        ports as usize >= 2 * config.calls.max,
+        "the range must hold two ports for each of [calls] max",
+    );
+    config
+}
+
+fn sip(section: &mut Section<'_, '_>, d: Sip) -> Sip {
+    let sip = Sip {
+        bind: bind(section, &d.bind),
+        port: section.integer("port", d.port, 1..=65_535),
+        udp: section.flag("udp", d.udp),
+        tcp: section.flag("tcp", d.tcp),
+        realm: section.parsed(
+            "realm",
+            d.realm,
+            "a name without quotes",
+            realm,
+            String::clone,
+        ),
+        domains: section.list(
+            "domains",
+            &d.domains,
+            "host names",
+            host_name,
+            String::clone,
+        ),
+        advertise: address(section, "advertise"),
+        expires_s_min: section.integer("expires_s_min", d.expires_s_min, 1..=HOUR_S),
+        expires_s: section.integer("expires_s", d.expires_s, 1..=7 * 24 * HOUR_S),
+        expires_s_max: section.integer("expires_s_max", d.expires_s_max, 60..=7 * 24 * HOUR_S),
+        contacts_per_user_max: section.integer(
+            "contacts_per_user_max",
+            d.contacts_per_user_max,
+            1..=100,
+        ),
+        failures_per_address_max: section.integer(
+            "failures_per_address_max",
+            d.failures_per_address_max,
+            1..=1_000,
+        ),
+        failures_per_user_max: section.integer(
+            "failures_per_user_max",
+            d.failures_per_user_max,
+            1..=1_000,
+        ),
+        failure_window_s: section.integer("failure_window_s", d.failure_window_s, 10..=24 * HOUR_S),
+        lockout_s: section.integer("lockout_s", d.lockout_s, 1..=24 * HOUR_S),
+        nonce_ttl_s: section.integer("nonce_ttl_s", d.nonce_ttl_s, 10..=24 * HOUR_S),
+    };
+    section.require("udp", sip.udp || sip.tcp, "udp and tcp cannot both be off");
+    section.require(
+        "bind",
+        !sip.bind.is_empty(),
+        "at least one address is needed",
+    );
+    section.require(
+        "expires_s",
+        sip.expires_s >= sip.expires_s_min,
+        "less than expires_s_min",
+    );
+    section.require(
+        "expires_s",
+        sip.expires_s <= sip.expires_s_max,
+        "more than expires_s_max",
+    );
+    sip
+}
+
+fn media(section: &mut Section<'_, '_>, d: Media) -> Media {
+    let media = Media {
+        port_min: section.integer("port_min", d.port_min, 1024..=65_534),
+        port_max: section.integer("port_max", d.port_max, 1025..=65_535),
+        advertise: address(section, "advertise"),
+    };
+    section.require(
+        "port_max",
+        media.port_max > media.port_min,
+        "must be more than port_min",
+    );
+    media
+}
+
+fn calls(section: &mut Section<'_, '_>, d: Calls) -> Calls {
+    let calls = Calls {
+        max: section.integer("max", d.max, 1..=1_000),
+        per_user_max: section.integer("per_user_max", d.per_user_max, 1..=1_000),
+        duration_s_max: section.integer("duration_s_max", d.duration_s_max, 10..=24 * HOUR_S),
+        no_audio_s: section.integer("no_audio_s", d.no_audio_s, 1..=600),
+        no_audio_hangup_s: section.integer("no_audio_hangup_s", d.no_audio_hangup_s, 2..=HOUR_S),
+        drain_s: section.integer("drain_s", d.drain_s, 0..=600),
+    };
+    section.require(
+        "no_audio_hangup_s",
+        calls.no_audio_hangup_s > calls.no_audio_s,
+        "must be more than no_audio_s",
+    );
+    calls
+}
+
+fn asr(section: &mut Section<'_, '_>, d: Asr) -> Asr {
+    Asr {
+        model: section.name("model", &d.model),
+        threads: section.integer("threads", d.threads, 0..=256),
+        language: section.parsed(
+            "language",
+            d.language,
+            "\"auto\" or two or three small letters",
+            language,
+            String::clone,
+        ),
+        engines: section.integer("engines", d.engines, 1..=16),
+        queue_max: section.integer("queue_max", d.queue_max, 1..=1_024),
+        prompt: section.text("prompt", &d.prompt),
+    }
+}
+
+fn tts(section: &mut Section<'_, '_>, d: Tts) -> Tts {
+    Tts {
+        voice: section.name("voice", &d.voice),
+        rate: section.number("rate", d.rate, 0.5..=2.0),
+        engines: section.integer("engines", d.engines, 1..=16),
+        queue_max: section.integer("queue_max", d.queue_max, 1..=1_024),
+        cache_mib: section.integer("cache_mib", d.cache_mib, 0..=4_096),
+    }
+}
+
+fn agent(section: &mut Section<'_, '_>, d: Agent) -> Agent {
+    let kinds = [("demo", AgentKind::Demo), ("openai", AgentKind::OpenAi)];
+    let web_address = |text: &str| web_address(text).or_else(|| text.is_empty().then(String::new));
+    let expected = "an address that starts with http:// or https://";
+    let agent = Agent {
+        kind: section.choice("kind", d.kind, &kinds),
+        url: section.parsed("url", d.url, expected, web_address, String::clone),
+        model: section.text("model", &d.model),
+        api_key: section.secret("api_key", "api_key_file", "api_key_env"),
+        system_prompt: section.text("system_prompt", &d.system_prompt),
+        greeting: section.text("greeting", &d.greeting),
+        connect_timeout_ms: section.integer(
+            "connect_timeout_ms",
+            d.connect_timeout_ms,
+            50..=60_000,
+        ),
+        first_token_timeout_ms: section.integer(
+            "first_token_timeout_ms",
+            d.first_token_timeout_ms,
+            100..=300_000,
+        ),
+        idle_timeout_ms: section.integer("idle_timeout_ms", d.idle_timeout_ms, 100..=300_000),
+        total_timeout_ms: section.integer(
+            "total_timeout_ms",
+            d.total_timeout_ms,
+            1_000..=3_600_000,
+        ),
+        retries_max: section.integer("retries_max", d.retries_max, 0..=5),
+        history_turns_max: section.integer("history_turns_max", d.history_turns_max, 0..=1_000),
+        history_chars_max: section.integer("history_chars_max", d.history_chars_max, 0..=1_000_000),
+        temperature: section.optional_number("temperature", d.temperature, 0.0..=2.0),
+        tokens_max: section.optional_integer("tokens_max", d.tokens_max, 1..=1_000_000),
+        timezone: section.parsed(
+            "timezone",
+            d.timezone,
+            "a zone such as \"Europe/Berlin\"",
+            timezone,
+            String::clone,
+        ),
+    };
+    let gateway = agent.kind == AgentKind::OpenAi;
+    section.require(
+        "kind",
+        !gateway || !agent.url.is_empty(),
+        "\"openai\" needs `url`",
+    );
+    section.require(
+        "kind",
+        !gateway || !agent.model.is_empty(),
+        "\"openai\" needs `model`",
+    );
+    agent
+}
+
+fn turn(section: &mut Section<'_, '_>, d: Turn) -> Turn {
+    Turn {
+        endpoint_ms: section.integer("endpoint_ms", d.endpoint_ms, 200..=5_000),
+        barge_in: section.flag("barge_in", d.barge_in),
+        barge_in_ms: section.integer("barge_in_ms", d.barge_in_ms, 20..=2_000),
+        filler_after_ms: section.integer("filler_after_ms", d.filler_after_ms, 0..=60_000),
+        reply_timeout_ms: section.integer("reply_timeout_ms", d.reply_timeout_ms, 500..=300_000),
+        idle_prompt_s: section.integer("idle_prompt_s", d.idle_prompt_s, 0..=HOUR_S),
+        idle_hangup_s: section.integer("idle_hangup_s", d.idle_hangup_s, 0..=HOUR_S),
+    }
+}
+
+fn number(section: &mut Section<'_, '_>) -> Number {
+    let targets = [
+        ("agent", Answerer::Agent),
+        ("echo", Answerer::Echo),
+        ("readback", Answerer::Readback),
+    ];
+    let expected = "digits or a name, of letters, digits and -_.+*#";
+    let number = Number {
+        number: section.parsed("number", String::new(), expected, dialled, String::clone),
+        aliases: section.list("aliases", &[], "names", dialled, String::clone),
+        to: section.choice("to", Answerer::Agent, &targets),
+    };
+    for key in ["number", "to"] {
+        section.require(key, section.has(key), "missing");
+    }
+    number
+}
+
+fn numbers_are_distinct(reader: &mut Reader<'_>, numbers: &Numbers) {
+    let mut seen = HashSet::new();
+    for (index, entry) in numbers.0.iter().enumerate() {
+        let section = format!("numbers[{}]", index + 1);
+        for name in std::iter::once(&entry.number).chain(&entry.aliases) {
+            let fresh = name.is_empty() || seen.insert(name.to_ascii_lowercase());
+            reader.require(
+                &section,
+                "number",
+                fresh,
+                &format!("`{name}` is given twice"),
+            );
+        }
+    }
+}
+
+fn web(section: &mut Section<'_, '_>, d: Web) -> Web {
+    Web {
+        enabled: section.flag("enabled", d.enabled),
+        bind: bind(section, &d.bind),
+        port: section.integer("port", d.port, 1..=65_535),
+    }
+}
+
+fn models(section: &mut Section<'_, '_>, d: Models) -> Models {
+    Models {
+        dir: section.optional_path("dir"),
+        mirrors: section.list(
+            "mirrors",
+            &d.mirrors,
+            "addresses that start with http:// or https://",
+            web_address,
+            String::clone,
+        ),
+        auto_download: section.flag("auto_download", d.auto_download),
+        preferred: section.name("preferred", &d.preferred),
+        connect_timeout_ms: section.integer(
+            "connect_timeout_ms",
+            d.connect_timeout_ms,
+            100..=60_000,
+        ),
+        stall_timeout_ms: section.integer("stall_timeout_ms", d.stall_timeout_ms, 500..=600_000),
+        extra: section.tables("extra", extra_model),
+    }
+}
+
+fn extra_model(section: &mut Section<'_, '_>) -> ExtraModel {
+    let checksum = |text: &str| {
+        let fits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        fits.then(|| text.to_ascii_lowercase())
+    };
+    let file_name = |text: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let fits = !text.is_empty() && text.len() <= 64 && text.chars().all(plain);
+        (fits && !text.starts_with('.')).then(|| text.to_owned())
+    };
+    let web = "an address that starts with http:// or https://";
+    let model = ExtraModel {
+        name: section.parsed(
+            "name",
+            String::new(),
+            "a short name of letters, digits and .-_",
+            file_name,
+            String::clone,
+        ),
+        url: section.parsed("url", String::new(), web, web_address, String::clone),
+        sha256: section.parsed(
+            "sha256",
+            String::new(),
+            "64 hexadecimal digits",
+            checksum,
+            String::clone,
+        ),
+        licence: section.text("licence", "not stated"),
+    };
+    for key in ["name", "url", "sha256"] {
+        section.require(key, section.has(key), "missing");
+    }
+    model
+}
+
+fn log(section: &mut Section<'_, '_>, d: Log) -> Log {
+    let formats = [("human", LogFormat::Human), ("json", LogFormat::Json)];
+    Log {
+        level: section.parsed(
+            "level",
+            d.level,
+            "\"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"info,sip=debug\"",
+            crate::log::level,
+            String::clone,
+        ),
+        format: section.choice("format", d.format, &formats),
+        transcripts: section.flag("transcripts", d.transcripts),
+    }
+}
+
+fn store(section: &mut Section<'_, '_>, d: Store) -> Store {
+    Store {
+        path: section.optional_path("path"),
+        transcripts: section.flag("transcripts", d.transcripts),
+    }
+}
+
+fn bind(section: &mut Section<'_, '_>, default: &[Bind]) -> Vec<Bind> {
+    let parse = |text: &str| match text {
+        "loopback" => Some(Bind::Loopback),
+        "tailnet" => Some(Bind::Tailnet),
+        other => other.parse().ok().map(Bind::Address),
+    };
+    section.list(
+        "bind",
+        default,
+        "\"loopback\", \"tailnet\" or an IP address",
+        parse,
+        Bind::to_string,
+    )
+}
+
+fn address(section: &mut Section<'_, '_>, key: &'static str) -> Option<IpAddr> {
+    let parse = |text: &str| text.parse().ok();
+    section.optional_parsed(key, None, "an IP address", parse, IpAddr::to_string)
+}
+
+/// The realm stands inside quotes in every challenge; RFC 3261 25.1 would let it escape them, peers
+/// often don't cope.
+fn realm(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ';
+    (!text.trim().is_empty() && text.len() <= 64 && text.chars().all(plain))
+        .then(|| text.to_owned())
+}
+
+fn host_name(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    let fits = !text.is_empty() && text.len() <= 253 && text.chars().all(plain);
+    fits.then(|| text.to_ascii_lowercase())
+}
+
+fn dialled(text: &str) -> Option<String> {
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '*' | '#');
+    let fits = !text.is_empty() && text.len() <= 32 && text.chars().all(plain);
+    fits.then(|| text.to_owned())
+}
+
+fn language(text: &str) -> Option<String> {
+    let code = matches!(text.len(), 2 | 3) && text.bytes().all(|byte| byte.is_ascii_lowercase());
+    (text == "auto" || code).then(|| text.to_owned())
+}
+
+fn timezone(text: &str) -> Option<String> {
+    let known = text.is_empty() || jiff::tz::TimeZone::get(text).is_ok();
+    known.then(|| text.to_owned())
+}
+
+fn web_address(text: &str) -> Option<String> {
+    let text = text.trim_end_matches('/');
+    let url = reqwest::Url::parse(text).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.host().is_some()).then(|| text.to_owned())
+}

@@ -1,0 +1,470 @@
+//! PURE. The typed config: one struct per section of the file, and every default, stated here and
+//! nowhere else.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Everything the owner can set.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    pub sip: Sip,
+    pub media: Media,
+    pub calls: Calls,
+    pub asr: Asr,
+    pub tts: Tts,
+    pub agent: Agent,
+    pub turn: Turn,
+    pub numbers: Numbers,
+    pub web: Web,
+    pub models: Models,
+    pub log: Log,
+    pub store: Store,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bind {
+    /// 127.0.0.1 (and ::1 where there is one).
+    Loopback,
+    /// This machine's address on the tailnet, if it has one.
+    Tailnet,
+    /// This address; 0.0.0.0 and :: mean all.
+    Address(IpAddr),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bind::Loopback => f.write_str("loopback"),
+            Bind::Tailnet => f.write_str("tailnet"),
+            Bind::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// Where to find a secret: the config never holds one. [`crate::secrets::SecretStore::resolve`] looks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SecretSource {
+    /// A file whose only content is the secret; a relative path starts at the home folder.
+    pub file: Option<PathBuf>,
+    /// An environment variable of the owner's choice.
+    pub variable: Option<String>,
+    /// The environment variable that is looked at in any case.
+    pub default_variable: String,
+}
+
+/// `[sip]`: signalling and registrations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sip {
+    pub bind: Vec<Bind>,
+    pub port: u16,
+    pub udp: bool,
+    pub tcp: bool,
+    /// Digest realm. Stored password hashes are bound to it.
+    pub realm: String,
+    /// Host names accepted in a Request-URI besides our own addresses.
+    pub domains: Vec<String>,
+    /// The address put into Contact and Via instead of the one a packet came in on.
+    pub advertise: Option<IpAddr>,
+    pub expires_s_min: u32,
+    pub expires_s: u32,
+    pub expires_s_max: u32,
+    pub contacts_per_user_max: usize,
+    /// Wrong passwords within `failure_window_s` from one address before it is locked out.
+    pub failures_per_address_max: u32,
+    /// Wrong passwords within `failure_window_s` for one user before it is locked out.
+    pub failures_per_user_max: u32,
+    pub failure_window_s: u32,
+    pub lockout_s: u32,
+    pub nonce_ttl_s: u32,
+}
+
+impl Default for Sip {
+    fn default() -> Sip {
+        Sip {
+            bind: vec![Bind::Loopback, Bind::Tailnet],
+            port: 5060,
+            udp: true,
+            tcp: true,
+            realm: "offhook".to_owned(),
+            domains: Vec::new(),
+            advertise: None,
+            expires_s_min: 60,
+            expires_s: 3600,
+            expires_s_max: 86_400,
+            contacts_per_user_max: 10,
+            failures_per_address_max: 10,
+            failures_per_user_max: 20,
+            failure_window_s: 300,
+            lockout_s: 300,
+            nonce_ttl_s: 300,
+        }
+    }
+}
+
+/// `[media]`: RTP.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Media {
+    /// First port of the range; a call takes an even port and the odd one after it.
+    pub port_min: u16,
+    /// Last port of the range, included.
+    pub port_max: u16,
+    /// The address put into SDP instead of the one the phone reached us on.
+    pub advertise: Option<IpAddr>,
+}
+
+impl Default for Media {
+    fn default() -> Media {
+        Media {
+            port_min: 16_384,
+            port_max: 16_583,
+            advertise: None,
+        }
+    }
+}
+
+/// `[calls]`: limits of calls.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calls {
+    /// Calls at once; the next one is answered 503.
+    pub max: usize,
+    /// Calls at once of one user; the next one is answered 486.
+    pub per_user_max: usize,
+    /// The longest call; a goodbye is said before it ends.
+    pub duration_s_max: u32,
+    /// No audio from the phone for so long is told to the caller and the log.
+    pub no_audio_s: u32,
+    /// No audio from the phone for so long ends the call.
+    pub no_audio_hangup_s: u32,
+    /// How long calls may go on saying goodbye when the program stops.
+    pub drain_s: u32,
+}
+
+impl Default for Calls {
+    fn default() -> Calls {
+        Calls {
+            max: 8,
+            per_user_max: 2,
+            duration_s_max: 4 * 3600,
+            no_audio_s: 5,
+            no_audio_hangup_s: 60,
+            drain_s: 8,
+        }
+    }
+}
+
+/// `[asr]`: hearing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asr {
+    /// `auto` (best installed, else embedded), `embedded`, a catalogue name or a path.
+    pub model: String,
+    /// Threads of one engine; 0: chosen from the machine.
+    pub threads: usize,
+    /// Two letters, or `auto` where the model knows several.
+    pub language: String,
+    /// Engines, each with its own copy of the model's working memory.
+    pub engines: usize,
+    /// Utterances waiting for an engine.
+    pub queue_max: usize,
+    /// Words the model should expect (names, products).
+    pub prompt: String,
+}
+
+impl Default for Asr {
+    fn default() -> Asr {
+        Asr {
+            model: "auto".to_owned(),
+            threads: 0,
+            language: "en".to_owned(),
+            engines: 1,
+            queue_max: 32,
+            prompt: String::new(),
+        }
+    }
+}
+
+/// `[tts]`: speaking.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tts {
+    pub voice: String,
+    /// Speaking rate: 1.0 as the voice was made, 1.2 a fifth faster.
+    pub rate: f32,
+    pub engines: usize,
+    /// Clauses waiting for an engine.
+    pub queue_max: usize,
+    /// Memory for phrases that are said again and again.
+    pub cache_mib: usize,
+}
+
+impl Default for Tts {
+    fn default() -> Tts {
+        Tts {
+            voice: "flite:slt".to_owned(),
+            rate: 1.0,
+            engines: 1,
+            queue_max: 64,
+            cache_mib: 16,
+        }
+    }
+}
+
+/// Who answers turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentKind {
+    /// The built-in agent that needs no model.
+    Demo,
+    /// Any OpenAI-compatible `/v1/chat/completions`.
+    OpenAi,
+}
+
+/// `[agent]`: who thinks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agent {
+    pub kind: AgentKind,
+    /// Base address, such as `http://127.0.0.1:11434/v1`. Needed for `openai`.
+    pub url: String,
+    /// Model name sent with each request. Needed for `openai`.
+    pub model: String,
+    /// Where the API key is found: `api_key_file`, `api_key_env`, or OFFHOOK_AGENT_API_KEY.
+    pub api_key: SecretSource,
+    /// Instructions put before each conversation, after the built-in ones for the phone.
+    pub system_prompt: String,
+    /// What the caller hears first; empty: nothing.
+    pub greeting: String,
+    pub connect_timeout_ms: u32,
+    pub first_token_timeout_ms: u32,
+    /// Longest pause between two pieces of a reply.
+    pub idle_timeout_ms: u32,
+    pub total_timeout_ms: u32,
+    /// Attempts after the first, before any text has come.
+    pub retries_max: u32,
+    /// Turns of the conversation sent along.
+    pub history_turns_max: usize,
+    /// Characters of the conversation sent along.
+    pub history_chars_max: usize,
+    pub temperature: Option<f32>,
+    /// Upper bound of a reply in tokens; none: the gateway's own.
+    pub tokens_max: Option<u32>,
+    /// IANA zone for "what time is it"; empty: the machine's.
+    pub timezone: String,
+}
+
+impl Default for Agent {
+    fn default() -> Agent {
+        Agent {
+            kind: AgentKind::Demo,
+            url: String::new(),
+            model: String::new(),
+            api_key: SecretSource {
+                file: None,
+                variable: None,
+                default_variable: "OFFHOOK_AGENT_API_KEY".to_owned(),
+            },
+            system_prompt: String::new(),
+            greeting: "Hello, this is Offhook.".to_owned(),
+            connect_timeout_ms: 1_500,
+            first_token_timeout_ms: 8_000,
+            idle_timeout_ms: 10_000,
+            total_timeout_ms: 60_000,
+            retries_max: 1,
+            history_turns_max: 20,
+            history_chars_max: 16_000,
+            temperature: None,
+            tokens_max: None,
+            timezone: String::new(),
+        }
+    }
+}
+
+/// `[turn]`: when to speak.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// Silence after speech that ends the caller's turn.
+    pub endpoint_ms: u32,
+    /// Whether the caller may interrupt.
+    pub barge_in: bool,
+    /// Speech during a reply that counts as an interruption.
+    pub barge_in_ms: u32,
+    /// Wait for the first text of a reply before a filler is said; 0: never.
+    pub filler_after_ms: u32,
+    /// Wait for the first text of a reply before the caller is told that it failed.
+    pub reply_timeout_ms: u32,
+    /// Caller silence before "Are you still there?"; 0: never.
+    pub idle_prompt_s: u32,
+    /// Caller silence after that question before a goodbye; 0: never.
+    pub idle_hangup_s: u32,
+}
+
+impl Default for Turn {
+    fn default() -> Turn {
+        Turn {
+            endpoint_ms: 500,
+            barge_in: true,
+            barge_in_ms: 150,
+            filler_after_ms: 2_500,
+            reply_timeout_ms: 10_000,
+            idle_prompt_s: 30,
+            idle_hangup_s: 30,
+        }
+    }
+}
+
+/// What answers a dialled number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answerer {
+    /// The assistant.
+    Agent,
+    /// What comes in goes out.
+    Echo,
+    /// Says what was heard.
+    Readback,
+}
+
+/// One `[[numbers]]` table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Number {
+    /// What is dialled: digits or a name, compared without regard to case.
+    pub number: String,
+    /// Other names of the same.
+    pub aliases: Vec<String>,
+    pub to: Answerer,
+}
+
+/// `[[numbers]]`: the dial plan. Tables in the file replace the default ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbers(pub Vec<Number>);
+
+impl Default for Numbers {
+    fn default() -> Numbers {
+        let number = |number: &str, aliases: &[&str], to| Number {
+            number: number.to_owned(),
+            aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+            to,
+        };
+        Numbers(vec![
+            number("100", &["agent"], Answerer::Agent),
+            number("101", &["echo"], Answerer::Echo),
+            number("102", &["readback"], Answerer::Readback),
+        ])
+    }
+}
+
+impl Numbers {
+    /// What answers `dialled`, a number or an alias.
+    pub fn find(&self, dialled: &str) -> Option<&Number> {
+        let same = |name: &String| name.eq_ignore_ascii_case(dialled);
+        self.0
+            .iter()
+            .find(|entry| same(&entry.number) || entry.aliases.iter().any(same))
+    }
+
+    /// The first number that reaches `to`.
+    pub fn first(&self, to: Answerer) -> Option<&Number> {
+        self.0.iter().find(|entry| entry.to == to)
+    }
+}
+
+/// `[web]`: the page and the API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Web {
+    pub enabled: bool,
+    pub bind: Vec<Bind>,
+    pub port: u16,
+}
+
+impl Default for Web {
+    fn default() -> Web {
+        Web {
+            enabled: true,
+            bind: vec![Bind::Loopback],
+            port: 8060,
+        }
+    }
+}
+
+/// One `[[models.extra]]` table: a model file of the owner's own choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraModel {
+    pub name: String,
+    pub url: String,
+    /// 64 hexadecimal digits.
+    pub sha256: String,
+    pub licence: String,
+}
+
+/// `[models]`: model files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Models {
+    /// Folder of the files; none: `models` in the home folder.
+    pub dir: Option<PathBuf>,
+    /// Addresses tried in order; a model's file name is put behind each.
+    pub mirrors: Vec<String>,
+    /// Whether `offhook run` fetches `preferred` when no model is installed.
+    pub auto_download: bool,
+    /// The catalogue name fetched by `auto_download` and preferred by `[asr] model = "auto"`.
+    pub preferred: String,
+    pub connect_timeout_ms: u32,
+    /// Longest time without a byte before the next mirror is tried.
+    pub stall_timeout_ms: u32,
+    pub extra: Vec<ExtraModel>,
+}
+
+impl Default for Models {
+    fn default() -> Models {
+        Models {
+            dir: None,
+            mirrors: vec!["https://huggingface.co/ggerganov/whisper.cpp/resolve/main".to_owned()],
+            auto_download: true,
+            preferred: "base.en-q5_1".to_owned(),
+            connect_timeout_ms: 4_000,
+            stall_timeout_ms: 15_000,
+            extra: Vec::new(),
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,sip=debug`.
+    pub level: String,
+    pub format: LogFormat,
+    /// Whether words, numbers and names stand in the log as they are.
+    pub transcripts: bool,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log {
+            level: "info".to_owned(),
+            format: LogFormat::Human,
+            transcripts: false,
+        }
+    }
+}
+
+/// `[store]`: the database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Store {
+    /// Database file; none: `offhook.db` in the home folder.
+    pub path: Option<PathBuf>,
+    /// Whether transcripts are kept at all.
+    pub transcripts: bool,
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store {
+            path: None,
+            transcripts: true,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Passwords and tokens nobody has to think up.
+//!
+//! A phone's password is 20 characters of Crockford's base 32 (digits and letters without I, L, O, U) in
+//! groups of four: 100 bits, easy to read out and to type on a small screen. Tokens are 256 bits.
+
+use std::io;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use super::SecretsError;
+use crate::redact::Secret;
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const GROUPS: usize = 5;
+const GROUP_CHARS: usize = 4;
+
+/// 32 random bytes, to be written as one kind of secret.
+pub struct Generated([u8; 32]);
+
+/// Takes 32 bytes from the operating system.
+pub fn generate() -> Result<Generated, SecretsError> {
+    let mut bytes = [0; 32];
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| SecretsError::Random(io::Error::other(error)))?;
+    Ok(Generated(bytes))
+}
+
+impl Generated {
+    /// Such as `7q2m-x0fd-9hzk-4w1c-b8te`.
+    pub fn phone_password(&self) -> Secret {
+        let letters: Vec<char> = self.letters().take(GROUPS * GROUP_CHARS).collect();
+        let groups: Vec<String> = letters.chunks(GROUP_CHARS).map(String::from_iter).collect();
+        Secret::new(groups.join("-"))
+    }
+
+    /// 51 characters without a sign.
+    pub fn token(&self) -> Secret {
+        Secret::new(self.letters().collect::<String>())
+    }
+
+    /// Five bits at a time.
+    fn letters(&self) -> impl Iterator<Item = char> {
+        let bit = |index: usize| (self.0[index / 8] >> (7 - index % 8)) & 1;
+        let count = self.0.len() * 8 / 5;
+        (0..count).map(move |letter| {
+            let value = (0..5).fold(0, |value, offset| value << 1 | bit(letter * 5 + offset));
+            char::from(ALPHABET[usize::from(value)])
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes() {
+        let check = |bytes: [u8; 32], password: &str, token_start: &str| {
+            let generated = Generated(bytes);
+            assert_eq!(generated.phone_password().expose(), password);
+            let token = generated.token();
+            assert_eq!(token.expose().len(), 51);
+            assert!(
+                token.expose().starts_with(token_start),
+                "{}",
+                token.expose()
+            );
+        };
+        check([0; 32], "0000-0000-0000-0000-0000", "0000");
+        check([0xff; 32], "zzzz-zzzz-zzzz-zzzz-zzzz", "zzzz");
+        let mut counting = [0; 32];
+        (0u8..)
+            .zip(&mut counting)
+            .for_each(|(value, byte)| *byte = value);
+        check(counting, "0004-2031-0m2g-e1w8-1464", "0004203");
+    }
+
+    #[test]
+    fn two_are_never_the_same() {
+        let [a, b] = [generate().unwrap(), generate().unwrap()];
+        assert_ne!(a.phone_password(), b.phone_password());
+        assert_ne!(a.token(), b.token());
+    }
+}

@@ -1,0 +1,1 @@
+//! The store when its process is killed.

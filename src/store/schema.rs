@@ -1,0 +1,104 @@
+//! The tables, as a list of steps from an empty file to today. `user_version` counts the steps taken. A
+//! step that was released is never edited; changes are new steps at the end.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{StoreError, sort};
+
+const STEPS: &[&str] = &[
+    // 1: the first calls.
+    "CREATE TABLE binding (
+        user TEXT NOT NULL,
+        contact TEXT NOT NULL,
+        params TEXT NOT NULL,
+        instance TEXT,
+        reg_id INTEGER,
+        q INTEGER NOT NULL,
+        call_id TEXT NOT NULL,
+        cseq INTEGER NOT NULL,
+        transport TEXT NOT NULL,
+        local TEXT NOT NULL,
+        remote TEXT NOT NULL,
+        expires_unix_ms INTEGER NOT NULL,
+        user_agent TEXT
+    ) STRICT;
+    CREATE INDEX binding_user ON binding (user);
+    CREATE TABLE call (
+        id TEXT PRIMARY KEY NOT NULL,
+        user TEXT NOT NULL,
+        number TEXT NOT NULL,
+        remote TEXT NOT NULL,
+        user_agent TEXT,
+        started_unix_ms INTEGER NOT NULL,
+        ended_unix_ms INTEGER,
+        result TEXT,
+        reason TEXT,
+        blame TEXT,
+        codec TEXT,
+        stats TEXT
+    ) STRICT;
+    CREATE INDEX call_started ON call (started_unix_ms);
+    CREATE TABLE turn (
+        call TEXT NOT NULL REFERENCES call (id) ON DELETE CASCADE,
+        n INTEGER NOT NULL,
+        at_unix_ms INTEGER NOT NULL,
+        caller_text TEXT NOT NULL,
+        reply_text TEXT NOT NULL,
+        heard_text TEXT NOT NULL,
+        latencies TEXT NOT NULL,
+        PRIMARY KEY (call, n)
+    ) STRICT;
+    CREATE TABLE message (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        conversation TEXT NOT NULL,
+        role TEXT NOT NULL,
+        text TEXT NOT NULL,
+        heard TEXT,
+        at_unix_ms INTEGER NOT NULL,
+        call TEXT REFERENCES call (id) ON DELETE SET NULL,
+        channel TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX message_conversation ON message (conversation, id);
+    CREATE INDEX message_at ON message (at_unix_ms);
+    CREATE INDEX message_call ON message (call);",
+];
+
+/// The version this program writes.
+pub(super) fn version() -> u32 {
+    STEPS.len() as u32
+}
+
+/// Takes the steps that are missing, all or none.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let sorted = |error| sort(path, error);
+    let taken = |connection: &Connection| {
+        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0))
+    };
+    let newer = |found| StoreError::Newer {
+        path: path.to_path_buf(),
+        found,
+        known: version(),
+    };
+    match taken(connection).map_err(sorted)? {
+        found if found == version() => return Ok(()),
+        found if found > version() => return Err(newer(found)),
+        _ => {}
+    }
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(sorted)?;
+    // Asked again under the write lock: two programs may start at once.
+    let found = taken(&transaction).map_err(sorted)?;
+    if found > version() {
+        return Err(newer(found));
+    }
+    for step in &STEPS[found as usize..] {
+        transaction.execute_batch(step).map_err(sorted)?;
+    }
+    transaction
+        .pragma_update(None, "user_version", version())
+        .map_err(sorted)?;
+    transaction.commit().map_err(sorted)
+}
