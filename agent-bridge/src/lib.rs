@@ -1,1 +1,10 @@
-//! agent-bridge
+//! When to speak, and with whom: the turn, the conversation, and the gateways that think.
+//!
+//! `turn`, `conversation` and `phone_text` are pure and know no clock and no socket. `gateways` talk to
+//! agents over the network, or answer from within. Owns no sound: what is heard and what is played is
+//! told in words and ids.
+
+pub mod conversation;
+pub mod gateways;
+pub mod phone_text;
+pub mod turn;

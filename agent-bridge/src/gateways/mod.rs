@@ -1,0 +1,195 @@
+//! Those who think: anything that turns a conversation into a streamed reply. Owns the trait they share,
+//! what is asked, what comes back, and how it fails. Each gateway has a file of its own.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+pub use crate::conversation::{Message, Role};
+pub use crate::turn::ToolCall;
+use crate::turn::{Blame, ReplyError, ReplyErrorKind, ReplyId};
+
+mod secret;
+
+pub use secret::Secret;
+
+/// One question, complete in itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AskRequest {
+    pub reply: ReplyId,
+    /// Stable per caller and agent.
+    pub session: String,
+    pub system: String,
+    /// Oldest first; the last one is the caller's.
+    pub messages: Vec<Message>,
+    /// May still be called off. A gateway must leave no trace of it until it is committed; those that
+    /// keep no state of their own have nothing to do.
+    pub speculative: bool,
+    pub tools: Vec<ToolSpec>,
+}
+
+/// A tool that the agent may call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolSpec {
+    pub name: String,
+    pub description: String,
+    /// JSON schema of the arguments.
+    pub parameters: serde_json::Value,
+}
+
+/// What a question cost, as far as the gateway says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+}
+
+/// A reply as it comes. `Done` or `Failed` is the last event of each question that is not cancelled.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GatewayEvent {
+    Text(String),
+    ToolCall(ToolCall),
+    Done { usage: Option<Usage> },
+    Failed(GatewayError),
+}
+
+/// Which wait ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    Connect,
+    FirstToken,
+    /// Between two pieces of a reply.
+    Idle,
+    Total,
+}
+
+/// A variant per decision of the one who asked. None holds a body, an address with credentials or a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayError {
+    #[error("nobody answers there: {why}")]
+    Unreachable { why: String },
+    #[error("no answer in time ({0:?})")]
+    Timeout(Wait),
+    #[error("too many requests (429)")]
+    RateLimited { retry_after: Option<Duration> },
+    #[error("the key was not accepted ({status})")]
+    Unauthorized { status: u16 },
+    /// `code` is the gateway's own short name for the error, if it gave one.
+    #[error("the request was refused ({status} {code})")]
+    Refused { status: u16, code: String },
+    #[error("the gateway has an error ({status})")]
+    Server { status: u16 },
+    #[error("the gateway reported an error in its answer ({code})")]
+    Reported { code: String },
+    #[error("the gateway wants to redirect ({status}), which is not followed")]
+    Redirected { status: u16 },
+    #[error("the answer is no chat completion: {why}")]
+    Protocol { why: &'static str },
+    #[error("the answer broke off")]
+    Cut,
+}
+
+impl GatewayError {
+    /// Asking again, here or at the next gateway, could help.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            GatewayError::Unreachable { .. }
+            | GatewayError::Timeout(_)
+            | GatewayError::RateLimited { .. }
+            | GatewayError::Cut => true,
+            GatewayError::Server { status } => matches!(status, 502..=504),
+            _ => false,
+        }
+    }
+}
+
+impl From<GatewayError> for ReplyError {
+    fn from(error: GatewayError) -> ReplyError {
+        let kind = match error {
+            GatewayError::Unreachable { .. } | GatewayError::Timeout(Wait::Connect) => {
+                ReplyErrorKind::Unreachable
+            }
+            GatewayError::Timeout(_) => ReplyErrorKind::Slow,
+            GatewayError::RateLimited { .. } => ReplyErrorKind::RateLimited,
+            GatewayError::Unauthorized { .. }
+            | GatewayError::Refused { .. }
+            | GatewayError::Redirected { .. } => ReplyErrorKind::Refused,
+            GatewayError::Server { .. }
+            | GatewayError::Reported { .. }
+            | GatewayError::Protocol { .. } => ReplyErrorKind::Broken,
+            GatewayError::Cut => ReplyErrorKind::Cut,
+        };
+        ReplyError {
+            kind,
+            blame: Blame::Upstream,
+        }
+    }
+}
+
+/// Who a gateway is, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayInfo {
+    pub name: String,
+    /// Empty where there is none.
+    pub model: String,
+    /// Scheme, host and port only. Empty where there is none.
+    pub address: String,
+    /// It is the built-in demo, without any model.
+    pub demo: bool,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Round trip of the check itself.
+    pub took: Duration,
+    /// The gateway's models, at most `MODELS_LISTED_MAX`; empty when it does not say.
+    pub models: Vec<String>,
+    /// Whether the configured model is among them; none when it does not say.
+    pub model_known: Option<bool>,
+}
+
+/// Names in a `CheckReport`.
+pub const MODELS_LISTED_MAX: usize = 256;
+
+/// Someone who answers.
+pub trait Gateway: Send + Sync {
+    fn describe(&self) -> GatewayInfo;
+
+    /// Asks in a task of its own on the current tokio runtime. Events wait when the channel is full. A
+    /// receiver that is gone ends the task, as dropping the handle does.
+    fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle;
+
+    /// Whether a question would be answered, without asking one.
+    fn check(&self) -> BoxFuture<'_, Result<CheckReport, GatewayError>>;
+
+    /// Opens what can be opened before the first question. Failing is no error: the question will tell.
+    fn warm(&self);
+}
+
+/// A question under way. Dropping it closes the upstream request at once.
+#[derive(Debug)]
+pub struct AskHandle(JoinHandle<()>);
+
+impl AskHandle {
+    pub fn new(task: JoinHandle<()>) -> AskHandle {
+        AskHandle(task)
+    }
+
+    pub fn cancel(self) {
+        drop(self);
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Drop for AskHandle {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,151 @@
+//! What the turn machine is told. Owns the vocabulary and nothing else.
+//! PURE.
+
+use serde::{Deserialize, Serialize};
+
+/// Names one reply, or one thing that the program says by itself. Unique within a call, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ReplyId(pub u32);
+
+/// An action that an agent asks for, assembled and complete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The gateway's own name for this call of the tool.
+    pub id: String,
+    pub name: String,
+    /// A JSON object in the shape that the tool declared. Untrusted: check before use.
+    pub arguments: serde_json::Value,
+}
+
+/// Whose fault an error is: picks metric label, log level and SIP status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    Peer,
+    Upstream,
+    Ours,
+}
+
+/// What went wrong with a reply, as far as the caller's ear is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyErrorKind {
+    /// Nobody answers at the gateway's address.
+    Unreachable,
+    /// It answers, but not in time.
+    Slow,
+    /// Too many requests, or a limit is used up.
+    RateLimited,
+    /// Wrong key, unknown model, not allowed: only the owner can mend it.
+    Refused,
+    /// Something came that is no answer.
+    Broken,
+    /// The answer broke off in the middle.
+    Cut,
+    /// The answer is empty.
+    Empty,
+}
+
+/// Why a reply failed, and whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{kind:?}, blame {blame:?}")]
+pub struct ReplyError {
+    pub kind: ReplyErrorKind,
+    pub blame: Blame,
+}
+
+impl ReplyError {
+    /// The gateway's task ended without a word.
+    pub fn vanished() -> ReplyError {
+        ReplyError {
+            kind: ReplyErrorKind::Broken,
+            blame: Blame::Ours,
+        }
+    }
+
+    /// What the caller is told.
+    pub fn sayable(&self) -> &'static str {
+        match self.kind {
+            ReplyErrorKind::Unreachable => {
+                "Sorry, I can't reach the agent right now. Please try again in a moment."
+            }
+            ReplyErrorKind::Slow => {
+                "Sorry, the agent takes too long to answer. Please try again in a moment."
+            }
+            ReplyErrorKind::RateLimited => {
+                "Sorry, the agent is too busy just now. Please try again in a minute."
+            }
+            ReplyErrorKind::Refused => {
+                "Sorry, the agent refused my question. Its key or its model needs to be checked."
+            }
+            ReplyErrorKind::Broken => {
+                "Sorry, something went wrong with the agent. Please try again."
+            }
+            ReplyErrorKind::Cut => "Sorry, the answer broke off there.",
+            ReplyErrorKind::Empty => "Sorry, the agent had no answer to that.",
+        }
+    }
+}
+
+/// Everything that can happen to a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The voice activity detector is sure that the caller speaks.
+    SpeechStarted,
+    /// The caller has been silent for the detector's hang-over (`TurnConfig::hangover_ms`).
+    SpeechStopped,
+    /// How finished the turn sounds, 0 to 1. Without effect while the endpoint is a fixed pause.
+    EndOfTurn {
+        probability: f32,
+    },
+    /// The transcript so far, of speech that goes on. Without effect while nothing is asked early.
+    Partial {
+        text: String,
+    },
+    /// The transcript that `Action::Transcribe` with this number asked for. Empty: no words in it.
+    Final {
+        utterance: u32,
+        text: String,
+    },
+    /// A key of the telephone: `0`-`9`, `*`, `#`, `A`-`D`.
+    Dtmf {
+        digit: char,
+    },
+    /// More of a reply. `last` ends it, with or without text.
+    ReplyText {
+        id: ReplyId,
+        text: String,
+        last: bool,
+    },
+    ReplyToolCall {
+        id: ReplyId,
+        call: ToolCall,
+    },
+    /// No more of this reply comes.
+    ReplyFailed {
+        id: ReplyId,
+        error: ReplyError,
+    },
+    /// The first packet of this reply's sound has been sent.
+    PlayoutStarted {
+        id: ReplyId,
+    },
+    /// No more packets of this reply are sent. `heard` is the text whose sound was sent; `complete`
+    /// says that it is all of it.
+    PlayoutStopped {
+        id: ReplyId,
+        heard: String,
+        complete: bool,
+    },
+    /// The program itself has something to say: a greeting, an ended timer, one-way audio.
+    Announce {
+        text: String,
+    },
+    /// Say this, then hang up. Empty: hang up at once.
+    Drain {
+        text: String,
+    },
+    /// `Turn::next_timeout` has come.
+    Timeout,
+}
