@@ -1,0 +1,136 @@
+//! What the program prints when it starts: all that a person needs to make the first call.
+//! PURE.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use agent_bridge::gateways::GatewayInfo;
+use sip::Transport;
+
+use crate::config::{Answerer, Config};
+use crate::secrets::NewUser;
+
+/// What is known when everything listens.
+pub struct Facts<'a> {
+    pub home: &'a Path,
+    pub config: &'a Config,
+    pub sip: &'a [(Transport, SocketAddr)],
+    pub web: &'a [SocketAddr],
+    /// Made just now; its password is shown this once.
+    pub first_phone: Option<&'a NewUser>,
+    pub users: &'a [String],
+    /// Which ears are in use, in words.
+    pub model: &'a ModelInUse,
+    pub agent: &'a GatewayInfo,
+    /// Registrations carried over from the last run.
+    pub restored: usize,
+}
+
+/// The recogniser chosen for this run.
+pub struct ModelInUse {
+    pub name: String,
+    /// The embedded model understands synthetic speech only.
+    pub is_for_trying_out: bool,
+    /// Why not a better one, and how to get it.
+    pub advice: Option<String>,
+}
+
+pub fn text(facts: &Facts<'_>) -> String {
+    let mut out = String::new();
+    let mut row = |name: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  {name:<10} {value}");
+    };
+    row("", "");
+    row("Offhook", concat!("version ", env!("CARGO_PKG_VERSION")));
+    row("", "");
+    for (n, server) in servers(facts.sip).iter().enumerate() {
+        row(if n == 0 { "SIP server" } else { "" }, server);
+    }
+    match facts.first_phone {
+        Some(phone) => {
+            row("User", &phone.name);
+            row("Password", &format!("{}   (shown this once; keep it)", phone.password.expose()));
+        }
+        None => {
+            row("Users", &facts.users.join(", "));
+            row("", "new password: offhook user passwd NAME   another phone: offhook user add NAME");
+        }
+    }
+    if facts.restored > 0 {
+        row("Phones", &format!("{} registered already", facts.restored));
+    }
+    for (n, number) in facts.config.numbers.0.iter().enumerate() {
+        let names: Vec<&str> = std::iter::once(&number.number)
+            .chain(&number.aliases)
+            .map(String::as_str)
+            .collect();
+        let what = match number.to {
+            Answerer::Agent => "the assistant: talk to it",
+            Answerer::Echo => "echo test: you hear yourself",
+            Answerer::Readback => "hearing test: it repeats what it heard",
+        };
+        row(if n == 0 { "Dial" } else { "" }, &format!("{:<16} {what}", names.join(" or ")));
+    }
+    for (n, address) in facts.web.iter().enumerate() {
+        row(if n == 0 { "Web, API" } else { "" }, &format!("http://{address}/"));
+    }
+    row("Ears", &facts.model.name);
+    row("Voice", &facts.config.tts.voice);
+    let agent = if facts.agent.demo {
+        "built-in demo: no language model; it tells time, counts, sets timers…".to_owned()
+    } else {
+        format!("{} at {}", facts.agent.model, facts.agent.address)
+    };
+    row("Agent", &agent);
+    row("", "");
+    row("Next", "");
+    for (n, step) in next_steps(facts).iter().enumerate() {
+        row(&format!("{:>10}", n + 1), step);
+    }
+    row("", "");
+    row("", "Ctrl-C stops it. Log lines follow.");
+    row("", "");
+    out.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// One row per address, its transports together.
+fn servers(listening: &[(Transport, SocketAddr)]) -> Vec<String> {
+    let mut rows: Vec<(SocketAddr, Vec<&str>)> = Vec::new();
+    for (transport, address) in listening {
+        let name = match transport {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+        };
+        match rows.iter_mut().find(|(known, _)| known == address) {
+            Some((_, names)) => names.push(name),
+            None => rows.push((*address, vec![name])),
+        }
+    }
+    rows.into_iter()
+        .map(|(address, names)| format!("{address} ({})", names.join(", ")))
+        .collect()
+}
+
+fn next_steps(facts: &Facts<'_>) -> Vec<String> {
+    let mut steps = Vec::new();
+    let is_reachable = facts.sip.iter().any(|(_, address)| !address.ip().is_loopback());
+    if is_reachable {
+        steps.push("register a softphone (Linphone: \"use SIP account\") with the lines above, dial 100, say \"what time is it\"".to_owned());
+    } else {
+        steps.push("only phones on this machine can register: no tailnet address was found. Start Tailscale here and restart,".to_owned());
+        steps.push("or set `bind` in [sip] to an address that your phone reaches. A test call without a phone: offhook call".to_owned());
+    }
+    if let Some(advice) = &facts.model.advice {
+        steps.push(advice.clone());
+    }
+    if facts.agent.demo {
+        steps.push(format!(
+            "to talk to your own agent, set kind, url and model in [agent] of {}",
+            facts.home.join("offhook.toml").display()
+        ));
+    }
+    steps.push("check everything, with a test call: offhook doctor".to_owned());
+    steps
+}

@@ -1,0 +1,448 @@
+//! One call: receiver, voice activity, turn and playout as one value. The heart of the program.
+//!
+//! `handle(now, input)`, then `poll_output` until `None`, then sleep to `next_timeout`. The driver does
+//! that with sockets and channels, the simulator without them. Owns no dialog (the `sip` crate), no
+//! engine and no gateway: those answer through inputs that carry the id of what they answer; whatever
+//! is not current is dropped here, in `wiring`.
+//! PURE.
+
+pub mod alarms;
+pub mod driver;
+pub mod echo;
+pub mod record;
+pub mod wiring;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent_bridge::conversation::Conversation;
+use agent_bridge::gateways::Message;
+use agent_bridge::turn::{Entry, HangupReason, ReplyError, ReplyId, ToolCall, Turn, TurnConfig};
+use asr::utterance::Utterance;
+use asr::vad::{Vad, VadConfig, VadEvent};
+use media::playout::{Playout, PlayoutConfig, PlayoutEvent};
+use media::session::{MediaEvent, Output as MediaOutput, Session, SessionConfig, Stats};
+use media::tones::ToneDetector;
+
+use crate::config::Answerer;
+use echo::Reflector;
+use record::TurnRecord;
+use wiring::Wiring;
+
+/// Outputs are drained after every input; more than this between two drains is a broken driver.
+const OUTPUTS_MAX: usize = 4096;
+/// A driver that slept this long does not send every frame it missed.
+const CATCH_UP_FRAMES_MAX: usize = 5;
+
+/// Everything a call needs to know at its start.
+#[derive(Debug, Clone)]
+pub struct CallSettings {
+    pub service: Answerer,
+    /// Said when the call is up; empty says nothing.
+    pub greeting: String,
+    pub turn: TurnConfig,
+    pub vad: VadConfig,
+    /// The gateway's instructions for a phone call.
+    pub system_prompt: String,
+    /// Turns of history sent with each question, and their letters in total.
+    pub history_messages_max: usize,
+    pub history_chars_max: usize,
+    /// Stable per caller and agent, never derived from an unauthenticated caller identity.
+    pub session: String,
+    pub seed: [u8; 32],
+    /// The longest call; then a goodbye.
+    pub duration_max: Duration,
+    /// So long without a packet from the phone is said aloud.
+    pub no_audio: Duration,
+    /// So long without one ends the call: nobody is there to hang up.
+    pub no_audio_hangup: Duration,
+}
+
+/// What the world tells a call.
+#[derive(Debug)]
+pub enum CallInput<'a> {
+    /// The ACK has arrived: the caller is there and listens.
+    Confirmed,
+    Rtp { from: SocketAddr, data: &'a [u8] },
+    Rtcp { from: SocketAddr, data: &'a [u8] },
+    /// A transcript that `CallOutput::Transcribe` asked for.
+    Transcript { ticket: u32, result: Result<Words, String> },
+    /// Sound that `CallOutput::Synthesise` asked for.
+    Sound { reply: ReplyId, clause: u32, sound: Sound },
+    /// The gateway's stream that `CallOutput::Ask` opened.
+    Reply { id: ReplyId, event: ReplyEvent },
+    /// A re-INVITE was answered: hold, resume, another address or codec.
+    Media(SessionConfig),
+    /// The program stops: say goodbye and hang up.
+    Drain { text: String },
+    /// The dialog is gone.
+    Ended,
+    Timeout,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Words {
+    pub text: String,
+    pub decode_ms: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sound {
+    Samples(Vec<i16>),
+    Done,
+    Failed(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReplyEvent {
+    Text(String),
+    ToolCall(ToolCall),
+    Done,
+    Failed(ReplyError),
+}
+
+/// What a call wants done.
+#[derive(Debug)]
+pub enum CallOutput {
+    Rtp { to: SocketAddr, data: Vec<u8> },
+    Rtcp { to: SocketAddr, data: Vec<u8> },
+    Transcribe { ticket: u32, pcm: Arc<[i16]> },
+    AbandonTranscript { ticket: u32 },
+    Synthesise { reply: ReplyId, clause: u32, text: String },
+    /// No more of this reply's clauses are wanted.
+    CancelSpeech { reply: ReplyId },
+    Ask(Question),
+    /// Nothing of this reply is wanted any more: close the stream upstream at once.
+    CancelReply { id: ReplyId },
+    /// The caller's words are final: what the gateway held back may take effect.
+    CommitReply { id: ReplyId },
+    /// Conversation entries in the order they became true.
+    Said(Entry),
+    Turn(TurnRecord),
+    /// Worth one line in the log.
+    Note(Note),
+    Hangup { why: HangupReason },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    pub id: ReplyId,
+    pub session: String,
+    pub system: String,
+    pub messages: Vec<Message>,
+    pub speculative: bool,
+}
+
+/// Facts about the call that its owner reads in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    FirstPacket { from: SocketAddr },
+    Latched { from: SocketAddr, expected: Option<SocketAddr> },
+    Stranger { from: SocketAddr },
+    NoAudio { for_s: u32, expected: Option<SocketAddr>, seen: Option<SocketAddr> },
+    AudioResumed,
+    PeerRtcpBye,
+    Digit { digit: char },
+    TranscriptFailed { why: String },
+    VoiceFailed { why: String },
+    UnknownTool { name: String },
+    AlarmEnded,
+}
+
+/// One call. Its parts know nothing of each other; this joins them.
+pub struct Call {
+    settings: CallSettings,
+    media: Session,
+    tones: ToneDetector,
+    vad: Vad,
+    utterance: Utterance,
+    turn: Turn,
+    playout: Playout,
+    wiring: Wiring,
+    reflector: Option<Reflector>,
+    conversation: Conversation,
+    alarms: alarms::Alarms,
+    outputs: VecDeque<CallOutput>,
+    seen_from: Option<SocketAddr>,
+    expected_from: Option<SocketAddr>,
+    confirmed: bool,
+    no_audio_said: bool,
+    ended: bool,
+}
+
+impl Call {
+    /// `conversation` is what was said before, in earlier calls or messages of the same session.
+    pub fn new(
+        settings: CallSettings,
+        media: SessionConfig,
+        conversation: Conversation,
+        now: Instant,
+    ) -> Call {
+        let expected_from = media.remote_rtp;
+        let reflector = (settings.service == Answerer::Echo).then(|| Reflector::new(settings.seed));
+        let mut playout = Playout::new(PlayoutConfig::default());
+        if reflector.is_none() {
+            playout.start(now);
+        }
+        Call {
+            media: Session::new(media, settings.seed, now),
+            tones: ToneDetector::new(),
+            vad: Vad::new(settings.vad.clone()),
+            utterance: Utterance::default(),
+            turn: Turn::new(settings.turn.clone()),
+            playout,
+            wiring: Wiring::default(),
+            reflector,
+            conversation,
+            alarms: alarms::Alarms::default(),
+            outputs: VecDeque::new(),
+            seen_from: None,
+            expected_from,
+            confirmed: false,
+            no_audio_said: false,
+            ended: false,
+            settings,
+        }
+    }
+
+    /// Applies one input. The caller drains `poll_output` before the next one.
+    pub fn handle(&mut self, now: Instant, input: CallInput<'_>) {
+        debug_assert!(
+            self.outputs.is_empty(),
+            "the driver must drain outputs before the next input"
+        );
+        if self.ended {
+            return;
+        }
+        match input {
+            CallInput::Confirmed => self.confirmed(now),
+            CallInput::Rtp { from, data } => self.rtp(now, from, data),
+            CallInput::Rtcp { from, data } => {
+                self.media.handle(now, media::session::Input::Rtcp { from, data });
+                self.drain_media(now);
+            }
+            CallInput::Transcript { ticket, result } => self.transcript(now, ticket, result),
+            CallInput::Sound { reply, clause, sound } => self.sound(now, reply, clause, sound),
+            CallInput::Reply { id, event } => self.reply(now, id, event),
+            CallInput::Media(config) => {
+                self.expected_from = config.remote_rtp;
+                self.media.reconfigure(now, config);
+                self.drain_media(now);
+            }
+            CallInput::Drain { text } => {
+                if self.reflector.is_some() {
+                    self.outputs.push_back(CallOutput::Hangup { why: HangupReason::Drained });
+                } else {
+                    self.turn_event(now, agent_bridge::turn::Event::Drain { text });
+                }
+            }
+            CallInput::Ended => self.end(now),
+            CallInput::Timeout => self.timeout(now),
+        }
+        debug_assert!(self.outputs.len() <= OUTPUTS_MAX);
+    }
+
+    pub fn poll_output(&mut self) -> Option<CallOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// The earliest moment at which `CallInput::Timeout` is due.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        if self.ended {
+            return None;
+        }
+        [
+            self.media.next_timeout(),
+            self.turn.next_timeout(),
+            self.playout.next_deadline(),
+            self.alarms.next_due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    pub fn media_stats(&self) -> Stats {
+        self.media.stats()
+    }
+
+    /// The state the turn machine is in, for invariant checks.
+    pub fn turn(&self) -> &Turn {
+        &self.turn
+    }
+
+    pub fn conversation(&self) -> &Conversation {
+        &self.conversation
+    }
+
+    fn confirmed(&mut self, now: Instant) {
+        if self.confirmed {
+            return;
+        }
+        self.confirmed = true;
+        let greeting = self.settings.greeting.clone();
+        if self.reflector.is_none() && !greeting.is_empty() {
+            self.turn_event(now, agent_bridge::turn::Event::Announce { text: greeting });
+        }
+    }
+
+    fn rtp(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
+        self.media.handle(now, media::session::Input::Rtp { from, data });
+        self.drain_media(now);
+        if let Some(reflector) = &mut self.reflector
+            && self.seen_from == Some(from)
+            && let Some(data) = reflector.reflect(data)
+        {
+            self.outputs.push_back(CallOutput::Rtp { to: from, data });
+        }
+    }
+
+    fn drain_media(&mut self, now: Instant) {
+        while let Some(output) = self.media.poll_output() {
+            match output {
+                MediaOutput::Rtp { to, data } => self.outputs.push_back(CallOutput::Rtp { to, data }),
+                MediaOutput::Rtcp { to, data } => {
+                    self.outputs.push_back(CallOutput::Rtcp { to, data });
+                }
+                MediaOutput::Frame { pcm, .. } => self.frame(now, &pcm),
+                MediaOutput::Dtmf { digit, .. } => {
+                    self.note(Note::Digit { digit });
+                    if self.reflector.is_none() {
+                        self.turn_event(now, agent_bridge::turn::Event::Dtmf { digit });
+                    }
+                }
+                MediaOutput::Event(event) => self.media_event(now, event),
+            }
+        }
+    }
+
+    fn media_event(&mut self, now: Instant, event: MediaEvent) {
+        match event {
+            MediaEvent::FirstPacket { from } => {
+                self.seen_from = Some(from);
+                self.note(Note::FirstPacket { from });
+            }
+            MediaEvent::SourceLatched { from, expected } => {
+                self.seen_from = Some(from);
+                self.note(Note::Latched { from, expected });
+            }
+            MediaEvent::Stranger { from } => self.note(Note::Stranger { from }),
+            MediaEvent::NoAudio { for_s, .. } => {
+                self.note(Note::NoAudio {
+                    for_s,
+                    expected: self.expected_from,
+                    seen: self.seen_from,
+                });
+                // Said once: a caller who hears it can act on it, one who does not has hung up.
+                if !self.no_audio_said && self.reflector.is_none() {
+                    self.no_audio_said = true;
+                    let text = NO_AUDIO_TEXT.to_owned();
+                    self.turn_event(now, agent_bridge::turn::Event::Announce { text });
+                }
+            }
+            MediaEvent::AudioResumed => {
+                self.no_audio_said = false;
+                self.note(Note::AudioResumed);
+            }
+            MediaEvent::RemoteBye => self.note(Note::PeerRtcpBye),
+            _ => {}
+        }
+    }
+
+    /// One 20 ms frame of the caller, in order.
+    fn frame(&mut self, now: Instant, pcm: &media::Frame) {
+        if self.reflector.is_some() {
+            return;
+        }
+        let is_tone = self.tones.frame(pcm).is_some();
+        self.utterance.push_frame(pcm);
+        match self.vad.frame(pcm, is_tone) {
+            Some(VadEvent::SpeechStarted { at }) => {
+                self.utterance.start(at);
+                self.turn_event(now, agent_bridge::turn::Event::SpeechStarted);
+            }
+            Some(VadEvent::SpeechStopped { at }) => {
+                let behind_samples = self.vad.position().saturating_sub(at);
+                let behind = Duration::from_micros(behind_samples * 1_000_000 / u64::from(media::SAMPLE_RATE_HZ));
+                self.wiring.speech_ended(now.checked_sub(behind).unwrap_or(now));
+                self.turn_event(now, agent_bridge::turn::Event::SpeechStopped);
+            }
+            None => {}
+        }
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        if self.media.next_timeout().is_some_and(|due| due <= now) {
+            self.media.handle(now, media::session::Input::Timeout);
+            self.drain_media(now);
+        }
+        if self.turn.next_timeout().is_some_and(|due| due <= now) {
+            self.turn_event(now, agent_bridge::turn::Event::Timeout);
+        }
+        while let Some(alarm) = self.alarms.take_due(now) {
+            self.note(Note::AlarmEnded);
+            let text = alarm_text(&alarm.label);
+            self.turn_event(now, agent_bridge::turn::Event::Announce { text });
+        }
+        for _ in 0..CATCH_UP_FRAMES_MAX {
+            if !self.playout.next_deadline().is_some_and(|due| due <= now) {
+                break;
+            }
+            let (frame, event) = self.playout.next_frame(now);
+            self.media.send_frame(now, &frame);
+            self.drain_media(now);
+            if let Some(event) = event {
+                self.playout_event(now, event);
+            }
+        }
+    }
+
+    fn playout_event(&mut self, now: Instant, event: PlayoutEvent) {
+        use agent_bridge::turn::Event;
+        match event {
+            PlayoutEvent::Started { reply } => {
+                self.wiring.first_packet(now, ReplyId(reply));
+                self.turn_event(now, Event::PlayoutStarted { id: ReplyId(reply) });
+            }
+            PlayoutEvent::Finished { reply, heard } => {
+                let id = ReplyId(reply);
+                self.wiring.forget(id);
+                self.close_exchange(id, heard.text.clone(), false);
+                self.turn_event(
+                    now,
+                    Event::PlayoutStopped {
+                        id,
+                        heard: heard.text,
+                        complete: true,
+                    },
+                );
+                self.hang_up_if_wanted(id);
+            }
+            PlayoutEvent::Underrun { .. } => {}
+        }
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.ended = true;
+        self.wiring.end(&mut self.outputs);
+        self.media.goodbye(now);
+        self.drain_media(now);
+    }
+
+    fn note(&mut self, note: Note) {
+        self.outputs.push_back(CallOutput::Note(note));
+    }
+}
+
+const NO_AUDIO_TEXT: &str = "I can't hear you. No sound has reached me from your phone. \
+     Please check its microphone, and whether a firewall blocks it.";
+
+fn alarm_text(label: &str) -> String {
+    if label.is_empty() {
+        "Your timer has ended.".to_owned()
+    } else {
+        format!("Your {label} timer has ended.")
+    }
+}

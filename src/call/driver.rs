@@ -1,0 +1,417 @@
+//! The task around a `Call`: its RTP sockets, the channels of the engines and the gateway, and one sleep
+//! to the next timeout. Applies one thing, drains, repeats. Owns no decision.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use agent_bridge::gateways::{AskHandle, AskRequest, Gateway, GatewayEvent};
+use agent_bridge::conversation::Role;
+use agent_bridge::turn::{Entry, HangupReason, ReplyError, ReplyId};
+use media::session::SessionConfig;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use super::record::{Blame, CallResult, Termination, TurnRecord};
+use super::{Call, CallInput, CallOutput, Note, ReplyEvent, Sound, Words};
+use crate::engines::Engines;
+use crate::redact::Private;
+
+/// Answers of engines and gateways on their way to the call. A sender waits when it is full: a call that
+/// is alive empties it many times a second.
+const EVENTS_MAX: usize = 256;
+/// Text deltas of one reply on their way from the gateway.
+const REPLY_EVENTS_MAX: usize = 64;
+/// Larger than any audio packet of a phone; longer datagrams are cut and fail to parse.
+const DATAGRAM_MAX: usize = 2048;
+/// A phone goes on sending for a moment after BYE. A port that were given to the next call at once would
+/// hand it the last one's sound.
+const PORT_REST: Duration = Duration::from_secs(2);
+/// After `Hangup` the dialog's end comes back within this time, or the call ends without it.
+const HANGUP_GRACE: Duration = Duration::from_secs(5);
+
+/// What signalling tells a call's task.
+#[derive(Debug)]
+pub enum Control {
+    Confirmed,
+    Media(Box<SessionConfig>),
+    Drain { text: String },
+    Ended(Termination),
+}
+
+/// What a call's task reports.
+#[derive(Debug)]
+pub enum Report {
+    /// Send BYE.
+    Hangup { reason: Option<String> },
+    Said(Entry),
+    Turn(TurnRecord),
+    Finished { termination: Termination, summary: Summary },
+}
+
+/// Figures of a finished call, for the record.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Summary {
+    pub turns: u32,
+    pub packets_received: u64,
+    pub packets_lost: u64,
+    pub jitter_ms: f32,
+    pub packets_sent: u64,
+    pub round_trip_ms: Option<f32>,
+}
+
+enum Event {
+    Transcript { ticket: u32, result: Result<Words, String> },
+    Sound { reply: ReplyId, clause: u32, sound: Sound },
+    Reply { id: ReplyId, event: ReplyEvent },
+}
+
+/// The sockets of one call: RTP on an even port, RTCP on the next (RFC 3550 section 11).
+pub struct MediaSockets {
+    pub rtp: UdpSocket,
+    pub rtcp: UdpSocket,
+}
+
+pub struct Driver {
+    pub call: Call,
+    /// The number that engines know this call by.
+    pub number: u64,
+    pub sockets: MediaSockets,
+    pub engines: Arc<Engines>,
+    pub gateway: Arc<dyn Gateway>,
+    pub control: mpsc::Receiver<Control>,
+    pub reports: mpsc::Sender<Report>,
+}
+
+struct Running {
+    number: u64,
+    sockets: MediaSockets,
+    engines: Arc<Engines>,
+    gateway: Arc<dyn Gateway>,
+    reports: mpsc::Sender<Report>,
+    events: mpsc::Sender<Event>,
+    asks: HashMap<ReplyId, AskHandle>,
+    transcripts: HashMap<u32, Arc<AtomicBool>>,
+    voices: HashMap<ReplyId, Arc<AtomicBool>>,
+    hangup: Option<(Instant, Termination)>,
+    turns: u32,
+}
+
+impl Driver {
+    /// Runs the call to its end and returns the sockets' rest period to the caller's task.
+    pub async fn run(self) {
+        let Driver { mut call, number, sockets, engines, gateway, mut control, reports } = self;
+        let (events, mut inbox) = mpsc::channel(EVENTS_MAX);
+        let mut running = Running {
+            number,
+            sockets,
+            engines,
+            gateway,
+            reports,
+            events,
+            asks: HashMap::new(),
+            transcripts: HashMap::new(),
+            voices: HashMap::new(),
+            hangup: None,
+            turns: 0,
+        };
+        let mut rtp = [0u8; DATAGRAM_MAX];
+        let mut rtcp = [0u8; DATAGRAM_MAX];
+        let termination = loop {
+            let due = [call.next_timeout(), running.hangup.as_ref().map(|(due, _)| *due)]
+                .into_iter()
+                .flatten()
+                .min();
+            let sleep = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // Packets first: they are what cannot wait.
+                biased;
+                received = running.sockets.rtp.recv_from(&mut rtp) => match received {
+                    Ok((length, from)) => call.handle(Instant::now(), CallInput::Rtp { from, data: &rtp[..length] }),
+                    // ICMP errors of earlier packets surface here; the peer may still come back.
+                    Err(error) => { debug!(%error, "RTP socket"); continue }
+                },
+                received = running.sockets.rtcp.recv_from(&mut rtcp) => match received {
+                    Ok((length, from)) => call.handle(Instant::now(), CallInput::Rtcp { from, data: &rtcp[..length] }),
+                    Err(error) => { debug!(%error, "RTCP socket"); continue }
+                },
+                () = sleep => call.handle(Instant::now(), CallInput::Timeout),
+                Some(event) = inbox.recv() => {
+                    let now = Instant::now();
+                    match event {
+                        Event::Transcript { ticket, result } => {
+                            running.transcripts.remove(&ticket);
+                            call.handle(now, CallInput::Transcript { ticket, result });
+                        }
+                        Event::Sound { reply, clause, sound } => {
+                            call.handle(now, CallInput::Sound { reply, clause, sound });
+                        }
+                        Event::Reply { id, event } => call.handle(now, CallInput::Reply { id, event }),
+                    }
+                }
+                command = control.recv() => match command {
+                    Some(Control::Confirmed) => call.handle(Instant::now(), CallInput::Confirmed),
+                    Some(Control::Media(config)) => call.handle(Instant::now(), CallInput::Media(*config)),
+                    Some(Control::Drain { text }) => call.handle(Instant::now(), CallInput::Drain { text }),
+                    Some(Control::Ended(peer)) => {
+                        call.handle(Instant::now(), CallInput::Ended);
+                        running.drain(&mut call).await;
+                        break running.hangup.take().map_or(peer, |(_, ours)| ours);
+                    }
+                    None => {
+                        call.handle(Instant::now(), CallInput::Ended);
+                        running.drain(&mut call).await;
+                        break Termination {
+                            result: CallResult::Failed,
+                            reason: "signalling stopped".to_owned(),
+                            blame: Blame::Ours,
+                        };
+                    }
+                },
+            }
+            running.drain(&mut call).await;
+            if let Some((due, _)) = &running.hangup
+                && *due <= Instant::now()
+            {
+                let (_, termination) = running.hangup.take().expect("checked above");
+                call.handle(Instant::now(), CallInput::Ended);
+                running.drain(&mut call).await;
+                break termination;
+            }
+        };
+        let stats = call.media_stats();
+        let summary = Summary {
+            turns: running.turns,
+            packets_received: stats.packets_received,
+            packets_lost: stats.packets_lost,
+            jitter_ms: stats.jitter_ms,
+            packets_sent: stats.packets_sent,
+            round_trip_ms: stats.round_trip_ms,
+        };
+        let _ = running.reports.send(Report::Finished { termination, summary }).await;
+        let sockets = running.sockets;
+        tokio::time::sleep(PORT_REST).await;
+        drop(sockets);
+    }
+}
+
+impl Running {
+    async fn drain(&mut self, call: &mut Call) {
+        while let Some(output) = call.poll_output() {
+            match output {
+                CallOutput::Rtp { to, data } => send(&self.sockets.rtp, to, &data),
+                CallOutput::Rtcp { to, data } => send(&self.sockets.rtcp, to, &data),
+                CallOutput::Transcribe { ticket, pcm } => self.transcribe(ticket, pcm),
+                CallOutput::AbandonTranscript { ticket } => {
+                    if let Some(cancelled) = self.transcripts.remove(&ticket) {
+                        cancelled.store(true, Ordering::Relaxed);
+                    }
+                }
+                CallOutput::Synthesise { reply, clause, text } => self.synthesise(reply, clause, text),
+                CallOutput::CancelSpeech { reply } => {
+                    if let Some(cancelled) = self.voices.remove(&reply) {
+                        cancelled.store(true, Ordering::Relaxed);
+                    }
+                }
+                CallOutput::Ask(question) => self.ask(AskRequest {
+                    reply: question.id,
+                    session: question.session,
+                    system: question.system,
+                    messages: question.messages,
+                    speculative: question.speculative,
+                    tools: Vec::new(),
+                }),
+                // Dropping the handle closes the upstream request.
+                CallOutput::CancelReply { id } => drop(self.asks.remove(&id)),
+                CallOutput::CommitReply { .. } => {}
+                CallOutput::Said(entry) => {
+                    let who = if entry.role == Role::User { "caller" } else { "we" };
+                    info!(said = %Private(&entry.text), "{who} said");
+                    let _ = self.reports.send(Report::Said(entry)).await;
+                }
+                CallOutput::Turn(record) => {
+                    self.turns = self.turns.max(record.number);
+                    info!(
+                        turn = record.number,
+                        interrupted = record.interrupted,
+                        "turn: {}", record.stages
+                    );
+                    let _ = self.reports.send(Report::Turn(record)).await;
+                }
+                CallOutput::Note(note) => log_note(&note),
+                CallOutput::Hangup { why } => {
+                    if self.hangup.is_none() {
+                        let (termination, reason) = termination(&why);
+                        self.hangup = Some((Instant::now() + HANGUP_GRACE, termination));
+                        let _ = self.reports.send(Report::Hangup { reason }).await;
+                    }
+                }
+            }
+        }
+        self.asks.retain(|_, ask| !ask.is_finished());
+    }
+
+    fn transcribe(&mut self, ticket: u32, pcm: Arc<[i16]>) {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let events = self.events.clone();
+        let job = asr::worker::Job {
+            caller: self.number,
+            utterance: ticket,
+            kind: asr::engine::Kind::Final,
+            pcm,
+            cancelled: cancelled.clone(),
+            done: Box::new(move |result| {
+                let result = match result {
+                    Ok(transcript) => Ok(Words {
+                        text: transcript.text,
+                        decode_ms: transcript.decode_ms,
+                    }),
+                    Err(error) => Err(error.to_string()),
+                };
+                deliver(&events, Event::Transcript { ticket, result });
+            }),
+        };
+        self.transcripts.insert(ticket, cancelled);
+        if let Err(job) = self.engines.asr.submit(job) {
+            drop(job);
+            self.later(Event::Transcript {
+                ticket,
+                result: Err("too many callers speak at once".to_owned()),
+            });
+        }
+    }
+
+    fn synthesise(&mut self, reply: ReplyId, clause: u32, text: String) {
+        let cancelled = self.voices.entry(reply).or_default().clone();
+        let events = self.events.clone();
+        let job = tts::worker::Job {
+            caller: self.number,
+            reply: reply.0,
+            clause,
+            text,
+            cancelled,
+            on: Box::new(move |chunk| {
+                let sound = match chunk {
+                    tts::worker::Chunk::Audio { pcm } => Sound::Samples(pcm),
+                    tts::worker::Chunk::Done => Sound::Done,
+                    tts::worker::Chunk::Failed(error) => Sound::Failed(error.to_string()),
+                };
+                deliver(&events, Event::Sound { reply, clause, sound });
+            }),
+        };
+        if let Err(job) = self.engines.tts.submit(job) {
+            drop(job);
+            self.later(Event::Sound {
+                reply,
+                clause,
+                sound: Sound::Failed("the voice has too much to say".to_owned()),
+            });
+        }
+    }
+
+    /// An event for ourselves. Never waits here: this task is the one that empties the channel.
+    fn later(&self, event: Event) {
+        let events = self.events.clone();
+        tokio::spawn(async move { events.send(event).await });
+    }
+
+    fn ask(&mut self, request: AskRequest) {
+        let id = request.reply;
+        let (sender, mut receiver) = mpsc::channel(REPLY_EVENTS_MAX);
+        let handle = self.gateway.ask(request, sender);
+        self.asks.insert(id, handle);
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let mut is_over = false;
+            while let Some(event) = receiver.recv().await {
+                let event = match event {
+                    GatewayEvent::Text(text) => ReplyEvent::Text(text),
+                    GatewayEvent::ToolCall(call) => ReplyEvent::ToolCall(call),
+                    GatewayEvent::Done { .. } => ReplyEvent::Done,
+                    GatewayEvent::Failed(error) => ReplyEvent::Failed(error.into()),
+                };
+                is_over = matches!(event, ReplyEvent::Done | ReplyEvent::Failed(_));
+                if events.send(Event::Reply { id, event }).await.is_err() {
+                    return;
+                }
+            }
+            // A gateway task that vanished without a word must not leave the caller waiting. For a
+            // cancelled reply nobody listens to this id any more.
+            if !is_over {
+                let event = ReplyEvent::Failed(ReplyError::vanished());
+                let _ = events.send(Event::Reply { id, event }).await;
+            }
+        });
+    }
+}
+
+/// From an engine's thread into the call's channel. The engine waits while it is full; on a thread of the
+/// runtime (an engine may refuse a job at once) a task waits instead.
+fn deliver(events: &mpsc::Sender<Event>, event: Event) {
+    if let Err(mpsc::error::TrySendError::Full(event)) = events.try_send(event) {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                let events = events.clone();
+                runtime.spawn(async move { events.send(event).await });
+            }
+            Err(_) => drop(events.blocking_send(event)),
+        }
+    }
+}
+
+/// A full socket buffer loses the packet, as the network would.
+fn send(socket: &UdpSocket, to: SocketAddr, data: &[u8]) {
+    if let Err(error) = socket.try_send_to(data, to) {
+        debug!(%to, %error, "packet not sent");
+    }
+}
+
+fn termination(why: &HangupReason) -> (Termination, Option<String>) {
+    let (reason, blame) = match why {
+        HangupReason::Goodbye => ("the assistant said goodbye", Blame::Nobody),
+        HangupReason::Drained => ("the program was stopped", Blame::Nobody),
+        HangupReason::SilentCaller => ("nobody spoke any more", Blame::Peer),
+        HangupReason::AgentFailed => ("the agent failed", Blame::Upstream),
+    };
+    let termination = Termination {
+        result: CallResult::Completed,
+        reason: reason.to_owned(),
+        blame,
+    };
+    (termination, Some(format!("SIP;cause=200;text=\"{reason}\"")))
+}
+
+fn log_note(note: &Note) {
+    match note {
+        Note::FirstPacket { from } => debug!(%from, "first audio packet"),
+        Note::Latched { from, expected } => {
+            info!(%from, expected = %or_none(*expected), "audio comes from another address than announced: following it");
+        }
+        Note::Stranger { from } => warn!(%from, "audio packets from a stranger are ignored"),
+        Note::NoAudio { for_s, expected, seen } => warn!(
+            for_s,
+            expected = %or_none(*expected),
+            seen = %or_none(*seen),
+            "one-way audio: nothing arrives from the phone. Check its microphone, and firewalls for the UDP ports in [media]"
+        ),
+        Note::AudioResumed => info!("audio arrives again"),
+        Note::PeerRtcpBye => debug!("RTCP BYE"),
+        Note::Digit { .. } => debug!("digit"),
+        Note::TranscriptFailed { why } => warn!(why, "not transcribed"),
+        Note::VoiceFailed { why } => warn!(why, "not spoken"),
+        Note::UnknownTool { name } => warn!(name, "the agent called a tool that this call does not have"),
+        Note::AlarmEnded => debug!("timer ended"),
+    }
+}
+
+fn or_none(address: Option<SocketAddr>) -> String {
+    address.map_or_else(|| "none".to_owned(), |address| address.to_string())
+}

@@ -1,0 +1,267 @@
+//! HTTP: a page that says what runs, health, and the status API.
+//! Owns authentication of these routes; the chat and the browser phone come to stand beside them.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent_bridge::gateways::Gateway;
+use axum::Router;
+use axum::extract::{Request, State as AxumState};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Json, Response};
+use axum::routing::get;
+use crate::redact::Secret;
+use subtle::ConstantTimeEq as _;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, warn};
+
+use crate::config::Web;
+use crate::engines::EngineState;
+use crate::switchboard::{Command, Snapshot};
+
+/// The signalling task answers within a frame; longer means that it hangs.
+const SNAPSHOT_MAX: Duration = Duration::from_secs(2);
+
+/// Bound before anything else starts, like the SIP sockets.
+pub struct Listeners(Vec<TcpListener>);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("web port {port} on {address} is taken: is Offhook already running? Stop it, or set another `port` in [web]")]
+    Taken { address: IpAddr, port: u16 },
+    #[error("cannot listen on {address} port {port}: {source}")]
+    Other { address: IpAddr, port: u16, source: io::Error },
+}
+
+impl Listeners {
+    pub async fn bind(web: &Web) -> Result<Listeners, ListenError> {
+        let mut bound = Vec::new();
+        if web.enabled {
+            for address in crate::server::addresses(&web.bind).await {
+                let port = web.port;
+                let listener = TcpListener::bind(SocketAddr::new(address, port))
+                    .await
+                    .map_err(|source| match source.kind() {
+                        io::ErrorKind::AddrInUse => ListenError::Taken { address, port },
+                        _ => ListenError::Other { address, port, source },
+                    })?;
+                bound.push(listener);
+            }
+        }
+        Ok(Listeners(bound))
+    }
+
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.0.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+}
+
+/// What the routes look at.
+#[derive(Clone)]
+pub struct State(Arc<Inner>);
+
+struct Inner {
+    commands: mpsc::Sender<Command>,
+    token: Secret,
+    engines: watch::Receiver<EngineState>,
+    agent: Arc<dyn Gateway>,
+    started: Instant,
+}
+
+impl State {
+    pub fn new(
+        commands: mpsc::Sender<Command>,
+        token: Secret,
+        engines: watch::Receiver<EngineState>,
+        agent: Arc<dyn Gateway>,
+    ) -> State {
+        State(Arc::new(Inner { commands, token, engines, agent, started: Instant::now() }))
+    }
+}
+
+/// Serves all listeners until the task is dropped.
+pub async fn serve(listeners: Listeners, state: State) {
+    let app = router(state);
+    let servers = listeners.0.into_iter().map(|listener| {
+        let app = app.clone();
+        async move {
+            if let Err(error) = axum::serve(listener, app).await {
+                error!(%error, "web server stopped");
+            }
+        }
+    });
+    futures_util::future::join_all(servers).await;
+}
+
+fn router(state: State) -> Router {
+    let guarded = Router::new()
+        .route("/api/status", get(status))
+        .route("/metrics", get(metrics))
+        .route_layer(middleware::from_fn_with_state(state.clone(), require_token));
+    Router::new()
+        .route("/", get(page))
+        .route("/healthz", get(health))
+        .merge(guarded)
+        .layer(middleware::map_response(security_headers))
+        .with_state(state)
+}
+
+async fn security_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, header::HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn require_token(AxumState(state): AxumState<State>, request: Request, next: Next) -> Response {
+    if is_authorised(request.headers(), &state.0.token) {
+        return next.run(request).await;
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"offhook\"")];
+    let hint = "Send `Authorization: Bearer TOKEN`; the token is `api_token` in secrets.toml.\n";
+    (StatusCode::UNAUTHORIZED, challenge, hint).into_response()
+}
+
+/// RFC 6750 section 2.1; compared in constant time.
+fn is_authorised(headers: &HeaderMap, token: &Secret) -> bool {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .is_some_and(|(_, given)| given.trim().as_bytes().ct_eq(token.expose().as_bytes()).into())
+}
+
+/// The signalling task's view, or `None` if it is gone.
+pub async fn snapshot(commands: &mpsc::Sender<Command>) -> Option<Snapshot> {
+    let (reply, answer) = oneshot::channel();
+    commands.send(Command::Snapshot(reply)).await.ok()?;
+    tokio::time::timeout(SNAPSHOT_MAX, answer).await.ok()?.ok()
+}
+
+async fn health(AxumState(state): AxumState<State>) -> Response {
+    let engines = match &*state.0.engines.borrow() {
+        EngineState::Ready(_) => Ok(()),
+        EngineState::Warming => Err("warming up"),
+        EngineState::Failed(_) => Err("no ears or voice: see the log"),
+    };
+    let signalling = snapshot(&state.0.commands).await.is_some();
+    match (engines, signalling) {
+        (Ok(()), true) => (StatusCode::OK, "ok\n").into_response(),
+        (Err(why), _) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+        (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "signalling does not answer\n").into_response(),
+    }
+}
+
+async fn status(AxumState(state): AxumState<State>) -> Response {
+    let Some(snapshot) = snapshot(&state.0.commands).await else {
+        warn!("the signalling task does not answer");
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let (engines, model, voice) = match &*state.0.engines.borrow() {
+        EngineState::Ready(engines) => ("ready", engines.ears.model.clone(), engines.voice.name.clone()),
+        EngineState::Warming => ("warming", String::new(), String::new()),
+        EngineState::Failed(_) => ("failed", String::new(), String::new()),
+    };
+    let agent = state.0.agent.describe();
+    Json(serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_s": state.0.started.elapsed().as_secs(),
+        "engines": engines,
+        "model": model,
+        "voice": voice,
+        "agent": { "name": agent.name, "model": agent.model, "demo": agent.demo },
+        "calls": snapshot.calls,
+        "calls_total": snapshot.calls_total,
+        "registrations": snapshot.registrations,
+        "draining": snapshot.draining,
+    }))
+    .into_response()
+}
+
+/// Prometheus text format, version 0.0.4.
+async fn metrics(AxumState(state): AxumState<State>) -> Response {
+    let Some(snapshot) = snapshot(&state.0.commands).await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let rows = [
+        ("offhook_calls", "gauge", "Calls that are up.", snapshot.calls.len() as u64),
+        ("offhook_calls_total", "counter", "Calls answered since the start.", snapshot.calls_total),
+        ("offhook_registrations", "gauge", "Bindings of registered phones.", snapshot.registrations.len() as u64),
+        ("offhook_uptime_seconds", "gauge", "Seconds since the start.", state.0.started.elapsed().as_secs()),
+    ];
+    let body: String = rows
+        .iter()
+        .map(|(name, kind, help, value)| format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"))
+        .collect();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response()
+}
+
+async fn page(AxumState(state): AxumState<State>) -> Html<String> {
+    let engines = match &*state.0.engines.borrow() {
+        EngineState::Ready(_) => "ready",
+        EngineState::Warming => "warming up",
+        EngineState::Failed(_) => "failed: see the log",
+    };
+    let agent = state.0.agent.describe();
+    let agent = if agent.demo { "the built-in demo" } else { "your own" };
+    Html(PAGE.replace("{engines}", engines).replace("{agent}", agent))
+}
+
+const PAGE: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Offhook</title>
+<style>
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; color-scheme: light dark; }
+  dt { font-weight: 600; } code { font-size: 1.05em; }
+</style>
+<h1>Offhook</h1>
+<p>The phone line of your assistant is up.</p>
+<dl>
+  <dt>Ears and voice</dt><dd>{engines}</dd>
+  <dt>Agent</dt><dd>{agent}</dd>
+  <dt>Dial</dt><dd><code>100</code> the assistant, <code>101</code> echo test, <code>102</code> hearing test</dd>
+  <dt>Add a phone</dt><dd><code>offhook user add NAME</code></dd>
+  <dt>Check everything</dt><dd><code>offhook doctor</code></dd>
+  <dt>Status as JSON</dt><dd><code>/api/status</code> with the bearer token from <code>secrets.toml</code></dd>
+</dl>
+</html>
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_bearer_token_opens_the_api() {
+        let token = Secret::new("abc123".to_owned());
+        let rows = [
+            (Some("Bearer abc123"), true),
+            (Some("bearer abc123"), true),
+            (Some("Bearer abc124"), false),
+            (Some("Bearer "), false),
+            (Some("Basic abc123"), false),
+            (Some("abc123"), false),
+            (None, false),
+        ];
+        for (value, expected) in rows {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = value {
+                headers.insert(header::AUTHORIZATION, value.parse().expect("a header value"));
+            }
+            assert_eq!(is_authorised(&headers, &token), expected, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The ears and the voice that all calls share, and their warming up.
+//! Owns the choice of model and voice from the configuration; not their work (`asr`, `tts`).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use asr::engine::{Engine as _, EngineInfo};
+use asr::whisper::{ModelSource, WhisperConfig, WhisperEngine};
+use tokio::sync::watch;
+use tracing::info;
+use tts::engine::{Engine as _, VoiceInfo};
+
+/// Engines ready for traffic.
+pub struct Engines {
+    pub asr: asr::worker::Worker,
+    pub tts: tts::worker::Worker,
+    pub ears: EngineInfo,
+    pub voice: VoiceInfo,
+}
+
+/// Which engines are wanted.
+#[derive(Debug, Clone)]
+pub struct EnginePlan {
+    /// A ggml model file; `None` means the embedded one.
+    pub model: Option<PathBuf>,
+    pub language: String,
+    pub asr_threads: usize,
+    pub prompt: String,
+    pub asr_engines: usize,
+    pub asr_queue_max: usize,
+    pub voice: String,
+    pub speaking_rate: f32,
+    pub tts_engines: usize,
+    pub tts_queue_max: usize,
+    pub tts_cache_bytes_max: usize,
+    /// Synthesised once at start, so that they sound at once later.
+    pub prompts: Vec<String>,
+}
+
+#[derive(Clone)]
+pub enum EngineState {
+    Warming,
+    Ready(Arc<Engines>),
+    Failed(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("speech recognition: {0}")]
+    Asr(#[from] asr::AsrError),
+    #[error("ears or voice are busy")]
+    Busy,
+    #[error("voice: {0}")]
+    Tts(#[from] tts::TtsError),
+}
+
+/// Opens and warms everything on a thread of its own; phones can register and ring meanwhile.
+pub fn start(plan: EnginePlan) -> watch::Receiver<EngineState> {
+    let (sender, receiver) = watch::channel(EngineState::Warming);
+    std::thread::spawn(move || {
+        let started = Instant::now();
+        let state = match open(&plan) {
+            Ok(engines) => {
+                info!(
+                    model = %engines.ears.model,
+                    voice = %engines.voice.name,
+                    ms = started.elapsed().as_millis() as u64,
+                    "ears and voice are warm"
+                );
+                EngineState::Ready(Arc::new(engines))
+            }
+            Err(error) => EngineState::Failed(error.to_string()),
+        };
+        let _ = sender.send(state);
+    });
+    receiver
+}
+
+/// Opens the engines and waits until they are warm.
+pub fn open(plan: &EnginePlan) -> Result<Engines, EngineError> {
+    let mut ears = Vec::new();
+    for _ in 0..plan.asr_engines.max(1) {
+        ears.push(whisper(plan)?);
+    }
+    let ears_info = ears[0].info();
+    let mut voices = Vec::new();
+    for _ in 0..plan.tts_engines.max(1) {
+        voices.push(tts::voices::open(&plan.voice, plan.speaking_rate)?);
+    }
+    let voice_info = voices[0].info();
+    let asr = asr::worker::Worker::start(
+        ears.into_iter().map(|engine| Box::new(engine) as _).collect(),
+        asr::worker::WorkerConfig::default(),
+    )?;
+    let tts = tts::worker::Worker::start(voices, tts::worker::WorkerConfig::default())?;
+    tts.prefetch(&plan.prompts);
+    Ok(Engines {
+        asr,
+        tts,
+        ears: ears_info,
+        voice: voice_info,
+    })
+}
+
+/// One recogniser of the planned model, not yet warm.
+pub fn whisper(plan: &EnginePlan) -> Result<WhisperEngine, asr::AsrError> {
+    let source = match &plan.model {
+        Some(path) => ModelSource::File(path.clone()),
+        None => ModelSource::Embedded,
+    };
+    WhisperEngine::open(
+        source,
+        WhisperConfig {
+            threads: plan.asr_threads,
+            language: plan.language.clone(),
+            ..WhisperConfig::default()
+        },
+    )
+}
+
+impl Engines {
+    /// Speaks `text` and waits for all of it: 16 kHz samples. Not for use on a thread of the runtime.
+    pub fn speak(&self, text: &str) -> Result<Vec<i16>, EngineError> {
+        let (tell, told) = std::sync::mpsc::channel();
+        let job = tts::worker::Job {
+            caller: OWN_CALLER,
+            reply: 0,
+            clause: 0,
+            text: text.to_owned(),
+            cancelled: Arc::default(),
+            on: Box::new(move |chunk| drop(tell.send(chunk))),
+        };
+        if self.tts.submit(job).is_err() {
+            return Err(EngineError::Busy);
+        }
+        let mut samples = Vec::new();
+        for chunk in told {
+            match chunk {
+                tts::worker::Chunk::Audio { pcm } => samples.extend(pcm),
+                tts::worker::Chunk::Done => break,
+                tts::worker::Chunk::Failed(error) => return Err(error.into()),
+            }
+        }
+        Ok(samples)
+    }
+
+    /// Hears `pcm` (16 kHz) of any length and waits for the text.
+    pub fn transcribe(&self, pcm: &[i16]) -> Result<String, EngineError> {
+        let mut words = Vec::new();
+        let window_ms = self.ears.window_ms_max;
+        for piece in asr::window::cut(pcm, window_ms) {
+            let (tell, told) = std::sync::mpsc::channel();
+            let job = asr::worker::Job {
+                caller: OWN_CALLER,
+                utterance: 0,
+                kind: asr::engine::Kind::Final,
+                pcm: pcm[piece].into(),
+                cancelled: Arc::default(),
+                done: Box::new(move |result| drop(tell.send(result))),
+            };
+            if self.asr.submit(job).is_err() {
+                return Err(EngineError::Busy);
+            }
+            let Ok(result) = told.recv() else {
+                return Err(EngineError::Busy);
+            };
+            words.push(result?.text);
+        }
+        Ok(words.join(" ").split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// Calls count from 1; this is the program itself.
+const OWN_CALLER: u64 = 0;

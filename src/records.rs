@@ -1,0 +1,236 @@
+//! What calls and registrations leave in the store, in the store's own rows.
+//! Owns the translation and the one log line for a record that was lost; not the tables (`store`).
+
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use agent_bridge::conversation::{Conversation, Role as SpokenBy, Said};
+use agent_bridge::turn::Entry;
+use sip::{Binding, Flow, Transport};
+use tokio::sync::oneshot;
+use tracing::{error, warn};
+
+use crate::call::driver::Summary;
+use crate::call::record::{Blame, Termination, TurnRecord};
+use crate::store::{
+    BindingRow, CallEnded, CallStarted, MessageRow, Role, Store, StoreError, StoreHandle, TurnRow, Write,
+};
+
+/// Records waiting for the disk; when full, the record is lost and a log line says so.
+const QUEUE_MAX: usize = 2048;
+/// Messages of earlier calls that a new call starts with; the history sent is bounded further.
+const REMEMBERED_MAX: usize = 200;
+const CHANNEL: &str = "phone";
+
+/// The way of calls and registrations to the store. Clones share it.
+#[derive(Clone)]
+pub struct Recorder {
+    store: StoreHandle,
+    transcripts: bool,
+}
+
+/// What is known when a call is answered.
+pub struct CallStart {
+    pub id: String,
+    pub user: String,
+    pub number: String,
+    pub remote: String,
+    pub user_agent: Option<String>,
+    pub conversation: String,
+    pub codec: String,
+}
+
+/// The records of one call.
+pub struct CallRecorder {
+    recorder: Recorder,
+    id: String,
+    conversation: String,
+    codec: String,
+}
+
+impl Recorder {
+    /// `transcripts`: whether words are kept at all.
+    pub fn start(store: Store, transcripts: bool) -> std::io::Result<(Recorder, JoinHandle<()>)> {
+        let (store, thread) = StoreHandle::start(store, QUEUE_MAX, |write, error| {
+            error!(record = kind(write), "not recorded: {error}");
+        })?;
+        Ok((Recorder { store, transcripts }, thread))
+    }
+
+    /// Blocks until the bindings are on disk.
+    pub fn save_bindings(&self, user: &str, bindings: Vec<Binding>) -> Result<(), StoreError> {
+        self.store.save_bindings(user, bindings.into_iter().map(to_row).collect())
+    }
+
+    pub fn call_started(&self, start: CallStart) -> CallRecorder {
+        self.write(Write::CallStarted(CallStarted {
+            id: start.id.clone(),
+            user: start.user,
+            number: start.number,
+            remote: start.remote,
+            user_agent: start.user_agent,
+            started_unix_ms: unix_ms(),
+        }));
+        CallRecorder {
+            recorder: self.clone(),
+            id: start.id,
+            conversation: start.conversation,
+            codec: start.codec,
+        }
+    }
+
+    /// What was said in this conversation before. Empty where nothing is kept or the store fails.
+    pub async fn conversation(&self, id: &str) -> Conversation {
+        let (tell, told) = oneshot::channel();
+        let wanted = id.to_owned();
+        let asked = self.store.read(move |store| {
+            let _ = tell.send(store.conversation(&wanted, REMEMBERED_MAX));
+        });
+        let rows = match (asked, told.await) {
+            (Ok(()), Ok(Ok(rows))) => rows,
+            (Err(error), _) | (_, Ok(Err(error))) => {
+                warn!(%error, "earlier conversation not read");
+                Vec::new()
+            }
+            (_, Err(_)) => Vec::new(),
+        };
+        let mut conversation = Conversation::new();
+        for row in rows {
+            let (role, aside) = match row.role {
+                Role::Caller => (SpokenBy::User, false),
+                Role::Assistant => (SpokenBy::Assistant, false),
+                Role::Program => (SpokenBy::Assistant, true),
+            };
+            conversation.add(Said {
+                id: 0,
+                role,
+                text: row.text,
+                when_ms: row.at_unix_ms,
+                call: row.call.unwrap_or_default(),
+                heard_all: row.heard.is_none(),
+                aside,
+            });
+        }
+        conversation
+    }
+
+    /// Ends the store's thread after everything queued.
+    pub fn stop(&self) {
+        self.store.stop();
+    }
+
+    fn write(&self, write: Write) {
+        if let Err(lost) = self.store.write(write) {
+            error!(record = kind(&lost), "not recorded: the disk is too slow");
+        }
+    }
+}
+
+impl CallRecorder {
+    pub fn said(&self, entry: &Entry) {
+        if !self.recorder.transcripts {
+            return;
+        }
+        let role = match (entry.role, entry.aside) {
+            (SpokenBy::User, _) => Role::Caller,
+            (_, false) => Role::Assistant,
+            (_, true) => Role::Program,
+        };
+        self.recorder.write(Write::Message(MessageRow {
+            conversation: self.conversation.clone(),
+            role,
+            text: entry.text.clone(),
+            // What is recorded of us is what was heard; a cut answer is marked by its heard part.
+            heard: (!entry.complete).then(|| entry.text.clone()),
+            at_unix_ms: unix_ms(),
+            call: Some(self.id.clone()),
+            channel: CHANNEL.to_owned(),
+        }));
+    }
+
+    pub fn turn(&self, turn: &TurnRecord) {
+        let text = |text: &str| {
+            if self.recorder.transcripts { text.to_owned() } else { String::new() }
+        };
+        self.recorder.write(Write::Turn(TurnRow {
+            call: self.id.clone(),
+            n: turn.number,
+            at_unix_ms: unix_ms(),
+            caller_text: text(&turn.caller_text),
+            reply_text: text(&turn.reply_text),
+            heard_text: text(&turn.heard_text),
+            latencies_json: serde_json::to_string(&turn.stages).unwrap_or_default(),
+        }));
+    }
+
+    pub fn ended(&self, termination: &Termination, summary: &Summary) {
+        self.recorder.write(Write::CallEnded(CallEnded {
+            id: self.id.clone(),
+            ended_unix_ms: unix_ms(),
+            result: termination.result.label().to_owned(),
+            reason: termination.reason.clone(),
+            blame: (termination.blame != Blame::Nobody).then(|| termination.blame.label().to_owned()),
+            codec: Some(self.codec.clone()),
+            stats_json: serde_json::to_string(summary).unwrap_or_default(),
+        }));
+    }
+}
+
+fn kind(write: &Write) -> &'static str {
+    match write {
+        Write::CallStarted(_) => "call start",
+        Write::CallEnded(_) => "call end",
+        Write::Turn(_) => "turn",
+        Write::Message(_) => "message",
+    }
+}
+
+fn to_row(binding: Binding) -> BindingRow {
+    BindingRow {
+        user: binding.user,
+        contact: binding.contact,
+        params: binding.params,
+        instance: binding.instance,
+        reg_id: binding.reg_id,
+        q: binding.q,
+        call_id: binding.call_id,
+        cseq: binding.cseq,
+        transport: match binding.flow.transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        }
+        .to_owned(),
+        local: binding.flow.local,
+        remote: binding.flow.remote,
+        expires_unix_ms: binding.expires_unix_ms,
+        user_agent: binding.user_agent,
+    }
+}
+
+/// A stored binding back in the registrar's words. A connection does not survive a restart: the phone
+/// opens a new one with its next registration.
+pub fn from_row(row: BindingRow) -> Binding {
+    Binding {
+        user: row.user,
+        contact: row.contact,
+        params: row.params,
+        instance: row.instance,
+        reg_id: row.reg_id,
+        q: row.q,
+        call_id: row.call_id,
+        cseq: row.cseq,
+        flow: Flow {
+            transport: if row.transport == "tcp" { Transport::Tcp } else { Transport::Udp },
+            local: row.local,
+            remote: row.remote,
+            conn: None,
+        },
+        expires_unix_ms: row.expires_unix_ms,
+        user_agent: row.user_agent,
+    }
+}
+
+/// Milliseconds since 1970, UTC.
+pub fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

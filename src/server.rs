@@ -1,0 +1,283 @@
+//! Start and stop order of the program: what is opened when, what is printed, and how it ends.
+//! Owns supervision and the start banner; every part it starts owns itself.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use agent_bridge::gateways::Gateway;
+use anyhow::Context as _;
+use sip::{Endpoint, EndpointConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::call::CallSettings;
+use crate::config::{Answerer, Bind, Config};
+use crate::engines::{self, EnginePlan};
+use crate::home::Home;
+use crate::ports::Ports;
+use crate::records::Recorder;
+use crate::secrets::SecretStore;
+use crate::signalling::{self, Listeners};
+use crate::store::Store;
+use crate::switchboard::{Command, Switchboard, SwitchboardConfig};
+use crate::{agents, banner, console, models, tailnet};
+
+/// Commands to the signalling task; senders wait when it is full.
+const COMMANDS_MAX: usize = 256;
+/// How often the secret store is looked at for `offhook user add`.
+const SECRETS_POLL: Duration = Duration::from_secs(1);
+/// After the calls are over: BYE transactions and the last records.
+const LAST_WORDS: Duration = Duration::from_millis(600);
+
+/// Resolves `bind` to the addresses of this machine, in order and without doubles.
+pub async fn addresses(bind: &[Bind]) -> Vec<IpAddr> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for wish in bind {
+        let add: Vec<IpAddr> = match wish {
+            Bind::Loopback => vec![IpAddr::from([127, 0, 0, 1])],
+            Bind::Tailnet => tailnet::addresses().await,
+            Bind::Address(address) => vec![*address],
+        };
+        for address in add {
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+    }
+    found
+}
+
+/// Runs until SIGINT or SIGTERM, then says goodbye in every call and stops.
+pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
+    let (secrets, first_phone) = SecretStore::open_or_create(&home.secrets_path(), &config.sip.realm)?;
+    let store_path = config.store.path.clone().unwrap_or_else(|| home.database_path());
+    let mut store = Store::open(&store_path)?;
+    let bindings = store.load_bindings().context("registrations of the last run")?;
+
+    // Ports before models: a port that is taken is said at once, not after a download.
+    let sip_addresses = addresses(&config.sip.bind).await;
+    let listeners = Listeners::bind(&sip_addresses, config.sip.port, config.sip.udp, config.sip.tcp).await?;
+    let web = console::Listeners::bind(&config.web).await?;
+
+    let model = models::choose_for_run(&home, &config).await;
+    let agent = agents::build(&config, &secrets)?;
+    let plan = engine_plan(&config, model.path.clone());
+    let engines = engines::start(plan);
+
+    let now = Instant::now();
+    let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    let mut endpoint = Endpoint::new(endpoint_config(&config, &sip_addresses), rand::random(), now, unix_ms);
+    endpoint.set_users(logins(&secrets, &config));
+    let restored = bindings.len();
+    endpoint.restore_bindings(now, bindings);
+
+    let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
+    let recorder = Recorder::start(Store::open(&store_path)?, config.store.transcripts);
+    let switchboard = Switchboard::new(
+        switchboard_config(&config, agent.clone()),
+        engines.clone(),
+        recorder.clone(),
+        commands.clone(),
+    );
+
+    let sip_listening = listeners.addresses();
+    print!(
+        "{}",
+        banner::text(&banner::Facts {
+            home: home.root(),
+            config: &config,
+            sip: &sip_listening,
+            web: &web.addresses(),
+            first_phone: first_phone.as_ref(),
+            users: &secrets.users().into_iter().map(|user| user.name).collect::<Vec<_>>(),
+            model: &model.description,
+            agent: &agent.describe(),
+            restored,
+        })
+    );
+
+    let signalling = tokio::spawn(signalling::run(endpoint, listeners, store, switchboard, command_queue));
+    let console = tokio::spawn(console::serve(
+        web,
+        console::State::new(commands.clone(), secrets.api_token().clone(), engines.clone(), agent.clone()),
+    ));
+    let watcher = tokio::spawn(watch_secrets(secrets, config.clone(), commands.clone()));
+    let warm = agent.clone();
+    tokio::spawn(async move { warm.warm().await });
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    info!("stopping: saying goodbye (press Ctrl-C again to stop at once)");
+    tokio::select! {
+        () = drain(&commands, Duration::from_secs(u64::from(config.calls.drain_s))) => {}
+        _ = interrupt.recv() => warn!("stopped at once"),
+    }
+    watcher.abort();
+    console.abort();
+    signalling.abort();
+    let _ = signalling.await;
+    recorder.flush().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// Waits until every call is over, `longest` at most, then a moment for the last BYEs.
+async fn drain(commands: &mpsc::Sender<Command>, longest: Duration) {
+    let until = Instant::now() + longest;
+    if commands.send(Command::Drain).await.is_err() {
+        return;
+    }
+    loop {
+        let Some(snapshot) = console::snapshot(commands).await else {
+            return;
+        };
+        if snapshot.calls.is_empty() {
+            break;
+        }
+        if Instant::now() >= until {
+            warn!(calls = snapshot.calls.len(), "calls cut off: they took too long to say goodbye");
+            let _ = commands.send(Command::HangupAll).await;
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(LAST_WORDS).await;
+}
+
+async fn watch_secrets(mut secrets: SecretStore, config: Config, commands: mpsc::Sender<Command>) {
+    loop {
+        tokio::time::sleep(SECRETS_POLL).await;
+        match secrets.reload() {
+            Ok(false) => {}
+            Ok(true) => {
+                info!("users changed");
+                let users = logins(&secrets, &config);
+                if commands.send(Command::Users(users)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => error!(%error, "secret store not read again: the users stay as they were"),
+        }
+    }
+}
+
+fn logins(secrets: &SecretStore, config: &Config) -> Vec<sip::User> {
+    secrets
+        .logins(&config.sip.realm)
+        .into_iter()
+        .map(|user| sip::User {
+            name: user.name,
+            ha1_md5: user.ha1_md5,
+            ha1_sha256: user.ha1_sha256,
+            local_only: user.local_only,
+        })
+        .collect()
+}
+
+/// The engines that the configuration asks for.
+pub fn engine_plan(config: &Config, model: Option<std::path::PathBuf>) -> EnginePlan {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let threads = if config.asr.threads == 0 { cores.min(4) } else { config.asr.threads };
+    EnginePlan {
+        model,
+        language: config.asr.language.clone(),
+        prompt: config.asr.prompt.clone(),
+        asr_threads: threads,
+        asr_engines: config.asr.engines,
+        asr_queue_max: config.asr.queue_max,
+        voice: config.tts.voice.clone(),
+        speaking_rate: config.tts.rate,
+        tts_engines: config.tts.engines,
+        tts_queue_max: config.tts.queue_max,
+        tts_cache_bytes_max: config.tts.cache_mib * 1024 * 1024,
+        prompts: prompts(config),
+    }
+}
+
+/// What is said in almost every call.
+fn prompts(config: &Config) -> Vec<String> {
+    [config.agent.greeting.as_str(), READBACK_GREETING, GOODBYE]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+pub const READBACK_GREETING: &str = "Say something, and I will repeat what I heard.";
+pub const GOODBYE: &str = "I have to stop now. Goodbye.";
+
+fn endpoint_config(config: &Config, addresses: &[IpAddr]) -> EndpointConfig {
+    let mut endpoint = EndpointConfig {
+        realm: config.sip.realm.clone(),
+        product: concat!("Offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
+        expires_s_min: config.sip.expires_s_min,
+        expires_s_default: config.sip.expires_s,
+        expires_s_max: config.sip.expires_s_max,
+        contacts_per_user_max: config.sip.contacts_per_user_max,
+        ..EndpointConfig::default()
+    };
+    endpoint.domains = config.sip.domains.clone();
+    endpoint.domains.push(config.sip.realm.clone());
+    endpoint.domains.push("localhost".to_owned());
+    endpoint.domains.extend(addresses.iter().map(IpAddr::to_string));
+    endpoint.auth.nonce_ttl_s = config.sip.nonce_ttl_s;
+    endpoint.auth.failures_per_address_max = config.sip.failures_per_address_max;
+    endpoint.auth.failures_per_user_max = config.sip.failures_per_user_max;
+    endpoint.auth.failure_window_s = config.sip.failure_window_s;
+    endpoint.auth.lockout_s = config.sip.lockout_s;
+    endpoint
+}
+
+fn switchboard_config(config: &Config, agent: Arc<dyn Gateway>) -> SwitchboardConfig {
+    SwitchboardConfig {
+        numbers: config.numbers.clone(),
+        calls_max: config.calls.max,
+        calls_per_user_max: config.calls.per_user_max,
+        ports: Ports::new(config.media.port_min, config.media.port_max, rand::random()),
+        advertise: config.media.advertise,
+        settings: call_settings(config),
+        agent,
+        readback: agents::readback(),
+        readback_greeting: READBACK_GREETING.to_owned(),
+        goodbye: GOODBYE.to_owned(),
+        host_name: "offhook".to_owned(),
+    }
+}
+
+/// The settings every call starts from.
+fn call_settings(config: &Config) -> CallSettings {
+    CallSettings {
+        service: Answerer::Agent,
+        greeting: config.agent.greeting.clone(),
+        turn: turn_config(config),
+        vad: asr::vad::VadConfig::default(),
+        system_prompt: agent_bridge::phone_text::system_prompt(&config.agent.system_prompt),
+        history_messages_max: config.agent.history_turns_max,
+        history_chars_max: config.agent.history_chars_max,
+        session: String::new(),
+        seed: [0; 32],
+        duration_max: Duration::from_secs(u64::from(config.calls.duration_s_max)),
+        no_audio: Duration::from_secs(u64::from(config.calls.no_audio_s)),
+        no_audio_hangup: Duration::from_secs(u64::from(config.calls.no_audio_hangup_s)),
+    }
+}
+
+fn turn_config(config: &Config) -> agent_bridge::turn::TurnConfig {
+    let wish = &config.turn;
+    agent_bridge::turn::TurnConfig {
+        endpoint_ms: wish.endpoint_ms,
+        barge_in: wish.barge_in,
+        barge_in_ms: wish.barge_in_ms,
+        filler_after_ms: wish.filler_after_ms,
+        reply_timeout_ms: wish.reply_timeout_ms,
+        idle_prompt_s: wish.idle_prompt_s,
+        idle_hangup_s: wish.idle_hangup_s,
+        ..agent_bridge::turn::TurnConfig::default()
+    }
+}

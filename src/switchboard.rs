@@ -1,0 +1,596 @@
+//! The calls of this program: what an INVITE becomes, and which task hears of which dialog's events.
+//! Owns the table of calls, the limits and the SDP of our side; not the dialogs (`sip::Endpoint`), not the
+//! talk (`call`). Lives in the signalling task; everything here returns at once.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent_bridge::gateways::Gateway;
+use media::session::SessionConfig;
+use sip::offer_answer::{self, AudioCodec, Direction, LocalMedia, NegotiatedAudio};
+use sip::{CallKey, EndCause, Endpoint, Event, Flow, HeaderName, User};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{Instrument as _, error, info, info_span, warn};
+
+use crate::call::driver::{Control, Driver, MediaSockets, Report};
+use crate::call::record::{Blame, CallResult, Termination};
+use crate::config::{Answerer, Numbers};
+use crate::call::{Call, CallSettings};
+use crate::engines::{EngineState, Engines};
+use crate::ports::{Ports, source_address};
+use crate::records::{CallStart, Recorder, unix_ms};
+use crate::routing::route;
+
+/// Control messages on their way to one call; a call that does not empty them is broken and ends.
+const CONTROLS_MAX: usize = 32;
+const REPORTS_MAX: usize = 256;
+/// A phone rings this long at most while models warm up.
+const WARMING_MAX: Duration = Duration::from_secs(90);
+
+/// What the rest of the program asks of the signalling task.
+#[derive(Debug)]
+pub enum Command {
+    Provisional { call: CallKey, status: u16 },
+    Answer { call: CallKey, sdp: String },
+    Reject { call: CallKey, status: u16, headers: Vec<(HeaderName, String)> },
+    Hangup { call: CallKey, reason: Option<String> },
+    AnswerReinvite { call: CallKey, answer: Result<String, u16> },
+    Users(Vec<User>),
+    /// The engines are warm, or will not be.
+    Ready(CallKey),
+    /// The call's task is over.
+    Finished(CallKey),
+    /// Refuse new calls and say goodbye in those that are up.
+    Drain,
+    /// End every call now.
+    HangupAll,
+    Snapshot(oneshot::Sender<Snapshot>),
+}
+
+/// What the console shows.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Snapshot {
+    pub calls: Vec<CallView>,
+    pub registrations: Vec<RegistrationView>,
+    pub calls_total: u64,
+    pub draining: bool,
+}
+
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct CallView {
+    pub user: String,
+    pub number: String,
+    pub seconds: u64,
+}
+
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct RegistrationView {
+    pub user: String,
+    pub contact: String,
+    pub transport: String,
+    pub address: String,
+    pub user_agent: Option<String>,
+}
+
+/// What is the same for every call.
+pub struct SwitchboardConfig {
+    pub numbers: Numbers,
+    pub calls_max: usize,
+    pub calls_per_user_max: usize,
+    pub ports: Ports,
+    /// Advertised in SDP instead of the socket's address, where the owner configured one.
+    pub advertise: Option<IpAddr>,
+    /// Template of every call's settings; service, session and seed are filled in per call.
+    pub settings: CallSettings,
+    pub agent: Arc<dyn Gateway>,
+    pub readback: Arc<dyn Gateway>,
+    pub readback_greeting: String,
+    pub goodbye: String,
+    pub host_name: String,
+}
+
+pub struct Switchboard {
+    config: SwitchboardConfig,
+    engines: watch::Receiver<EngineState>,
+    recorder: Recorder,
+    commands: mpsc::Sender<Command>,
+    calls: HashMap<CallKey, Line>,
+    users: Vec<String>,
+    calls_total: u64,
+    draining: bool,
+}
+
+/// One line of the switchboard.
+struct Line {
+    user: String,
+    target: String,
+    since: Instant,
+    state: LineState,
+}
+
+enum LineState {
+    /// Ringing until the engines are warm.
+    Waiting(Box<Waiting>),
+    Up { control: mpsc::Sender<Control>, local: LocalMedia, our_offer: Option<String> },
+    /// The task is gone, the dialog not yet.
+    Over,
+}
+
+struct Waiting {
+    service: Answerer,
+    offer: Option<String>,
+    flow: Flow,
+    user_agent: Option<String>,
+}
+
+impl Switchboard {
+    pub fn new(
+        config: SwitchboardConfig,
+        engines: watch::Receiver<EngineState>,
+        recorder: Recorder,
+        commands: mpsc::Sender<Command>,
+    ) -> Switchboard {
+        Switchboard {
+            config,
+            engines,
+            recorder,
+            commands,
+            calls: HashMap::new(),
+            users: Vec::new(),
+            calls_total: 0,
+            draining: false,
+        }
+    }
+
+    /// One event of the endpoint; the commands returned are applied before the next one.
+    pub fn event(&mut self, event: Event) -> Vec<Command> {
+        match event {
+            Event::IncomingCall { call, user, target, offer, flow, user_agent, .. } => {
+                self.incoming(call, user, target, offer, flow, user_agent)
+            }
+            Event::CallConfirmed { call, answer } => self.confirmed(call, answer),
+            Event::ReInvite { call, offer } => self.reinvite(call, offer),
+            Event::CallEnded { call, cause } => {
+                self.ended(call, &cause);
+                Vec::new()
+            }
+            Event::Registered { user, flow, refreshed, .. } => {
+                if !refreshed {
+                    info!(%user, from = %flow.remote, transport = ?flow.transport, "phone registered");
+                }
+                if !self.users.contains(&user) && self.users.len() < 4096 {
+                    self.users.push(user);
+                }
+                Vec::new()
+            }
+            Event::Unregistered { user, why, .. } => {
+                info!(%user, ?why, "phone gone");
+                Vec::new()
+            }
+            Event::AuthenticationFailed { user, flow, locked } => {
+                warn!(%user, from = %flow.remote, locked, "wrong password or unknown user");
+                Vec::new()
+            }
+            // Answers to requests of our own; this program places no calls here.
+            Event::CallProgress { .. } | Event::CallAnswered { .. } | Event::RegistrationResult { .. } => Vec::new(),
+        }
+    }
+
+    fn incoming(
+        &mut self,
+        call: CallKey,
+        user: String,
+        target: String,
+        offer: Option<String>,
+        flow: Flow,
+        user_agent: Option<String>,
+    ) -> Vec<Command> {
+        let refuse = |status: u16, headers: Vec<(HeaderName, String)>, why: &str| {
+            info!(%user, number = %target, status, "call refused: {why}");
+            vec![Command::Reject { call, status, headers }]
+        };
+        let later = vec![(HeaderName::RetryAfter, "30".to_owned())];
+        if self.draining {
+            return refuse(503, later, "the program is stopping");
+        }
+        let Some(service) = route(&self.config.numbers, &target) else {
+            return refuse(404, Vec::new(), "nobody has this number; the numbers are in [[numbers]]");
+        };
+        if self.calls.values().filter(|line| line.user == user).count() >= self.config.calls_per_user_max {
+            return refuse(486, Vec::new(), "this user has as many calls as allowed");
+        }
+        if self.calls.len() >= self.config.calls_max {
+            return refuse(503, later, "as many calls as allowed are up (`max` in [calls])");
+        }
+        let line = Line {
+            user,
+            target,
+            since: Instant::now(),
+            state: LineState::Waiting(Box::new(Waiting { service, offer, flow, user_agent })),
+        };
+        self.calls.insert(call, line);
+        if matches!(*self.engines.borrow(), EngineState::Warming) {
+            let mut engines = self.engines.clone();
+            let commands = self.commands.clone();
+            tokio::spawn(async move {
+                let warm = engines.wait_for(|state| !matches!(state, EngineState::Warming));
+                let _ = tokio::time::timeout(WARMING_MAX, warm).await;
+                let _ = commands.send(Command::Ready(call)).await;
+            });
+            return vec![Command::Provisional { call, status: 180 }];
+        }
+        self.ready(call)
+    }
+
+    /// Answers a call that waited for the engines.
+    pub fn ready(&mut self, call: CallKey) -> Vec<Command> {
+        let Some(line) = self.calls.get_mut(&call) else {
+            return Vec::new();
+        };
+        let LineState::Waiting(_) = &line.state else {
+            return Vec::new();
+        };
+        let LineState::Waiting(waiting) = std::mem::replace(&mut line.state, LineState::Over) else {
+            return Vec::new();
+        };
+        let engines = match &*self.engines.borrow() {
+            EngineState::Ready(engines) => Ok(engines.clone()),
+            EngineState::Warming => Err("the models are still loading".to_owned()),
+            EngineState::Failed(why) => Err(why.clone()),
+        };
+        let (user, target) = (line.user.clone(), line.target.clone());
+        let answered = match engines {
+            Ok(engines) => self.answer(call, &user, &target, *waiting, engines),
+            Err(why) => Err((503, vec![(HeaderName::RetryAfter, "30".to_owned())], why)),
+        };
+        match answered {
+            Ok(commands) => commands,
+            Err((status, headers, why)) => {
+                warn!(%user, number = %target, status, "call refused: {why}");
+                self.calls.remove(&call);
+                vec![Command::Reject { call, status, headers }]
+            }
+        }
+    }
+
+    #[allow(clippy::type_complexity, reason = "status, headers and reason of one refusal")]
+    fn answer(
+        &mut self,
+        call: CallKey,
+        user: &str,
+        target: &str,
+        waiting: Waiting,
+        engines: Arc<Engines>,
+    ) -> Result<Vec<Command>, (u16, Vec<(HeaderName, String)>, String)> {
+        let Waiting { service, offer, flow, user_agent } = waiting;
+        let address = source_address(flow.local.ip(), flow.remote);
+        let (sockets, port) = self
+            .config
+            .ports
+            .open(address)
+            .map_err(|error| (503, Vec::new(), error.to_string()))?;
+        let local = LocalMedia {
+            address: self.config.advertise.unwrap_or(address),
+            rtp_port: port,
+            session_id: unix_ms() & 0x7fff_ffff_ffff,
+            session_version: 1,
+            codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
+            telephone_event: true,
+            ptime_ms: 20,
+        };
+        let (sdp, negotiated, our_offer) = match &offer {
+            Some(offer) => {
+                let (sdp, negotiated) = offer_answer::answer(offer, &local).map_err(|error| {
+                    let warning = format!("305 {} \"{error}\"", self.config.host_name);
+                    (error.to_status(), vec![(HeaderName::Warning, warning)], error.to_string())
+                })?;
+                (sdp, Some(negotiated), None)
+            }
+            None => {
+                let ours = offer_answer::offer(&local);
+                (ours.clone(), None, Some(ours))
+            }
+        };
+        self.calls_total += 1;
+        let control = self.start(call, user, target, service, flow, user_agent, sockets, negotiated, engines);
+        if let Some(line) = self.calls.get_mut(&call) {
+            line.state = LineState::Up { control, local, our_offer };
+        }
+        Ok(vec![Command::Answer { call, sdp }])
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "everything that one call is made of, in one place")]
+    fn start(
+        &mut self,
+        call: CallKey,
+        user: &str,
+        target: &str,
+        service: Answerer,
+        flow: Flow,
+        user_agent: Option<String>,
+        sockets: MediaSockets,
+        negotiated: Option<NegotiatedAudio>,
+        engines: Arc<Engines>,
+    ) -> mpsc::Sender<Control> {
+        let number = self.calls_total;
+        let mut settings = self.config.settings.clone();
+        settings.service = service;
+        settings.seed = rand::random();
+        settings.session = format!("{user}/{}", service_name(service));
+        if service == Answerer::Readback {
+            settings.greeting = self.config.readback_greeting.clone();
+        }
+        let gateway = match service {
+            Answerer::Readback => self.config.readback.clone(),
+            _ => self.config.agent.clone(),
+        };
+        let codec = negotiated.as_ref().map_or(AudioCodec::Pcmu, |audio| audio.codec);
+        let record = self.recorder.call_started(CallStart {
+            id: format!("{:016x}{:04x}", unix_ms(), rand::random::<u16>()),
+            user: user.to_owned(),
+            number: target.to_owned(),
+            remote: flow.remote.to_string(),
+            user_agent,
+            conversation: settings.session.clone(),
+            codec: format!("{codec:?}"),
+        });
+        let (control, controls) = mpsc::channel(CONTROLS_MAX);
+        let (reports, mut reported) = mpsc::channel(REPORTS_MAX);
+        let session = session_config(negotiated.as_ref(), &self.config.host_name);
+        let recorder = self.recorder.clone();
+        let run = async move {
+            // The read-back test has no memory; the assistant remembers earlier calls.
+            let conversation = match service {
+                Answerer::Agent => recorder.conversation(&settings.session).await,
+                _ => Default::default(),
+            };
+            let call = Call::new(settings, session, conversation, Instant::now());
+            let driver = Driver { call, number, sockets, engines, gateway, control: controls, reports };
+            driver.run().await;
+        };
+        let commands = self.commands.clone();
+        let span = info_span!("call", id = number, %user, number = %target);
+        info!(parent: &span, ?codec, "call answered");
+        let running = tokio::spawn(run.instrument(span.clone()));
+        tokio::spawn(
+            async move {
+                let mut finished = None;
+                while let Some(report) = reported.recv().await {
+                    match report {
+                        Report::Hangup { reason } => {
+                            let _ = commands.send(Command::Hangup { call, reason }).await;
+                        }
+                        Report::Said(entry) => record.said(&entry),
+                        Report::Turn(turn) => record.turn(&turn),
+                        Report::Finished { termination, summary } => {
+                            finished = Some((termination, summary));
+                            break;
+                        }
+                    }
+                }
+                // A call's task is the wall around it: its panic ends this call and no other.
+                let (termination, summary) = match finished {
+                    Some(finished) => finished,
+                    None => {
+                        if let Err(panic) = running.await {
+                            error!(%panic, "the call's task failed");
+                        }
+                        let _ = commands.send(Command::Hangup { call, reason: None }).await;
+                        let termination = Termination {
+                            result: CallResult::Failed,
+                            reason: "internal error".to_owned(),
+                            blame: Blame::Ours,
+                        };
+                        (termination, Default::default())
+                    }
+                };
+                info!(
+                    turns = summary.turns,
+                    received = summary.packets_received,
+                    lost = summary.packets_lost,
+                    jitter_ms = summary.jitter_ms,
+                    "call ended: {termination}"
+                );
+                record.ended(&termination, &summary);
+                let _ = commands.send(Command::Finished(call)).await;
+            }
+            .instrument(span),
+        );
+        control
+    }
+
+    fn confirmed(&mut self, call: CallKey, answer: Option<String>) -> Vec<Command> {
+        let Some(Line { state: LineState::Up { control, local, our_offer }, .. }) = self.calls.get_mut(&call) else {
+            return Vec::new();
+        };
+        // Late offer: the answer comes in the ACK (RFC 3261 section 13.2.2.4).
+        if let (Some(offer), Some(answer)) = (our_offer.take(), answer) {
+            match offer_answer::accept_answer(&offer, &answer, local) {
+                Ok(negotiated) => {
+                    let config = session_config(Some(&negotiated), &self.config.host_name);
+                    let _ = control.try_send(Control::Media(Box::new(config)));
+                }
+                Err(error) => {
+                    warn!("answer in ACK not usable: {error}");
+                    return vec![Command::Hangup { call, reason: Some(cause(488, "unusable answer")) }];
+                }
+            }
+        }
+        match control.try_send(Control::Confirmed) {
+            Ok(()) => Vec::new(),
+            Err(_) => vec![Command::Hangup { call, reason: Some(cause(500, "call task stopped")) }],
+        }
+    }
+
+    fn reinvite(&mut self, call: CallKey, offer: Option<String>) -> Vec<Command> {
+        let Some(Line { state: LineState::Up { control, local, our_offer }, .. }) = self.calls.get_mut(&call) else {
+            return vec![Command::AnswerReinvite { call, answer: Err(481) }];
+        };
+        // RFC 3264 section 8: each new description has the version counted up.
+        local.session_version += 1;
+        let answer = match offer {
+            Some(offer) => match offer_answer::answer(&offer, local) {
+                Ok((sdp, negotiated)) => {
+                    let config = session_config(Some(&negotiated), &self.config.host_name);
+                    let _ = control.try_send(Control::Media(Box::new(config)));
+                    Ok(sdp)
+                }
+                Err(error) => Err(error.to_status()),
+            },
+            None => {
+                let ours = offer_answer::offer(local);
+                *our_offer = Some(ours.clone());
+                Ok(ours)
+            }
+        };
+        vec![Command::AnswerReinvite { call, answer }]
+    }
+
+    fn ended(&mut self, call: CallKey, end: &EndCause) {
+        let Some(line) = self.calls.get_mut(&call) else {
+            return;
+        };
+        let termination = termination(end);
+        match std::mem::replace(&mut line.state, LineState::Over) {
+            LineState::Up { control, .. } => {
+                // A full channel means a stuck task: dropping the sender ends it as well.
+                let _ = control.try_send(Control::Ended(termination));
+            }
+            LineState::Waiting(_) => {
+                info!(user = %line.user, number = %line.target, "call ended: {termination}");
+                self.calls.remove(&call);
+            }
+            LineState::Over => {}
+        }
+    }
+
+    pub fn finished(&mut self, call: CallKey) {
+        self.calls.remove(&call);
+    }
+
+    /// From now on new calls are refused, and those that are up hear a goodbye.
+    pub fn drain(&mut self) -> Vec<Command> {
+        self.draining = true;
+        let mut commands = Vec::new();
+        for (call, line) in &self.calls {
+            match &line.state {
+                LineState::Up { control, .. } => {
+                    let text = self.config.goodbye.clone();
+                    if control.try_send(Control::Drain { text }).is_err() {
+                        commands.push(Command::Hangup { call: *call, reason: None });
+                    }
+                }
+                LineState::Waiting(_) => commands.push(Command::Reject {
+                    call: *call,
+                    status: 503,
+                    headers: Vec::new(),
+                }),
+                LineState::Over => {}
+            }
+        }
+        commands
+    }
+
+    pub fn hang_up_all(&self) -> Vec<Command> {
+        let calls = self.calls.keys();
+        calls.map(|call| Command::Hangup { call: *call, reason: None }).collect()
+    }
+
+    pub fn snapshot(&self, endpoint: &Endpoint) -> Snapshot {
+        let now = Instant::now();
+        let registrations = self
+            .users
+            .iter()
+            .flat_map(|user| endpoint.bindings(user, now))
+            .map(|binding| RegistrationView {
+                user: binding.user,
+                contact: binding.contact,
+                transport: format!("{:?}", binding.flow.transport),
+                address: binding.flow.remote.to_string(),
+                user_agent: binding.user_agent,
+            })
+            .collect();
+        let calls = self
+            .calls
+            .values()
+            .map(|line| CallView {
+                user: line.user.clone(),
+                number: line.target.clone(),
+                seconds: line.since.elapsed().as_secs(),
+            })
+            .collect();
+        Snapshot {
+            calls,
+            registrations,
+            calls_total: self.calls_total,
+            draining: self.draining,
+        }
+    }
+}
+
+fn service_name(service: Answerer) -> &'static str {
+    match service {
+        Answerer::Agent => "agent",
+        Answerer::Echo => "echo",
+        Answerer::Readback => "readback",
+    }
+}
+
+/// What was negotiated, in the media crate's words. Nothing yet means: send to nobody, receive from anybody.
+fn session_config(negotiated: Option<&NegotiatedAudio>, cname: &str) -> SessionConfig {
+    let codec = |codec: AudioCodec| match codec {
+        AudioCodec::Pcmu => media::codec::Codec::Pcmu,
+        AudioCodec::Pcma => media::codec::Codec::Pcma,
+    };
+    let base = SessionConfig {
+        codec: media::codec::Codec::Pcmu,
+        payload_type: 0,
+        receive_payload_types: vec![(0, media::codec::Codec::Pcmu), (8, media::codec::Codec::Pcma)],
+        telephone_event: None,
+        remote_rtp: None,
+        remote_rtcp: None,
+        cname: cname.to_owned(),
+        ntp_offset: unix_ms(),
+        send: true,
+        receive: true,
+    };
+    let Some(audio) = negotiated else {
+        return base;
+    };
+    SessionConfig {
+        codec: codec(audio.codec),
+        payload_type: audio.payload_type,
+        receive_payload_types: audio
+            .receive_payload_types
+            .iter()
+            .map(|(number, kind)| (*number, codec(*kind)))
+            .collect(),
+        telephone_event: audio.telephone_event,
+        remote_rtp: audio.remote_rtp,
+        remote_rtcp: audio.remote_rtcp,
+        send: matches!(audio.direction, Direction::SendRecv | Direction::SendOnly),
+        receive: matches!(audio.direction, Direction::SendRecv | Direction::RecvOnly),
+        ..base
+    }
+}
+
+fn termination(end: &EndCause) -> Termination {
+    let (result, reason, blame) = match end {
+        EndCause::ByeReceived { .. } => (CallResult::Completed, "the caller hung up".to_owned(), Blame::Nobody),
+        EndCause::ByeSent => (CallResult::Completed, "we hung up".to_owned(), Blame::Nobody),
+        EndCause::Cancelled => (CallResult::Cancelled, "the caller gave up".to_owned(), Blame::Nobody),
+        EndCause::Rejected { status } => (CallResult::Refused, format!("refused with {status}"), Blame::Ours),
+        EndCause::Failed { status, why } => (CallResult::Failed, format!("{why} ({status})"), Blame::Peer),
+        EndCause::AckTimeout => (CallResult::Failed, "the phone never acknowledged the answer".to_owned(), Blame::Peer),
+        EndCause::TransactionTimeout => (CallResult::Failed, "the phone no longer answers".to_owned(), Blame::Peer),
+        EndCause::TransportFailed => (CallResult::Failed, "the connection to the phone broke".to_owned(), Blame::Peer),
+    };
+    Termination { result, reason, blame }
+}
+
+/// A Reason header value (RFC 3326).
+fn cause(status: u16, text: &str) -> String {
+    format!("SIP;cause={status};text=\"{text}\"")
+}

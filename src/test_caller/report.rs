@@ -1,0 +1,184 @@
+//! `offhook call`: from options to a test call, and from its outcome to lines for people or JSON.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use media::file::Clip;
+use sip::Transport;
+
+use super::{Outcome, Plan, timeline::percentile, utterance};
+use crate::config::Config;
+use crate::engines::{self, Engines};
+use crate::home::Home;
+use crate::secrets::SecretStore;
+
+/// What `offhook call` was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct CallOptions {
+    /// The SIP server; none: the one of this configuration, on loopback.
+    pub server: Option<SocketAddr>,
+    pub tcp: bool,
+    /// None: the program's own account, which may call from this machine only.
+    pub user: Option<String>,
+    /// Needed with `user`; read from OFFHOOK_PASSWORD or a file by the command line.
+    pub password: Option<String>,
+    pub number: String,
+    /// Sound files to speak, in order.
+    pub wav: Vec<PathBuf>,
+    /// Texts to speak with the program's own voice, after the files.
+    pub say: Vec<String>,
+    /// All of it so many times.
+    pub repeat: u32,
+    /// Where to write what was heard.
+    pub record: Option<PathBuf>,
+    pub json: bool,
+    pub reply_s_max: u32,
+}
+
+/// What the program says when nothing else was asked for.
+const DEFAULT_QUESTION: &str = "What time is it?";
+
+/// Places the call, prints its report. Whether every utterance was answered.
+pub async fn run(home: Home, config: Config, options: CallOptions) -> anyhow::Result<bool> {
+    let model = crate::models::choose(&home, &config);
+    let plan = crate::server::engine_plan(&config, model.path.clone());
+    let engines = tokio::task::spawn_blocking(move || engines::open(&plan)).await??;
+    let (outcome, said) = place(&home, &config, &options, &engines).await?;
+    if let Some(path) = &options.record {
+        let (sent, heard) = &outcome.stereo;
+        let wav = media::file::write_wav_stereo(sent, heard, 8000);
+        std::fs::write(path, wav).with_context(|| format!("recording {}", path.display()))?;
+    }
+    let texts = transcripts(&outcome, &engines);
+    if options.json {
+        println!("{}", json(&outcome, &said, &texts));
+    } else {
+        print!("{}", text(&outcome, &said, &texts));
+        if let Some(path) = &options.record {
+            println!("recorded to {} (left: sent, right: heard)", path.display());
+        }
+    }
+    Ok(outcome.turns.iter().all(|turn| turn.measured.latency_ms.is_some()))
+}
+
+/// Places the call and returns what was said in it, one line per turn.
+pub async fn place(
+    home: &Home,
+    config: &Config,
+    options: &CallOptions,
+    engines: &Engines,
+) -> anyhow::Result<(Outcome, Vec<String>)> {
+    let (user, password) = match (&options.user, &options.password) {
+        (Some(user), Some(password)) => (user.clone(), password.clone()),
+        (Some(user), None) => bail!("no password for {user}: set OFFHOOK_PASSWORD or use --password-file"),
+        (None, _) => {
+            let own = SecretStore::open(&home.secrets_path())?.selftest();
+            (own.name, own.password.expose().to_owned())
+        }
+    };
+    let server = options.server.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], config.sip.port)));
+    let mut said = Vec::new();
+    let mut say = Vec::new();
+    for path in &options.wav {
+        let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let clip = media::file::read(&bytes).with_context(|| format!("reading {}", path.display()))?;
+        said.push(path.display().to_string());
+        say.push(utterance(&clip));
+    }
+    let mut texts = options.say.clone();
+    if say.is_empty() && texts.is_empty() {
+        texts.push(DEFAULT_QUESTION.to_owned());
+    }
+    for text in texts {
+        say.push(engines.speak(&text)?);
+        said.push(text);
+    }
+    let once = (said.clone(), say.clone());
+    for _ in 1..options.repeat.max(1) {
+        said.extend(once.0.iter().cloned());
+        say.extend(once.1.iter().cloned());
+    }
+    let plan = Plan {
+        server,
+        transport: if options.tcp { Transport::Tcp } else { Transport::Udp },
+        realm_domain: config.sip.realm.clone(),
+        user,
+        password: sip::Secret::new(password),
+        number: options.number.clone(),
+        say,
+        reply_max: Duration::from_secs(u64::from(options.reply_s_max.max(1))),
+    };
+    Ok((super::call(&plan).await?, said))
+}
+
+fn transcripts(outcome: &Outcome, engines: &Engines) -> Vec<String> {
+    outcome
+        .turns
+        .iter()
+        .map(|turn| {
+            let clip = Clip { rate_hz: 8000, samples: turn.reply.clone() };
+            engines.transcribe(&utterance(&clip)).unwrap_or_default()
+        })
+        .collect()
+}
+
+fn latencies(outcome: &Outcome) -> Vec<u32> {
+    outcome.turns.iter().filter_map(|turn| turn.measured.latency_ms).collect()
+}
+
+fn text(outcome: &Outcome, said: &[String], heard: &[String]) -> String {
+    let mut out = format!(
+        "registered in {} ms, answered in {} ms, {} packets heard{}\n",
+        outcome.registered_ms,
+        outcome.answered_ms,
+        outcome.packets_received,
+        if outcome.ended_by_peer { ", the other side hung up" } else { "" }
+    );
+    for (n, turn) in outcome.turns.iter().enumerate() {
+        let latency = match (turn.measured.latency_ms, turn.measured.cut_in) {
+            (Some(ms), _) => format!("{ms} ms"),
+            (None, true) => "cut in".to_owned(),
+            (None, false) => "no answer".to_owned(),
+        };
+        let said = said.get(n).map_or("", String::as_str);
+        let heard = heard.get(n).map_or("", String::as_str);
+        out.push_str(&format!("{:>3}  you   {said}\n     heard {heard}   ({latency})\n", n + 1));
+    }
+    let values = latencies(outcome);
+    if let (Some(p50), Some(p95)) = (percentile(&values, 50), percentile(&values, 95)) {
+        out.push_str(&format!(
+            "perceived turn latency over {} turns: p50 {p50} ms, p95 {p95} ms \
+             (last voiced sample sent to first voiced sample received)\n",
+            values.len()
+        ));
+    }
+    out
+}
+
+fn json(outcome: &Outcome, said: &[String], heard: &[String]) -> String {
+    let values = latencies(outcome);
+    let turns: Vec<_> = outcome
+        .turns
+        .iter()
+        .enumerate()
+        .map(|(n, turn)| {
+            serde_json::json!({
+                "said": said.get(n),
+                "heard": heard.get(n),
+                "latency_ms": turn.measured.latency_ms,
+                "cut_in": turn.measured.cut_in,
+            })
+        })
+        .collect();
+    let report = serde_json::json!({
+        "registered_ms": outcome.registered_ms,
+        "answered_ms": outcome.answered_ms,
+        "packets_received": outcome.packets_received,
+        "ended_by_peer": outcome.ended_by_peer,
+        "turns": turns,
+        "latency_ms": { "p50": percentile(&values, 50), "p95": percentile(&values, 95) },
+    });
+    format!("{report:#}")
+}
