@@ -12,10 +12,22 @@
 //! PURE.
 
 pub mod codec;
+pub mod concealment;
+pub mod dtmf;
+
+pub mod frame_clock;
+pub mod jitter_buffer;
 pub mod playout;
+pub mod receiver;
 pub mod resample;
+pub mod rtcp;
 pub mod rtp;
+pub mod sender;
 pub mod session;
+
+
+
+
 
 /// Sample rate of all sound inside the program, in hertz.
 pub const SAMPLE_RATE_HZ: u32 = 16_000;

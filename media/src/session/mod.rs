@@ -1,2 +1,389 @@
-pub mod types;
-pub use types::*;
+//! One call's media: datagrams in and frames out, frames in and datagrams out. The room a call owns.
+//!
+//! Owns: joining receiver, jitter buffer, decoder, concealment and frame clock on the way in (`inbound`), sender and
+//! key sender on the way out (`outbound`), RTCP, and what is worth telling the call. Does not own: sockets, SDP, pacing
+//! of what we say (`playout`), the meaning of sound.
+//!
+//! Contract: every method that takes `&mut self` except [`Session::poll_output`] is an input. After one input drain
+//! [`Session::poll_output`] until `None`, then wait for the next input or [`Session::next_timeout`]. A debug assertion
+//! fails when outputs are left. Bound: [`OUTPUTS_MAX`] outputs; when full the oldest is dropped.
+//!
+//! Frames come out as soon as their sound is there. When none was for 60 ms, concealed and then silent frames come
+//! every 20 ms, from the start of the session on, so that endpointing never stands still (see `frame_clock`).
+//!
+//! PURE.
+
+mod inbound;
+mod outbound;
+mod types;
+
+pub use types::{Input, MediaEvent, Output, SessionConfig, Stats};
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::rtcp::{self, SenderInfo, reporter::Reporter};
+use crate::{Frame, rtp};
+use inbound::Inbound;
+use outbound::Outbound;
+
+/// Outputs that may wait to be drained.
+pub const OUTPUTS_MAX: usize = 2_048;
+
+/// Without a usable packet for this long the call is told.
+pub const NO_AUDIO_S: u32 = 5;
+
+/// Media of one call.
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    random: StdRng,
+    inbound: Inbound,
+    outbound: Outbound,
+    reporter: Reporter,
+    /// Where the peer's RTCP really comes from.
+    rtcp_source: Option<SocketAddr>,
+    /// RTP packets sent up to the last report, to choose between sender and receiver report.
+    reported_packets: u64,
+    octets_received: u64,
+    malformed: u64,
+    unknown_payload_type: u64,
+    strangers: u64,
+    unknown_told: u128,
+    /// Since when nothing usable came.
+    silent_since: Instant,
+    silence_told: bool,
+    first_packet_told: bool,
+    over: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Session {
+    /// A session that starts now. `seed` gives SSRC, first sequence number and timestamp, and report times.
+    pub fn new(config: SessionConfig, seed: [u8; 32], start: Instant) -> Session {
+        let mut random = StdRng::from_seed(seed);
+        Session {
+            inbound: Inbound::new(start, &config),
+            outbound: Outbound::new(&config, &mut random),
+            reporter: Reporter::new(start, config.ntp_offset, config.cname.clone(), &mut random),
+            config,
+            random,
+            rtcp_source: None,
+            reported_packets: 0,
+            octets_received: 0,
+            malformed: 0,
+            unknown_payload_type: 0,
+            strangers: 0,
+            unknown_told: 0,
+            silent_since: start,
+            silence_told: false,
+            first_packet_told: false,
+            over: false,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes a datagram or the passing of time.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.begin_input();
+        if self.over {
+            return;
+        }
+        match input {
+            // RFC 5761: one port for both.
+            Input::Rtp { from, data } if rtp::is_rtcp(data) => self.rtcp(now, from, data),
+            Input::Rtp { from, data } => self.rtp(now, from, data),
+            Input::Rtcp { from, data } => self.rtcp(now, from, data),
+            Input::Timeout => {}
+        }
+        self.time(now);
+    }
+
+    /// Sends one frame of 20 ms. While a key is being sent its packets go instead.
+    pub fn send_frame(&mut self, now: Instant, frame: &Frame) {
+        self.begin_input();
+        if self.over {
+            return;
+        }
+        let to = self.destination();
+        if let Some(data) = self.outbound.frame(now, frame, to.is_some())
+            && let Some(to) = to
+        {
+            self.output(Output::Rtp { to, data });
+        }
+        self.time(now);
+    }
+
+    /// Sends a key as telephone-event, after those already waiting. Without an agreed payload type, or for a character
+    /// that is no key, nothing is sent. At most 32 keys wait; further ones are dropped.
+    pub fn send_dtmf(&mut self, now: Instant, digit: char, duration_ms: u32) {
+        self.begin_input();
+        if self.over {
+            return;
+        }
+        self.outbound.key(now, digit, duration_ms);
+        self.time(now);
+    }
+
+    /// Takes what a new offer and answer agreed: hold, another address, other codecs. SSRC and sequence go on.
+    pub fn reconfigure(&mut self, now: Instant, config: SessionConfig) {
+        self.begin_input();
+        if self.over {
+            return;
+        }
+        let receives_anew = config.receive && !self.config.receive;
+        if receives_anew || config.remote_rtp != self.config.remote_rtp {
+            self.silent_since = now;
+        }
+        if config.remote_rtp != self.config.remote_rtp
+            || config.remote_rtcp != self.config.remote_rtcp
+        {
+            self.rtcp_source = None;
+        }
+        self.inbound.reconfigure(&config);
+        self.outbound.reconfigure(&config);
+        self.reporter.set_cname(config.cname.clone());
+        self.config = config;
+        self.time(now);
+    }
+
+    /// Says goodbye by RTCP BYE; the session is over afterwards: inputs do nothing, and it has no timeout.
+    pub fn goodbye(&mut self, now: Instant) {
+        self.begin_input();
+        if !self.over {
+            self.report(now, true);
+            self.over = true;
+        }
+    }
+
+    /// The next output, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is to be handed in, if nothing else comes before.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        if self.over {
+            return None;
+        }
+        let silence = (self.config.receive && !self.silence_told).then(|| self.silence_due());
+        [
+            Some(self.inbound.next_timeout()),
+            self.outbound.next_timeout(),
+            Some(self.reporter.next_timeout()),
+            silence,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    pub fn stats(&self) -> Stats {
+        let remote = self.reporter.remote();
+        let clock_rate_hz = f64::from(self.config.codec.clock_rate_hz());
+        let mut stats = Stats {
+            packets_sent: self.outbound.packets(),
+            octets_sent: self.outbound.octets(),
+            octets_received: self.octets_received,
+            packets_stranger: self.strangers,
+            packets_malformed: self.malformed,
+            packets_unknown_payload_type: self.unknown_payload_type,
+            round_trip_ms: remote.round_trip_ms,
+            remote_fraction_lost: remote.fraction_lost,
+            remote_packets_lost: remote.packets_lost,
+            remote_jitter_ms: remote
+                .jitter_units
+                .map(|units| f64::from(units) * 1_000.0 / clock_rate_hz),
+            sending_to: self.destination(),
+            ..Stats::default()
+        };
+        self.inbound.stats(&mut stats);
+        stats
+    }
+
+    fn begin_input(&self) {
+        debug_assert!(
+            self.outputs.is_empty(),
+            "outputs of the last input were not drained"
+        );
+    }
+
+    fn output(&mut self, output: Output) {
+        if self.outputs.len() == OUTPUTS_MAX {
+            self.outputs.pop_front();
+        }
+        self.outputs.push_back(output);
+    }
+
+    fn event(&mut self, event: MediaEvent) {
+        self.output(Output::Event(event));
+    }
+
+    /// Where RTP goes: to where the peer's packets come from, else where its SDP says. Nowhere while sending is off.
+    fn destination(&self) -> Option<SocketAddr> {
+        self.inbound
+            .latch()
+            .destination()
+            .filter(|_| self.config.send)
+    }
+
+    fn rtp(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
+        let Ok(packet) = rtp::Packet::parse(data) else {
+            self.malformed += 1;
+            return;
+        };
+        let Some(kind) = self.inbound.kind(packet.payload_type) else {
+            self.unknown_payload_type += 1;
+            let bit = 1 << packet.payload_type;
+            // A stranger must not be able to fill the log with payload types.
+            let known_source = self
+                .inbound
+                .latch()
+                .current()
+                .is_none_or(|current| current == from);
+            if known_source && self.unknown_told & bit == 0 {
+                self.unknown_told |= bit;
+                self.event(MediaEvent::PayloadTypeUnknown {
+                    pt: packet.payload_type,
+                });
+            }
+            return;
+        };
+        let expected = self.inbound.latch().expected();
+        let judged = self.inbound.judge(now, from, &packet, kind);
+        match judged {
+            inbound::Judged::Stranger { first } => {
+                self.strangers += 1;
+                if first {
+                    self.event(MediaEvent::Stranger { from });
+                }
+                return;
+            }
+            inbound::Judged::OutOfPlace => return,
+            inbound::Judged::Taken {
+                latched,
+                ssrc_changed,
+            } => {
+                if !self.first_packet_told {
+                    self.first_packet_told = true;
+                    self.event(MediaEvent::FirstPacket { from });
+                }
+                if latched {
+                    self.event(MediaEvent::SourceLatched { from, expected });
+                }
+                if ssrc_changed {
+                    self.event(MediaEvent::SsrcChanged);
+                }
+            }
+        }
+        self.octets_received += packet.payload.len() as u64;
+        self.silent_since = now;
+        if std::mem::take(&mut self.silence_told) {
+            self.event(MediaEvent::AudioResumed);
+        }
+        // RFC 3550 section 8.2: a collision of SSRCs is resolved by taking another one.
+        if packet.ssrc == self.outbound.ssrc() {
+            self.outbound.change_ssrc(&mut self.random);
+        }
+        self.inbound.take(now, &packet, kind);
+    }
+
+    fn rtcp(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
+        if !self.is_rtcp_source(from) {
+            self.strangers += 1;
+            return;
+        }
+        let Ok(packets) = rtcp::parse(data) else {
+            self.malformed += 1;
+            return;
+        };
+        self.rtcp_source = Some(from);
+        let received = self.reporter.receive(now, self.outbound.ssrc(), &packets);
+        if received.collision {
+            self.outbound.change_ssrc(&mut self.random);
+        }
+        if let Some(ssrc) = received.goodbye
+            && (ssrc == 0 || self.inbound.ssrc().is_none_or(|known| known == ssrc))
+        {
+            self.event(MediaEvent::RemoteBye);
+        }
+    }
+
+    /// RTCP is taken from where the SDP says, from where it came before, and from the host the RTP comes from.
+    fn is_rtcp_source(&self, from: SocketAddr) -> bool {
+        let latch = self.inbound.latch();
+        let hosts = [latch.current(), latch.expected(), self.config.remote_rtcp];
+        self.rtcp_source == Some(from)
+            || hosts
+                .into_iter()
+                .flatten()
+                .any(|known| known.ip() == from.ip())
+    }
+
+    fn rtcp_destination(&self) -> Option<SocketAddr> {
+        let sendable =
+            |address: &SocketAddr| !address.ip().is_unspecified() && address.port() != 0;
+        self.rtcp_source
+            .or(self.config.remote_rtcp.filter(sendable))
+            .or_else(|| {
+                // RFC 3550 section 11: the next higher port.
+                let mut address = self.inbound.latch().destination()?;
+                address.set_port(address.port().checked_add(1)?);
+                Some(address)
+            })
+    }
+
+    /// What is due by now, whatever woke us.
+    fn time(&mut self, now: Instant) {
+        self.inbound.time(now);
+        while let Some(output) = self.inbound.poll_output() {
+            self.output(output);
+        }
+        let to = self.destination();
+        while let Some(data) = self.outbound.due(now) {
+            if let Some(to) = to {
+                self.output(Output::Rtp { to, data });
+            }
+        }
+        if self.config.receive && !self.silence_told && now >= self.silence_due() {
+            self.silence_told = true;
+            self.event(MediaEvent::NoAudio {
+                for_s: NO_AUDIO_S,
+                expected: self.inbound.latch().expected(),
+            });
+        }
+        if now >= self.reporter.next_timeout() {
+            self.report(now, false);
+        }
+    }
+
+    fn silence_due(&self) -> Instant {
+        self.silent_since + Duration::from_secs(u64::from(NO_AUDIO_S))
+    }
+
+    fn report(&mut self, now: Instant, goodbye: bool) {
+        let packets = self.outbound.packets();
+        // RFC 3550 section 6.4: a sender report from whoever sent since the report before the last, else a receiver one.
+        let info = (packets > self.reported_packets).then(|| SenderInfo {
+            ntp: self.reporter.ntp(now),
+            rtp_timestamp: self.outbound.timestamp_at(now),
+            packets: packets as u32,
+            octets: self.outbound.octets() as u32,
+        });
+        self.reported_packets = packets;
+        let figures = self.inbound.report();
+        let ssrc = self.outbound.ssrc();
+        let data = self.reporter.compound(now, ssrc, info, figures, goodbye);
+        self.reporter.reported(now, &mut self.random);
+        if let Some(to) = self.rtcp_destination() {
+            self.output(Output::Rtcp { to, data });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! The clock of incoming frames: sound that arrived is held against real time, so that the stream of frames neither
+//! stops when packets do nor runs ahead of the clock when they come in a heap.
+//!
+//! Owns: when silence is due, how much of a hole is still to be filled, which sound is left out to get back to real
+//! time. Does not own: the samples themselves.
+//!
+//! *Lead* is sound given out less time passed since the first packet. Rules:
+//! - Nothing given out for 60 ms: a filler frame is due, then one every 20 ms.
+//! - A hole (lost packets, a pause) is filled by what filler has not covered already, and never past real time.
+//! - Lead above 60 ms (packets came in a heap after filler): quiet frames are left out until it is gone. Words are not.
+//! - Lead above 400 ms: frames are left out whatever they hold. This is the bound on running ahead.
+//! - Lead below -100 ms (a slow clock, or our own process was late): the origin moves; nothing is made up.
+//!
+//! PURE.
+
+use std::time::{Duration, Instant};
+
+use crate::SAMPLE_RATE_HZ;
+
+const SAMPLES_PER_MS: i64 = SAMPLE_RATE_HZ as i64 / 1_000;
+
+/// Time without sound after which filler starts.
+pub const IDLE_MS_MAX: u64 = 60;
+/// Above this lead, quiet frames are left out.
+pub const LEAD_MS_QUIET: i64 = 60;
+/// Above this lead, all frames are left out.
+pub const LEAD_MS_MAX: i64 = 400;
+const LEAD_MS_MIN: i64 = -100;
+
+/// Kinds of holes in the sound that arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hole {
+    /// Packets that were sent and did not come.
+    Lost,
+    /// Time in which the sender sent nothing.
+    Pause,
+}
+
+/// Real time against sound given out.
+#[derive(Debug)]
+pub struct FrameClock {
+    origin: Instant,
+    /// Samples given out since the origin.
+    given_out: i64,
+    /// Of them, filler since the last real sound.
+    filler: i64,
+    filler_due: Instant,
+}
+
+impl FrameClock {
+    pub fn new(start: Instant) -> FrameClock {
+        FrameClock {
+            origin: start,
+            given_out: 0,
+            filler: 0,
+            filler_due: start + Duration::from_millis(IDLE_MS_MAX),
+        }
+    }
+
+    /// A new stream begins: sound is level with real time, and no hole lies behind it.
+    pub fn restart(&mut self, now: Instant) {
+        self.origin = now;
+        self.given_out = 0;
+        self.filler = 0;
+    }
+
+    fn lead(&self, now: Instant) -> i64 {
+        let passed = now.saturating_duration_since(self.origin).as_micros() as i64;
+        self.given_out - passed * SAMPLES_PER_MS / 1_000
+    }
+
+    /// Sound given out ahead of real time, in milliseconds; below zero behind it.
+    pub fn lead_ms(&self, now: Instant) -> i64 {
+        self.lead(now) / SAMPLES_PER_MS
+    }
+
+    /// When a filler frame is due.
+    pub fn filler_due(&self) -> Instant {
+        self.filler_due
+    }
+
+    /// A filler frame of `samples` was given out.
+    pub fn filled(&mut self, now: Instant, samples: usize) {
+        self.given_out += samples as i64;
+        self.filler += samples as i64;
+        let next = self.filler_due + Duration::from_millis(20);
+        // Our own lateness is not made up for with a burst of silence.
+        let late = now.saturating_duration_since(next) > Duration::from_millis(IDLE_MS_MAX);
+        self.filler_due = if late {
+            now + Duration::from_millis(20)
+        } else {
+            next
+        };
+        self.settle(now);
+    }
+
+    /// How many samples of a hole of `samples` are still to be filled, `after` samples of real sound coming next.
+    pub fn hole(&mut self, now: Instant, hole: Hole, samples: usize, after: usize) -> usize {
+        let covered = self.filler.min(samples as i64);
+        self.filler -= covered;
+        let room = match hole {
+            // A heap of late packets with one missing: the made-up sound keeps a word in shape.
+            Hole::Lost => LEAD_MS_QUIET * SAMPLES_PER_MS - self.lead(now),
+            Hole::Pause => -self.lead(now) - after as i64,
+        };
+        (samples as i64 - covered).min(room).max(0) as usize
+    }
+
+    /// Samples of a hole were given out.
+    pub fn bridged(&mut self, now: Instant, samples: usize) {
+        self.given_out += samples as i64;
+        self.filler_due = now + Duration::from_millis(IDLE_MS_MAX);
+    }
+
+    /// Real sound was given out.
+    pub fn sounded(&mut self, now: Instant, samples: usize) {
+        self.given_out += samples as i64;
+        self.filler = 0;
+        self.filler_due = now + Duration::from_millis(IDLE_MS_MAX);
+        self.settle(now);
+    }
+
+    /// Real sound came and was left out.
+    pub fn left_out(&mut self, now: Instant) {
+        self.filler = 0;
+        self.filler_due = now + Duration::from_millis(IDLE_MS_MAX);
+    }
+
+    /// Whether the next `samples` of real sound are to be left out.
+    pub fn leaves_out(&self, now: Instant, samples: usize, quiet: bool) -> bool {
+        let lead = self.lead(now) + samples as i64;
+        lead > LEAD_MS_MAX * SAMPLES_PER_MS || (quiet && lead > LEAD_MS_QUIET * SAMPLES_PER_MS)
+    }
+
+    fn settle(&mut self, now: Instant) {
+        let below = LEAD_MS_MIN * SAMPLES_PER_MS - self.lead(now);
+        if below > 0 {
+            self.given_out += below;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps: packets ('p', 20 ms of sound), filler when due, at each millisecond named; the lead at the end.
+    fn check(packets_at_ms: &[u64], until_ms: u64, lead_ms: i64, fillers: usize) {
+        let start = Instant::now();
+        let mut clock = FrameClock::new(start);
+        let mut filled = 0;
+        let mut started = false;
+        for ms in 0..=until_ms {
+            let now = start + Duration::from_millis(ms);
+            for _ in packets_at_ms.iter().filter(|&&at| at == ms) {
+                if !started {
+                    clock.restart(now);
+                    started = true;
+                }
+                if !clock.leaves_out(now, 320, false) {
+                    clock.sounded(now, 320);
+                }
+            }
+            while clock.filler_due() <= now {
+                clock.filled(now, 320);
+                filled += 1;
+            }
+        }
+        let now = start + Duration::from_millis(until_ms);
+        assert_eq!((clock.lead_ms(now), filled), (lead_ms, fillers), "{packets_at_ms:?}");
+    }
+
+    #[test]
+    fn sound_keeps_to_real_time() {
+        // Nothing ever comes: a frame every 20 ms after the first 60.
+        check(&[], 1_000, -40, 48);
+        check(&[0, 20, 40, 60], 60, 20, 0);
+        // It stops: filler from 60 ms after the last.
+        check(&[0, 20], 119, -39, 2);
+        // A heap after a stall of 200 ms: ahead by what filler gave out, and no more.
+        check(&[0, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200], 200, 160, 7);
+        // A flood is bounded.
+        check(&[0; 500], 0, 400, 0);
+    }
+
+    #[test]
+    fn filler_is_credited_to_holes() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut clock = FrameClock::new(start);
+        clock.restart(start);
+        clock.sounded(start, 320);
+        for ms in [60, 80, 100] {
+            clock.filled(at(ms), 320);
+        }
+        // 100 ms were lost, 60 ms of them are covered.
+        assert_eq!(clock.hole(at(120), Hole::Lost, 1_600, 320), 640);
+        // A pause said to be an hour long ends in the present.
+        assert_eq!(clock.hole(at(120), Hole::Pause, 57_600_000, 320), 320);
+        // No real time passed: no silence.
+        assert_eq!(clock.hole(at(80), Hole::Pause, 16_000, 320), 0);
+    }
+}

@@ -1,0 +1,214 @@
+//! Frames to RTP packets of one stream. RFC 3550 section 5.1, RFC 3551 section 4.1 (marker at talkspurt start).
+//!
+//! Owns: sequence, timestamp, SSRC, marker, counts for sender reports. Does not own: pacing (`playout`), addresses.
+//! Silence is sent as packets like everything else: NAT bindings stay open, and phones do not cry one-way audio.
+//!
+//! PURE.
+
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+
+use crate::codec::{Codec, Encoder};
+use crate::rtp::Packet;
+use crate::{FRAME_MS, Frame};
+
+/// One outgoing stream.
+#[derive(Debug)]
+pub struct Sender {
+    ssrc: u32,
+    sequence: u16,
+    /// Of the next frame.
+    timestamp: u32,
+    encoder: Encoder,
+    payload_type: u8,
+    /// When the last frame was handed in, sent or not.
+    last_frame: Option<Instant>,
+    marker: bool,
+    packets: u64,
+    octets: u64,
+}
+
+impl Sender {
+    pub fn new(codec: Codec, payload_type: u8, random: &mut impl Rng) -> Sender {
+        // RFC 3550 section 5.1: SSRC, first sequence number and first timestamp are random.
+        Sender {
+            ssrc: random.next_u32(),
+            sequence: random.next_u32() as u16,
+            timestamp: random.next_u32(),
+            encoder: Encoder::new(codec),
+            payload_type,
+            last_frame: None,
+            marker: true,
+            packets: 0,
+            octets: 0,
+        }
+    }
+
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// RFC 3550 section 8.2: the peer uses our SSRC; take another one. Counts start anew with it.
+    pub fn change_ssrc(&mut self, random: &mut impl Rng) {
+        self.ssrc = random.next_u32();
+        self.packets = 0;
+        self.octets = 0;
+        self.marker = true;
+    }
+
+    /// Another codec or payload type from the next frame on.
+    pub fn reconfigure(&mut self, codec: Codec, payload_type: u8) {
+        if codec != self.encoder.codec() {
+            self.encoder = Encoder::new(codec);
+        }
+        self.payload_type = payload_type;
+    }
+
+    pub fn clock_rate_hz(&self) -> u32 {
+        self.encoder.codec().clock_rate_hz()
+    }
+
+    fn units(&self, duration: Duration) -> u32 {
+        (duration.as_micros() * u128::from(self.clock_rate_hz()) / 1_000_000) as u32
+    }
+
+    /// The RTP timestamp at an instant, for sender reports (RFC 3550 section 6.4.1).
+    pub fn timestamp_at(&self, now: Instant) -> u32 {
+        let Some(last) = self.last_frame else {
+            return self.timestamp;
+        };
+        let frame = self.units(Duration::from_millis(FRAME_MS));
+        self.timestamp
+            .wrapping_sub(frame)
+            .wrapping_add(self.units(now.saturating_duration_since(last)))
+    }
+
+    /// Moves the timestamp to a frame that starts now: by one frame, or by the time passed after a break.
+    fn step(&mut self, now: Instant) -> u32 {
+        let frame = Duration::from_millis(FRAME_MS);
+        if let Some(last) = self.last_frame {
+            let passed = now.saturating_duration_since(last);
+            if passed > 4 * frame {
+                // A break in sending: the timestamp runs on with time, in whole frames.
+                let frames = (passed.as_millis() as u64 / FRAME_MS - 1) as u32;
+                self.timestamp = self
+                    .timestamp
+                    .wrapping_add(frames.wrapping_mul(self.units(frame)));
+                self.marker = true;
+            }
+        }
+        self.last_frame = Some(now);
+        let timestamp = self.timestamp;
+        self.timestamp = timestamp.wrapping_add(self.units(frame));
+        timestamp
+    }
+
+    /// One frame as a packet.
+    pub fn send(&mut self, now: Instant, frame: &Frame) -> Vec<u8> {
+        let timestamp = self.step(now);
+        let payload = self.encoder.encode(frame);
+        let marker = std::mem::take(&mut self.marker);
+        self.packet(marker, self.payload_type, timestamp, &payload)
+    }
+
+    /// One frame that is not sent (hold, a key being sent): time goes on, the next packet starts a talkspurt.
+    pub fn skip(&mut self, now: Instant) {
+        self.step(now);
+        self.marker = true;
+    }
+
+    /// The timestamp a key starting now is to carry in all its packets (RFC 4733 section 2.5.1.2).
+    pub fn event_timestamp(&self, now: Instant) -> u32 {
+        let frame = self.units(Duration::from_millis(FRAME_MS));
+        match self.last_frame {
+            Some(last) if now.saturating_duration_since(last) > Duration::from_millis(4 * FRAME_MS) => {
+                self.timestamp_at(now).wrapping_add(frame)
+            }
+            _ => self.timestamp,
+        }
+    }
+
+    /// One telephone-event packet.
+    pub fn send_event(
+        &mut self,
+        marker: bool,
+        payload_type: u8,
+        timestamp: u32,
+        payload: &[u8],
+    ) -> Vec<u8> {
+        self.marker = true;
+        self.packet(marker, payload_type, timestamp, payload)
+    }
+
+    fn packet(&mut self, marker: bool, payload_type: u8, timestamp: u32, payload: &[u8]) -> Vec<u8> {
+        let packet = Packet {
+            marker,
+            payload_type,
+            sequence: self.sequence,
+            timestamp,
+            ssrc: self.ssrc,
+            payload,
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        self.packets += 1;
+        self.octets += payload.len() as u64;
+        packet.to_bytes()
+    }
+
+    /// Packets sent with this SSRC.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Payload octets sent with this SSRC.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SILENCE;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    #[test]
+    fn headers_follow_time() {
+        let start = Instant::now();
+        let mut sender = Sender::new(Codec::Pcma, 8, &mut StdRng::from_seed([7; 32]));
+        let (sequence, timestamp) = (sender.sequence, sender.timestamp);
+        // At ms, sent or skipped; marker and frames since the first.
+        let table = [
+            (0, true, true, 0),
+            (20, true, false, 1),
+            (43, true, false, 2),
+            (60, false, false, 0),
+            (80, false, false, 0),
+            (100, true, true, 5),
+            (120, true, false, 6),
+            (1_120, true, true, 56),
+        ];
+        let mut sent = 0;
+        for (ms, sends, marker, frames) in table {
+            let now = start + Duration::from_millis(ms);
+            if !sends {
+                sender.skip(now);
+                continue;
+            }
+            let bytes = sender.send(now, &SILENCE);
+            let packet = Packet::parse(&bytes).unwrap();
+            assert_eq!(packet.payload, [0xd5; 160]);
+            assert_eq!(
+                (packet.marker, packet.sequence, packet.timestamp, packet.payload_type),
+                (marker, sequence.wrapping_add(sent), timestamp.wrapping_add(frames * 160), 8),
+                "at {ms} ms"
+            );
+            sent += 1;
+        }
+        assert_eq!((sender.packets(), sender.octets()), (6, 960));
+        let later = start + Duration::from_millis(1_130);
+        assert_eq!(sender.timestamp_at(later), timestamp.wrapping_add(56 * 160 + 80));
+    }
+}
