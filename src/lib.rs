@@ -3,8 +3,10 @@
 pub mod config;
 pub mod home;
 pub mod log;
+pub mod models;
 pub mod redact;
 pub mod secrets;
 pub mod store;
+pub mod tailnet;
 #[cfg(test)]
 mod testing;

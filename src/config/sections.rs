@@ -402,7 +402,7 @@ pub struct Models {
     pub mirrors: Vec<String>,
     /// Whether `offhook run` fetches `preferred` when no model is installed.
     pub auto_download: bool,
-    /// The catalogue name fetched by `auto_download` and preferred by `[asr] model = "auto"`.
+    /// The catalogue name fetched by `auto_download`.
     pub preferred: String,
     pub connect_timeout_ms: u32,
     /// Longest time without a byte before the next mirror is tried.

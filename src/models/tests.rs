@@ -1,0 +1,1 @@
+//! Models on disk and over a network of one machine.
