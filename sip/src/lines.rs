@@ -35,10 +35,11 @@ pub(crate) fn head(data: &[u8], headers_max: usize) -> Option<Head<'_>> {
             break;
         }
         let is_fold = matches!(line[0], b' ' | b'\t');
+        let is_full = headers.len() >= headers_max;
         match headers.last_mut().filter(|_| is_fold) {
             // RFC 3261 §7.3.1: a line that starts with white space goes on where the last one stopped.
             Some(header) => header.push(line),
-            None if headers.len() >= headers_max => return None,
+            None if is_full => return None,
             None => headers.push(vec![line]),
         }
     }

@@ -1,0 +1,1 @@
+//! Offers and answers as phones make them.

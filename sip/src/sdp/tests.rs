@@ -1,0 +1,1 @@
+//! Session descriptions as phones write them.
