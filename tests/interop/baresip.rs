@@ -1,0 +1,351 @@
+//! baresip as a softphone without a sound card: a wav file is its microphone, a null device its loudspeaker, what it
+//! decodes is written to a wav file, and its JSON control port (netstrings over TCP) is the hand on the keypad.
+//!
+//! What its version 1.0.0 wants: the microphone file at exactly the configured rate and longer than the call (at its end
+//! it hangs up), the interface named by address, and a loudspeaker from another module (aufile has none yet).
+
+use crate::offhook::{Account, Offhook, free_port};
+use crate::process::{Folder, Process, wait_until};
+use crate::sound::Sound;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Silence behind what is said: longer than any test's call.
+const MICROPHONE_TAIL_MS: u32 = 120_000;
+const MICROPHONE_RATE_HZ: u32 = 16_000;
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// How a phone is set up.
+pub struct Setup<'a> {
+    pub account: &'a Account,
+    pub transport: Transport,
+    /// What the person says: wavs at 16 kHz with the silence before each, in ms.
+    pub says: &'a [(u32, PathBuf)],
+    /// Through an outbound proxy, as many phones are set up: a Route header names the server in each request.
+    pub outbound: bool,
+}
+
+/// A running baresip.
+pub struct Phone {
+    folder: Folder,
+    process: Process,
+    control: TcpStream,
+    received: Vec<u8>,
+    events: Vec<Value>,
+    server: SocketAddr,
+    transport: Transport,
+}
+
+impl Phone {
+    pub fn start(server: SocketAddr, setup: &Setup) -> Phone {
+        let folder = Folder::new("baresip");
+        let (sip, control, rtp) = (free_port(), free_port(), free_port());
+        let rtp = rtp.min(65_000) / 2 * 2;
+        let microphone = folder.path().join("microphone.wav");
+        let mut sound = Sound::silence(MICROPHONE_RATE_HZ, 0);
+        for (before_ms, clip) in setup.says {
+            sound = sound
+                .then(&Sound::silence(MICROPHONE_RATE_HZ, *before_ms))
+                .then(&Sound::read(clip));
+        }
+        sound
+            .then(&Sound::silence(MICROPHONE_RATE_HZ, MICROPHONE_TAIL_MS))
+            .write(&microphone);
+
+        let config = config(sip, control, rtp, folder.path(), &microphone);
+        fs::write(folder.path().join("config"), config).expect("a writable folder");
+        fs::write(folder.path().join("accounts"), account(server, setup))
+            .expect("a writable folder");
+        fs::write(folder.path().join("contacts"), "").expect("a writable folder");
+
+        let mut command = Command::new("baresip");
+        command
+            .args(["-4", "-s", "-v", "-f"])
+            .arg(folder.path())
+            .env("HOME", folder.path());
+        let mut process = Process::start("baresip", &mut command);
+        let mut stream = None;
+        let opened = wait_until(Duration::from_secs(10), || {
+            stream = TcpStream::connect(("127.0.0.1", control)).ok();
+            stream.is_some() || !process.is_running()
+        });
+        let Some(control) = stream.filter(|_| opened) else {
+            panic!("baresip did not open its control port\n{}", process.tail());
+        };
+        control
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .expect("a timeout can be set");
+        let (received, events, transport) = (Vec::new(), Vec::new(), setup.transport);
+        Phone {
+            folder,
+            process,
+            control,
+            received,
+            events,
+            server,
+            transport,
+        }
+    }
+
+    /// A phone that is registered when this returns.
+    pub fn registered(offhook: &Offhook, setup: &Setup) -> Phone {
+        let mut phone = Phone::start(offhook.sip, setup);
+        let outcome = phone.registration(Duration::from_secs(20));
+        assert_eq!(
+            outcome,
+            Some(200),
+            "registration\n{}\n{}",
+            phone.process.tail(),
+            offhook.log_tail()
+        );
+        phone
+    }
+
+    /// The status that ended the first registration attempt. Its event may pass before the control port can be read, so
+    /// the SIP trace in the log counts: the last answer to a REGISTER that is no challenge.
+    pub fn registration(&mut self, limit: Duration) -> Option<u16> {
+        let mut status = None;
+        wait_until(limit, || {
+            self.read_events();
+            let failed = self.has("REGISTER_FAIL");
+            let log = self.process.output();
+            let last = register_statuses(&log).into_iter().last();
+            status = last.filter(|&last| failed || last == 200);
+            status.is_some()
+        });
+        status
+    }
+
+    /// Every status its REGISTERs have got so far.
+    pub fn register_statuses(&self) -> Vec<u16> {
+        register_statuses(&self.process.output())
+    }
+
+    pub fn dial(&mut self, number: &str) {
+        let transport = if self.transport == Transport::Tcp {
+            ";transport=tcp"
+        } else {
+            ""
+        };
+        let uri = format!("sip:{number}@{}{transport}", self.server);
+        self.command("dial", &uri);
+    }
+
+    pub fn hang_up(&mut self) {
+        self.command("hangup", "");
+    }
+
+    fn command(&mut self, command: &str, parameters: &str) {
+        let text = json!({ "command": command, "params": parameters, "token": "test" }).to_string();
+        let framed = format!("{}:{text},", text.len());
+        self.control
+            .write_all(framed.as_bytes())
+            .expect("baresip takes commands");
+    }
+
+    /// Waits for one of `kinds` and returns it; `None` when none came.
+    pub fn wait_for(&mut self, kinds: &[&str], limit: Duration) -> Option<String> {
+        let mut found = None;
+        wait_until(limit, || {
+            self.read_events();
+            found = kinds
+                .iter()
+                .find(|kind| self.has(kind))
+                .map(|kind| (*kind).to_owned());
+            found.is_some()
+        });
+        found
+    }
+
+    /// Waits until the call is up.
+    pub fn expect_established(&mut self, offhook: &Offhook) {
+        let event = self.wait_for(
+            &["CALL_ESTABLISHED", "CALL_CLOSED"],
+            Duration::from_secs(30),
+        );
+        assert_eq!(
+            event.as_deref(),
+            Some("CALL_ESTABLISHED"),
+            "{:?}\n{}\n{}",
+            self.events,
+            self.process.tail(),
+            offhook.log_tail()
+        );
+    }
+
+    /// Lets the call go on for `duration`; panics when the other side ends it.
+    pub fn stay(&mut self, duration: Duration) {
+        let ended = self.wait_for(&["CALL_CLOSED"], duration);
+        assert_eq!(
+            ended,
+            None,
+            "the call was ended early\n{}",
+            self.process.tail()
+        );
+    }
+
+    /// Hangs up, and ends the phone so that its recording is complete. The recording's path lives as long as the phone.
+    pub fn recording(&mut self) -> PathBuf {
+        if !self.has("CALL_CLOSED") {
+            self.hang_up();
+            self.wait_for(&["CALL_CLOSED"], Duration::from_secs(10));
+        }
+        self.command("quit", "");
+        let ended = self.process.wait_for_end(Duration::from_secs(10));
+        assert!(
+            ended.is_some(),
+            "baresip does not quit\n{}",
+            self.process.tail()
+        );
+        let mut recordings: Vec<PathBuf> = fs::read_dir(self.folder.path())
+            .expect("own folder")
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+            .collect();
+        recordings.sort();
+        recordings
+            .pop()
+            .unwrap_or_else(|| panic!("nothing was recorded\n{}", self.process.tail()))
+    }
+
+    pub fn tail(&self) -> String {
+        self.process.tail()
+    }
+
+    fn has(&self, kind: &str) -> bool {
+        self.events.iter().any(|event| event["type"] == kind)
+    }
+
+    fn read_events(&mut self) {
+        let mut block = [0u8; 4096];
+        match self.control.read(&mut block) {
+            Ok(read) => self.received.extend_from_slice(&block[..read]),
+            Err(_) => return, // Nothing came within the read timeout.
+        }
+        while let Some(text) = next_netstring(&mut self.received) {
+            if let Ok(event) = serde_json::from_slice(&text) {
+                self.events.push(event);
+            }
+        }
+    }
+}
+
+/// Takes `5:hello,` off the front, when all of it is there.
+fn next_netstring(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let colon = buffer.iter().position(|&byte| byte == b':')?;
+    let length: usize = std::str::from_utf8(&buffer[..colon]).ok()?.parse().ok()?;
+    let end = colon + 1 + length;
+    (buffer.len() > end).then(|| {
+        let text = buffer[colon + 1..end].to_vec();
+        buffer.drain(..=end);
+        text
+    })
+}
+
+/// Status codes of answers to REGISTER in a SIP trace: each answer's status line, then its CSeq line.
+fn register_statuses(trace: &str) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    let mut status = None;
+    for line in trace.lines() {
+        if let Some(found) = line.split("SIP/2.0 ").nth(1) {
+            status = found.get(..3).and_then(|code| code.parse().ok()).or(status);
+        }
+        let is_cseq = line.to_ascii_lowercase().starts_with("cseq:");
+        if is_cseq && let Some(code) = status.take().filter(|_| line.contains("REGISTER")) {
+            statuses.push(code);
+        }
+    }
+    statuses
+}
+
+fn account(server: SocketAddr, setup: &Setup) -> String {
+    let transport = if setup.transport == Transport::Tcp {
+        "tcp"
+    } else {
+        "udp"
+    };
+    let Account { user, password } = setup.account;
+    let outbound = if setup.outbound {
+        format!(";outbound=\"sip:{server};transport={transport}\"")
+    } else {
+        String::new()
+    };
+    format!(
+        "<sip:{user}@{server};transport={transport}>;auth_user={user};auth_pass={password}{outbound};regint=300\n"
+    )
+}
+
+fn config(sip: u16, control: u16, rtp: u16, folder: &Path, microphone: &Path) -> String {
+    format!(
+        "poll_method epoll\n\
+         sip_listen 127.0.0.1:{sip}\n\
+         net_interface 127.0.0.1\n\
+         call_local_timeout 60\n\
+         audio_source aufile,{microphone}\n\
+         audio_player aubridge,null\n\
+         audio_alert aubridge,alert\n\
+         ausrc_srate {MICROPHONE_RATE_HZ}\n\
+         ausrc_channels 1\n\
+         auplay_srate {MICROPHONE_RATE_HZ}\n\
+         auplay_channels 1\n\
+         audio_txmode thread\n\
+         rtp_ports {rtp}-{rtp_end}\n\
+         rtp_stats yes\n\
+         module_path {modules}\n\
+         module g711.so\n\
+         module sndfile.so\n\
+         module aubridge.so\n\
+         module aufile.so\n\
+         module_tmp account.so\n\
+         module_app menu.so\n\
+         module_app ctrl_tcp.so\n\
+         ctrl_tcp_listen 127.0.0.1:{control}\n\
+         snd_path {folder}\n",
+        microphone = microphone.display(),
+        rtp_end = rtp + 199,
+        modules = modules().display(),
+        folder = folder.display(),
+    )
+}
+
+/// Debian puts the modules into one place, multiarch distributions into another.
+fn modules() -> PathBuf {
+    const PLACES: [&str; 4] = [
+        "/usr/lib/baresip/modules",
+        "/usr/lib/x86_64-linux-gnu/baresip/modules",
+        "/usr/lib/aarch64-linux-gnu/baresip/modules",
+        "/usr/local/lib/baresip/modules",
+    ];
+    let found = PLACES
+        .iter()
+        .map(PathBuf::from)
+        .find(|place| place.is_dir());
+    found.expect("baresip's modules are installed")
+}
+
+#[test]
+fn netstrings_are_taken_whole() {
+    let mut buffer = b"5:hello,3:ab".to_vec();
+    assert_eq!(next_netstring(&mut buffer).as_deref(), Some(&b"hello"[..]));
+    assert_eq!(next_netstring(&mut buffer), None);
+    buffer.extend_from_slice(b"c,");
+    assert_eq!(next_netstring(&mut buffer).as_deref(), Some(&b"abc"[..]));
+    assert!(buffer.is_empty());
+}
+
+#[test]
+fn statuses_of_register_are_read_from_a_trace() {
+    let trace = "SIP/2.0 401 Unauthorized\r\nVia: x\r\nCSeq: 1 REGISTER\r\n\r\nSIP/2.0 200 OK\r\n\
+                 CSeq: 2 INVITE\r\n\r\nSIP/2.0 200 OK\r\nCSEQ: 2 REGISTER\r\n";
+    assert_eq!(register_statuses(trace), [401, 200]);
+}

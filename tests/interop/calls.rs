@@ -1,0 +1,192 @@
+//! Calls with a real softphone: what is said goes in as sound, what is heard comes out as a recording, and the program's
+//! own recogniser reads it. Words are compared loosely: two passes through an 8 kHz line and a small model may slip.
+
+use crate::baresip::{Phone, Setup, Transport};
+use crate::offhook::Offhook;
+use crate::peers::{BARESIP, take_floor};
+use crate::process::wait_until;
+use crate::sound::{Sound, golden, words_in_order};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Silence before speaking: the greeting is over by then.
+const AFTER_GREETING_MS: u32 = 4_000;
+
+/// Dials `number`, says `says`, stays for `stay_s` and returns what was heard, in words.
+fn call(
+    offhook: &Offhook,
+    transport: Transport,
+    number: &str,
+    says: &[(u32, PathBuf)],
+    stay_s: u64,
+) -> String {
+    let account = offhook.first_phone();
+    let setup = Setup {
+        account: &account,
+        transport,
+        says,
+        outbound: transport == Transport::Udp,
+    };
+    let mut phone = Phone::registered(offhook, &setup);
+    phone.dial(number);
+    phone.expect_established(offhook);
+    phone.stay(Duration::from_secs(stay_s));
+    let recording = phone.recording();
+    let voiced_ms = Sound::read(&recording).voiced_ms();
+    assert!(
+        voiced_ms >= 300,
+        "only {voiced_ms} ms of voice heard\n{}\n{}",
+        phone.tail(),
+        offhook.log_tail()
+    );
+    offhook.transcribe(&recording)
+}
+
+/// At least `least` of the expected words, in order.
+fn expect_words(expected: &str, least: usize, heard: &str, offhook: &Offhook) {
+    let count = words_in_order(expected, heard);
+    assert!(
+        count >= least,
+        "{count} words of {expected:?} in {heard:?}\n{}",
+        offhook.log_tail()
+    );
+}
+
+#[test]
+fn the_echo_number_returns_what_is_said() {
+    let Some(_floor) = take_floor("the_echo_number_returns_what_is_said", Some(BARESIP)) else {
+        return;
+    };
+    let offhook = Offhook::start("echo");
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let says = [(1_500, golden("Turn the office lamp up"))];
+        let heard = call(&offhook, transport, "101", &says, 6);
+        expect_words("turn the office lamp up", 4, &heard, &offhook);
+    }
+}
+
+#[test]
+fn the_readback_number_says_what_it_heard() {
+    let Some(_floor) = take_floor("the_readback_number_says_what_it_heard", Some(BARESIP)) else {
+        return;
+    };
+    let offhook = Offhook::start("readback");
+    let says = [(
+        AFTER_GREETING_MS,
+        golden("Turn off the heating in the hall"),
+    )];
+    let heard = call(&offhook, Transport::Udp, "102", &says, 14);
+    expect_words("turn off the heating in the hall", 4, &heard, &offhook);
+}
+
+#[test]
+fn the_assistant_hears_thinks_and_answers() {
+    let Some(_floor) = take_floor("the_assistant_hears_thinks_and_answers", Some(BARESIP)) else {
+        return;
+    };
+    let offhook = Offhook::start("assistant");
+    for (transport, number) in [(Transport::Udp, "100"), (Transport::Tcp, "agent")] {
+        let says = [(AFTER_GREETING_MS, golden("What is six times twelve"))];
+        let heard = call(&offhook, transport, number, &says, 14);
+        expect_words("seventy two", 1, &heard, &offhook);
+    }
+}
+
+#[test]
+fn the_assistant_tells_the_time_to_its_own_voice() {
+    let Some(_floor) = take_floor(
+        "the_assistant_tells_the_time_to_its_own_voice",
+        Some(BARESIP),
+    ) else {
+        return;
+    };
+    let mut offhook = Offhook::start("time");
+    let question = offhook.speak("What time is it?");
+    let account = offhook.first_phone();
+    let says = [(AFTER_GREETING_MS, question)];
+    let setup = Setup {
+        account: &account,
+        transport: Transport::Udp,
+        says: &says,
+        outbound: true,
+    };
+    let mut phone = Phone::registered(&offhook, &setup);
+    phone.dial("100");
+    phone.expect_established(&offhook);
+    phone.stay(Duration::from_secs(14));
+    let heard = offhook.transcribe(&phone.recording());
+    assert!(
+        heard.contains("it is") || heard.contains("it's") || heard.contains("time"),
+        "{heard:?}"
+    );
+    // One line when the call ends, with who ended it.
+    offhook.expect_log("call ended", Duration::from_secs(10));
+}
+
+#[test]
+fn a_conversation_has_several_turns() {
+    let Some(_floor) = take_floor("a_conversation_has_several_turns", Some(BARESIP)) else {
+        return;
+    };
+    let offhook = Offhook::start("turns");
+    let says = [
+        (AFTER_GREETING_MS, golden("What is six times twelve")),
+        (6_000, golden("Quarter past ten")),
+        (6_000, golden("What is six times twelve")),
+    ];
+    let heard = call(&offhook, Transport::Udp, "100", &says, 28);
+    expect_words("seventy two seventy two", 2, &heard, &offhook);
+}
+
+#[test]
+fn a_caller_without_sound_is_told_so() {
+    let Some(_floor) = take_floor(
+        "a_caller_without_sound_is_told_so",
+        Some(crate::peers::SIPP),
+    ) else {
+        return;
+    };
+    let mut offhook = Offhook::start_with("no-audio", "[calls]\nno_audio_s = 2\n");
+    let account = offhook.first_phone();
+    // SIPp's caller stays for six seconds and sends not one packet of sound.
+    let run = crate::sipp::Run {
+        scenario: Some("no_audio.xml"),
+        transport: Transport::Udp,
+        number: "100",
+        account: Some(&account),
+        calls: 1,
+    };
+    run.succeeds_against(&offhook);
+    offhook.expect_log("no audio", Duration::from_secs(5));
+}
+
+#[test]
+fn the_call_is_on_record_after_a_power_cut() {
+    let Some(_floor) = take_floor("the_call_is_on_record_after_a_power_cut", Some(BARESIP)) else {
+        return;
+    };
+    let mut offhook = Offhook::start("record");
+    let account = offhook.first_phone();
+    let says = [(AFTER_GREETING_MS, golden("What is six times twelve"))];
+    let setup = Setup {
+        account: &account,
+        transport: Transport::Udp,
+        says: &says,
+        outbound: true,
+    };
+    let mut phone = Phone::registered(&offhook, &setup);
+    phone.dial("100");
+    phone.expect_established(&offhook);
+    phone.stay(Duration::from_secs(12));
+    // In the middle of the call, after a finished turn.
+    offhook.kill();
+    let database = offhook.home().join("offhook.db");
+    let store = rusqlite::Connection::open(&database).expect("the store opens");
+    let said = "SELECT COUNT(*) FROM message WHERE lower(text) LIKE '%six times twelve%'";
+    let found = wait_until(Duration::from_secs(1), || {
+        store
+            .query_row(said, [], |row| row.get::<_, i64>(0))
+            .is_ok_and(|count| count >= 1)
+    });
+    assert!(found, "the finished turn is not in the store");
+}

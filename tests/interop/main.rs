@@ -1,0 +1,19 @@
+//! The program against real peers on loopback: baresip is the softphone, SIPp the impolite stranger. Everything is real
+//! here, the binary, the sockets, the models and the clock; so waits are bounded, nothing asserts how fast something is,
+//! and the tests run one after the other because a call needs its processor.
+//!
+//! A peer that is not installed is skipped by name; OFFHOOK_REQUIRE_PEERS=1 makes that a failure.
+//!
+//! Here: the harness (`offhook`, `baresip`, `sipp`, `process`, `peers`, `sound`) and, by subject, the tests.
+
+mod baresip;
+mod offhook;
+mod peers;
+mod process;
+mod sipp;
+mod sound;
+
+mod calls;
+mod lifetime;
+mod registration;
+mod strangers;

@@ -1,0 +1,279 @@
+//! The program under test: its binary with a home folder and ports of its own, started and stopped as a person would.
+
+use crate::process::{Folder, Process, wait_until};
+use std::fs;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_offhook");
+/// Loading the model and the voice on a busy machine with unoptimised code around them.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A user and the clear password.
+#[derive(Clone)]
+pub struct Account {
+    pub user: String,
+    pub password: String,
+}
+
+/// One installation, running or not.
+pub struct Offhook {
+    folder: Folder,
+    pub sip: SocketAddr,
+    process: Option<Process>,
+    first_phone: Option<Account>,
+}
+
+/// A port nobody has now, over UDP and TCP.
+pub fn free_port() -> u16 {
+    for _ in 0..100 {
+        let udp = UdpSocket::bind("127.0.0.1:0").expect("a free UDP port");
+        let port = udp.local_addr().expect("a bound socket").port();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free over UDP and TCP");
+}
+
+impl Offhook {
+    /// A fresh home with a config for loopback, started, listening.
+    pub fn start(test: &str) -> Offhook {
+        Offhook::start_with(test, "")
+    }
+
+    /// The same with more config: whole sections that the basic one does not have.
+    pub fn start_with(test: &str, config: &str) -> Offhook {
+        let mut offhook = Offhook::install(test, config);
+        offhook.run();
+        offhook
+    }
+
+    /// The same with more keys of `[sip]`.
+    pub fn start_with_sip(test: &str, keys: &str) -> Offhook {
+        let mut offhook = Offhook::install_with(test, keys, "");
+        offhook.run();
+        offhook
+    }
+
+    /// A fresh home, not running yet.
+    pub fn install(test: &str, config: &str) -> Offhook {
+        Offhook::install_with(test, "", config)
+    }
+
+    fn install_with(test: &str, sip_keys: &str, config: &str) -> Offhook {
+        let folder = Folder::new(test);
+        let (sip, web, rtp) = (free_port(), free_port(), free_port() / 2 * 2);
+        // Ports for calls wherever the kernel found one free: two tests never share a program.
+        let (rtp_min, rtp_max) = if rtp > 65_000 {
+            (rtp - 200, rtp)
+        } else {
+            (rtp, rtp + 199)
+        };
+        let text = format!(
+            "[sip]\nbind = [\"127.0.0.1\"]\nport = {sip}\n{sip_keys}\n\
+             [media]\nport_min = {rtp_min}\nport_max = {rtp_max}\n\n\
+             [web]\nport = {web}\n\n\
+             [asr]\nmodel = \"embedded\"\n\n\
+             [models]\nauto_download = false\n\n{config}"
+        );
+        fs::write(folder.path().join("offhook.toml"), text).expect("a writable home");
+        make_private(folder.path());
+        Offhook {
+            folder,
+            sip: SocketAddr::from(([127, 0, 0, 1], sip)),
+            process: None,
+            first_phone: None,
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .arg("--home")
+            .arg(self.folder.path())
+            .env("OFFLINE", "1")
+            .env("NO_COLOR", "1")
+            .env_remove("OFFHOOK_HOME")
+            .current_dir(self.folder.path());
+        command
+    }
+
+    /// `offhook run`, until it listens. On the first start the printed account is remembered.
+    pub fn run(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        let mut process = Process::start("offhook", self.command().arg("run"));
+        // The banner comes when everything listens; its "Dial" row is the numbers.
+        process.expect_output("  Dial ", START_LIMIT);
+        let printed = process.output();
+        if let (Some(user), Some(password)) = (row(&printed, "User"), row(&printed, "Password")) {
+            self.first_phone = Some(Account { user, password });
+        }
+        self.process = Some(process);
+        self.expect_answer_to_options();
+    }
+
+    pub fn home(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn expect_answer_to_options(&self) {
+        let answers = wait_until(Duration::from_secs(10), || self.answers_options());
+        assert!(
+            answers,
+            "no answer to OPTIONS on {}\n{}",
+            self.sip,
+            self.log_tail()
+        );
+    }
+
+    /// The account the program printed when it made it.
+    pub fn first_phone(&self) -> Account {
+        match &self.first_phone {
+            Some(account) => account.clone(),
+            None => panic!("no user and password were printed\n{}", self.log_tail()),
+        }
+    }
+
+    /// `offhook user add NAME`, while it runs: the password goes in by stdin.
+    pub fn add_user(&self, user: &str, password: &str) -> Account {
+        let mut child = self
+            .command()
+            .args(["user", "add", user, "--password-stdin"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        writeln!(stdin, "{password}").expect("it reads the password");
+        drop(stdin);
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "user add: {}", text_of(&output));
+        Account {
+            user: user.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    /// Any other command of the program on the same home.
+    pub fn call_command(&self, arguments: &[&str]) -> Output {
+        self.command()
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program starts")
+    }
+
+    /// What the program itself makes of a recording, in small letters.
+    pub fn transcribe(&self, sound: &Path) -> String {
+        let output = self.call_command(&["transcribe", &sound.to_string_lossy()]);
+        assert!(output.status.success(), "transcribe: {}", text_of(&output));
+        String::from_utf8_lossy(&output.stdout).to_lowercase()
+    }
+
+    /// A wav of the program's own voice.
+    pub fn speak(&self, text: &str) -> PathBuf {
+        let path = self.folder.path().join("spoken.wav");
+        let output = self.call_command(&["speak", text, "-o", &path.to_string_lossy()]);
+        assert!(output.status.success(), "speak: {}", text_of(&output));
+        path
+    }
+
+    /// Asks as a stranger, with a minimal OPTIONS over UDP, whether anybody listens.
+    fn answers_options(&self) -> bool {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free UDP port");
+        let own = socket.local_addr().expect("a bound socket");
+        let to = self.sip;
+        let request = format!(
+            "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKready{0};rport\r\n\
+             From: <sip:ready@{own}>;tag={0}\r\nTo: <sip:{to}>\r\nCall-ID: ready-{0}\r\nCSeq: 1 OPTIONS\r\n\
+             Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+            own.port()
+        );
+        let mut answer = [0u8; 4096];
+        socket
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .expect("a timeout can be set");
+        socket.send_to(request.as_bytes(), to).is_ok()
+            && socket
+                .recv(&mut answer)
+                .is_ok_and(|read| answer[..read].starts_with(b"SIP/2.0 200"))
+    }
+
+    fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("it runs")
+    }
+
+    pub fn expect_log(&mut self, text: &str, limit: Duration) {
+        self.process().expect_output(text, limit);
+    }
+
+    /// Everything this run has printed so far, on both outputs.
+    pub fn log(&self) -> String {
+        self.process
+            .as_ref()
+            .map(Process::output)
+            .unwrap_or_default()
+    }
+
+    pub fn log_tail(&self) -> String {
+        self.process.as_ref().map(Process::tail).unwrap_or_default()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.process().is_running()
+    }
+
+    /// Power cut: SIGKILL, nothing can be said or saved any more.
+    pub fn kill(&mut self) {
+        self.process().signal("KILL");
+        self.process()
+            .wait_for_end(Duration::from_secs(10))
+            .expect("nobody survives SIGKILL");
+        self.process = None;
+    }
+
+    pub fn signal(&mut self, signal: &str) {
+        self.process().signal(signal);
+    }
+
+    /// After a signal that asks it to stop: it ends by itself, with success.
+    pub fn expect_orderly_end(&mut self, limit: Duration) {
+        let status = self.process().wait_for_end(limit);
+        let log = self.log_tail();
+        match status {
+            Some(status) => assert!(status.success(), "it ended with {status}\n{log}"),
+            None => panic!("it still runs\n{log}"),
+        }
+        self.process = None;
+    }
+}
+
+/// The value in a row of the banner: `  User       phone1`.
+fn row(banner: &str, name: &str) -> Option<String> {
+    banner.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        (line.starts_with("  ") && words.next() == Some(name))
+            .then(|| words.next())?
+            .map(str::to_owned)
+    })
+}
+
+pub fn text_of(output: &Output) -> String {
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[cfg(unix)]
+fn make_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("own folder");
+}

@@ -1,0 +1,165 @@
+//! Sound files as the peers need them, and what can be said about a recording without understanding it. 16-bit PCM mono
+//! only: that is what the golden clips, baresip's microphone file and its recordings are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub struct Sound {
+    pub rate_hz: u32,
+    pub samples: Vec<i16>,
+}
+
+impl Sound {
+    /// Reads a RIFF file by its chunks. A recording that was cut off by a kill has sizes of zero: then all that is there
+    /// counts.
+    pub fn read(path: &Path) -> Sound {
+        let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(
+            bytes.len() > 44 && &bytes[..4] == b"RIFF",
+            "{} is no wav file",
+            path.display()
+        );
+        let number =
+            |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+        let (mut rate_hz, mut channels) = (0, 0);
+        let mut at = 12;
+        while at + 8 <= bytes.len() {
+            let (name, size) = (&bytes[at..at + 4], number(at + 4) as usize);
+            let body = at + 8;
+            if name == b"fmt " {
+                channels = number(body + 2) & 0xffff;
+                rate_hz = number(body + 4);
+                assert_eq!(number(body + 14) & 0xffff, 16, "{}: 16-bit", path.display());
+            }
+            if name == b"data" {
+                let end = if size == 0 {
+                    bytes.len()
+                } else {
+                    (body + size).min(bytes.len())
+                };
+                assert_eq!(channels, 1, "{}: mono", path.display());
+                let samples = bytes[body..end].chunks_exact(2);
+                let samples = samples
+                    .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+                    .collect();
+                return Sound { rate_hz, samples };
+            }
+            at = body + size + size % 2;
+        }
+        panic!("{} has no sound in it", path.display());
+    }
+
+    pub fn write(&self, path: &Path) {
+        let data = self.samples.len() as u32 * 2;
+        let mut bytes = Vec::with_capacity(44 + data as usize);
+        bytes.extend_from_slice(b"RIFF");
+        bytes.extend_from_slice(&(36 + data).to_le_bytes());
+        bytes.extend_from_slice(b"WAVEfmt ");
+        bytes.extend_from_slice(&16u32.to_le_bytes());
+        bytes.extend_from_slice(&1u16.to_le_bytes());
+        bytes.extend_from_slice(&1u16.to_le_bytes());
+        bytes.extend_from_slice(&self.rate_hz.to_le_bytes());
+        bytes.extend_from_slice(&(self.rate_hz * 2).to_le_bytes());
+        bytes.extend_from_slice(&2u16.to_le_bytes());
+        bytes.extend_from_slice(&16u16.to_le_bytes());
+        bytes.extend_from_slice(b"data");
+        bytes.extend_from_slice(&data.to_le_bytes());
+        bytes.extend(self.samples.iter().flat_map(|sample| sample.to_le_bytes()));
+        fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    pub fn silence(rate_hz: u32, ms: u32) -> Sound {
+        Sound {
+            rate_hz,
+            samples: vec![0; (rate_hz as usize * ms as usize) / 1000],
+        }
+    }
+
+    pub fn then(mut self, other: &Sound) -> Sound {
+        assert_eq!(self.rate_hz, other.rate_hz, "one rate per file");
+        self.samples.extend_from_slice(&other.samples);
+        self
+    }
+
+    /// How much of it is louder than -40 dBFS, in 20 ms pieces.
+    pub fn voiced_ms(&self) -> u32 {
+        const LEVEL: f64 = 327.68;
+        let piece = self.rate_hz as usize / 50;
+        let loud = self.samples.chunks_exact(piece).filter(|samples| {
+            let energy: f64 = samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
+            (energy / samples.len() as f64).sqrt() > LEVEL
+        });
+        loud.count() as u32 * 20
+    }
+}
+
+/// A golden clip that says exactly `text`, by the transcripts that lie beside the clips.
+pub fn golden(text: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/speech");
+    let list = fs::read_to_string(folder.join("transcripts.tsv")).expect("the transcripts");
+    let line = list.lines().find(|line| line.contains(text));
+    let line = line.unwrap_or_else(|| panic!("no golden clip says {text:?}:\n{list}"));
+    let name = line
+        .split('\t')
+        .find(|cell| cell.ends_with(".wav"))
+        .expect("a file name in the row");
+    folder.join(name)
+}
+
+/// Words without case and punctuation.
+pub fn words(text: &str) -> Vec<String> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '\'')
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect()
+}
+
+/// How many of `expected`'s words appear in `heard`, in their order: a recogniser's slips elsewhere do not matter.
+pub fn words_in_order(expected: &str, heard: &str) -> usize {
+    let (expected, heard) = (words(expected), words(heard));
+    // Longest common subsequence.
+    let mut best = vec![0; heard.len() + 1];
+    for word in &expected {
+        let mut diagonal = 0;
+        for (at, other) in heard.iter().enumerate() {
+            let above = best[at + 1];
+            best[at + 1] = if word == other {
+                diagonal + 1
+            } else {
+                above.max(best[at])
+            };
+            diagonal = above;
+        }
+    }
+    best[heard.len()]
+}
+
+#[test]
+fn words_are_counted_in_order() {
+    let check = |expected, heard, count| {
+        assert_eq!(
+            words_in_order(expected, heard),
+            count,
+            "{expected} / {heard}"
+        )
+    };
+    check("Turn off the heating.", "turn off the heating", 4);
+    check("Turn off the heating.", "I heard turn off a heating", 3);
+    check("one two three", "three two one", 1);
+    check("one", "", 0);
+}
+
+#[test]
+fn wav_files_come_back_as_they_were() {
+    let path = std::env::temp_dir().join(format!("offhook-sound-{}.wav", std::process::id()));
+    let written = Sound {
+        rate_hz: 8000,
+        samples: (0..800).map(|n| n * 40).collect(),
+    };
+    written.write(&path);
+    let read = Sound::read(&path);
+    let _ = fs::remove_file(&path);
+    assert_eq!((read.rate_hz, read.samples.len()), (8000, 800));
+    assert_eq!(read.samples, written.samples);
+    assert!(read.voiced_ms() >= 80 && Sound::silence(8000, 500).voiced_ms() == 0);
+}
