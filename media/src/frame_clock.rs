@@ -5,7 +5,8 @@
 //! time. Does not own: the samples themselves.
 //!
 //! *Lead* is sound given out less time passed since the first packet. Rules:
-//! - Nothing given out for 60 ms: a filler frame is due, then one every 20 ms.
+//! - Nothing came for 40 ms beyond the last packet's own length (60 ms with packets of 20): a filler frame is due, then
+//!   one every 20 ms.
 //! - A hole (lost packets, a pause) is filled by what filler has not covered already, and never past real time.
 //! - Lead above 60 ms (packets came in a heap after filler): quiet frames are left out until it is gone. Words are not.
 //! - Lead above 400 ms: frames are left out whatever they hold. This is the bound on running ahead.
@@ -15,12 +16,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::SAMPLE_RATE_HZ;
+use crate::{FRAME_MS, SAMPLE_RATE_HZ};
 
 const SAMPLES_PER_MS: i64 = SAMPLE_RATE_HZ as i64 / 1_000;
 
-/// Time without sound after which filler starts.
-pub const IDLE_MS_MAX: u64 = 60;
+/// Time beyond the last packet's own length after which filler starts.
+pub const LATE_MS_MAX: u64 = 40;
+const FRAME: Duration = Duration::from_millis(FRAME_MS);
 /// Above this lead, quiet frames are left out.
 pub const LEAD_MS_QUIET: i64 = 60;
 /// Above this lead, all frames are left out.
@@ -53,7 +55,7 @@ impl FrameClock {
             origin: start,
             given_out: 0,
             filler: 0,
-            filler_due: start + Duration::from_millis(IDLE_MS_MAX),
+            filler_due: start + FRAME + Duration::from_millis(LATE_MS_MAX),
         }
     }
 
@@ -83,25 +85,21 @@ impl FrameClock {
     pub fn filled(&mut self, now: Instant, samples: usize) {
         self.given_out += samples as i64;
         self.filler += samples as i64;
-        let next = self.filler_due + Duration::from_millis(20);
+        let next = self.filler_due + FRAME;
         // Our own lateness is not made up for with a burst of silence.
-        let late = now.saturating_duration_since(next) > Duration::from_millis(IDLE_MS_MAX);
-        self.filler_due = if late {
-            now + Duration::from_millis(20)
-        } else {
-            next
-        };
+        let late = now.saturating_duration_since(next) > Duration::from_millis(LATE_MS_MAX);
+        self.filler_due = if late { now + FRAME } else { next };
         self.settle(now);
     }
 
-    /// How many samples of a hole of `samples` are still to be filled, `after` samples of real sound coming next.
-    pub fn hole(&mut self, now: Instant, hole: Hole, samples: usize, after: usize) -> usize {
+    /// How many samples of a hole of `samples` are still to be filled.
+    pub fn hole(&mut self, now: Instant, hole: Hole, samples: usize) -> usize {
         let covered = self.filler.min(samples as i64);
         self.filler -= covered;
         let room = match hole {
             // A heap of late packets with one missing: the made-up sound keeps a word in shape.
             Hole::Lost => LEAD_MS_QUIET * SAMPLES_PER_MS - self.lead(now),
-            Hole::Pause => -self.lead(now) - after as i64,
+            Hole::Pause => -self.lead(now),
         };
         (samples as i64 - covered).min(room).max(0) as usize
     }
@@ -109,21 +107,26 @@ impl FrameClock {
     /// Samples of a hole were given out.
     pub fn bridged(&mut self, now: Instant, samples: usize) {
         self.given_out += samples as i64;
-        self.filler_due = now + Duration::from_millis(IDLE_MS_MAX);
+        self.wait(now, FRAME);
+    }
+
+    fn wait(&mut self, now: Instant, packet: Duration) {
+        self.filler_due = now + packet.max(FRAME) + Duration::from_millis(LATE_MS_MAX);
     }
 
     /// Real sound was given out.
     pub fn sounded(&mut self, now: Instant, samples: usize) {
         self.given_out += samples as i64;
         self.filler = 0;
-        self.filler_due = now + Duration::from_millis(IDLE_MS_MAX);
+        let packet = samples as u64 * 1_000_000 / u64::from(SAMPLE_RATE_HZ);
+        self.wait(now, Duration::from_micros(packet));
         self.settle(now);
     }
 
     /// Real sound came and was left out.
     pub fn left_out(&mut self, now: Instant) {
         self.filler = 0;
-        self.filler_due = now + Duration::from_millis(IDLE_MS_MAX);
+        self.wait(now, FRAME);
     }
 
     /// Whether the next `samples` of real sound are to be left out.
@@ -167,7 +170,11 @@ mod tests {
             }
         }
         let now = start + Duration::from_millis(until_ms);
-        assert_eq!((clock.lead_ms(now), filled), (lead_ms, fillers), "{packets_at_ms:?}");
+        assert_eq!(
+            (clock.lead_ms(now), filled),
+            (lead_ms, fillers),
+            "{packets_at_ms:?}"
+        );
     }
 
     #[test]
@@ -178,7 +185,12 @@ mod tests {
         // It stops: filler from 60 ms after the last.
         check(&[0, 20], 119, -39, 2);
         // A heap after a stall of 200 ms: ahead by what filler gave out, and no more.
-        check(&[0, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200], 200, 160, 7);
+        check(
+            &[0, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200],
+            200,
+            160,
+            7,
+        );
         // A flood is bounded.
         check(&[0; 500], 0, 400, 0);
     }
@@ -194,10 +206,10 @@ mod tests {
             clock.filled(at(ms), 320);
         }
         // 100 ms were lost, 60 ms of them are covered.
-        assert_eq!(clock.hole(at(120), Hole::Lost, 1_600, 320), 640);
+        assert_eq!(clock.hole(at(120), Hole::Lost, 1_600), 640);
         // A pause said to be an hour long ends in the present.
-        assert_eq!(clock.hole(at(120), Hole::Pause, 57_600_000, 320), 320);
+        assert_eq!(clock.hole(at(120), Hole::Pause, 57_600_000), 640);
         // No real time passed: no silence.
-        assert_eq!(clock.hole(at(80), Hole::Pause, 16_000, 320), 0);
+        assert_eq!(clock.hole(at(80), Hole::Pause, 16_000), 0);
     }
 }

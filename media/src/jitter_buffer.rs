@@ -48,9 +48,14 @@ pub struct Stored {
 pub enum Release {
     Packet(Stored),
     /// Packets that did not come in time; `duration` in units of the clock rate.
-    Lost { packets: u32, duration: u32 },
+    Lost {
+        packets: u32,
+        duration: u32,
+    },
     /// Time in which the sender sent nothing (talkspurt pause), in units of the clock rate.
-    Pause { duration: u32 },
+    Pause {
+        duration: u32,
+    },
 }
 
 /// Counts of packets that were not released.

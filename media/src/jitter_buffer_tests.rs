@@ -47,9 +47,15 @@ fn check(arrivals: &[(u64, u16, u32)], expected: &str) -> JitterBuffer {
 fn order_is_restored() {
     check(&[(0, 1, 0), (20, 2, 160), (40, 3, 320)], "1 2 3");
     // Swapped: the late one is waited for.
-    check(&[(0, 1, 0), (20, 3, 320), (30, 2, 160), (60, 4, 480)], "1 2 3 4");
+    check(
+        &[(0, 1, 0), (20, 3, 320), (30, 2, 160), (60, 4, 480)],
+        "1 2 3 4",
+    );
     // Lost: given up 20 ms after the packet behind it came.
-    check(&[(0, 1, 0), (40, 3, 320), (80, 4, 480)], "1 lost 1/160@60 3@60 4");
+    check(
+        &[(0, 1, 0), (40, 3, 320), (80, 4, 480)],
+        "1 lost 1/160@60 3@60 4",
+    );
     // Two gaps: each has its wait.
     check(
         &[(0, 1, 0), (40, 3, 320), (50, 5, 640), (120, 6, 800)],
@@ -64,7 +70,14 @@ fn order_is_restored() {
 #[test]
 fn late_and_duplicate_are_told_apart() {
     let buffer = check(
-        &[(0, 1, 0), (1, 1, 0), (40, 3, 320), (41, 3, 320), (70, 2, 160), (80, 3, 320)],
+        &[
+            (0, 1, 0),
+            (1, 1, 0),
+            (40, 3, 320),
+            (41, 3, 320),
+            (70, 2, 160),
+            (80, 3, 320),
+        ],
         "1 lost 1/160@60 3@60",
     );
     assert_eq!(
@@ -81,7 +94,10 @@ fn late_and_duplicate_are_told_apart() {
 fn pauses_have_the_right_length() {
     check(&[(0, 1, 0), (500, 2, 4_000)], "1 pause 3840 2");
     // Lost packets and a pause together.
-    check(&[(0, 1, 0), (500, 3, 4_000)], "1 lost 1/160@520 pause 3680@520 3@520");
+    check(
+        &[(0, 1, 0), (500, 3, 4_000)],
+        "1 lost 1/160@520 pause 3680@520 3@520",
+    );
     // The clock of the sender went back: no time is made up.
     check(&[(0, 1, 10_000), (20, 2, 160), (40, 3, 320)], "1 2 3");
 }
@@ -123,7 +139,13 @@ fn asides_take_no_time() {
 #[test]
 fn the_wait_follows_jitter() {
     let mut buffer = JitterBuffer::new();
-    for (jitter_ms, wait_ms) in [(0.0, 20), (5.0, 40), (25.0, 120), (1e9, 120), (f64::NAN, 20)] {
+    for (jitter_ms, wait_ms) in [
+        (0.0, 20),
+        (5.0, 40),
+        (25.0, 120),
+        (1e9, 120),
+        (f64::NAN, 20),
+    ] {
         buffer.adapt(jitter_ms);
         assert_eq!(buffer.wait_ms(), wait_ms, "{jitter_ms}");
     }

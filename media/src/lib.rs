@@ -25,10 +25,6 @@ pub mod rtp;
 pub mod sender;
 pub mod session;
 
-
-
-
-
 /// Sample rate of all sound inside the program, in hertz.
 pub const SAMPLE_RATE_HZ: u32 = 16_000;
 

@@ -122,7 +122,9 @@ impl Sender {
     pub fn event_timestamp(&self, now: Instant) -> u32 {
         let frame = self.units(Duration::from_millis(FRAME_MS));
         match self.last_frame {
-            Some(last) if now.saturating_duration_since(last) > Duration::from_millis(4 * FRAME_MS) => {
+            Some(last)
+                if now.saturating_duration_since(last) > Duration::from_millis(4 * FRAME_MS) =>
+            {
                 self.timestamp_at(now).wrapping_add(frame)
             }
             _ => self.timestamp,
@@ -141,7 +143,13 @@ impl Sender {
         self.packet(marker, payload_type, timestamp, payload)
     }
 
-    fn packet(&mut self, marker: bool, payload_type: u8, timestamp: u32, payload: &[u8]) -> Vec<u8> {
+    fn packet(
+        &mut self,
+        marker: bool,
+        payload_type: u8,
+        timestamp: u32,
+        payload: &[u8],
+    ) -> Vec<u8> {
         let packet = Packet {
             marker,
             payload_type,
@@ -201,14 +209,27 @@ mod tests {
             let packet = Packet::parse(&bytes).unwrap();
             assert_eq!(packet.payload, [0xd5; 160]);
             assert_eq!(
-                (packet.marker, packet.sequence, packet.timestamp, packet.payload_type),
-                (marker, sequence.wrapping_add(sent), timestamp.wrapping_add(frames * 160), 8),
+                (
+                    packet.marker,
+                    packet.sequence,
+                    packet.timestamp,
+                    packet.payload_type
+                ),
+                (
+                    marker,
+                    sequence.wrapping_add(sent),
+                    timestamp.wrapping_add(frames * 160),
+                    8
+                ),
                 "at {ms} ms"
             );
             sent += 1;
         }
         assert_eq!((sender.packets(), sender.octets()), (6, 960));
         let later = start + Duration::from_millis(1_130);
-        assert_eq!(sender.timestamp_at(later), timestamp.wrapping_add(56 * 160 + 80));
+        assert_eq!(
+            sender.timestamp_at(later),
+            timestamp.wrapping_add(56 * 160 + 80)
+        );
     }
 }

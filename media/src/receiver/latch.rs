@@ -85,8 +85,7 @@ impl Latch {
                 Source::Latched
             }
             Some(_) => {
-                let first =
-                    self.strangers.len() < STRANGERS_MAX && !self.strangers.contains(&from);
+                let first = self.strangers.len() < STRANGERS_MAX && !self.strangers.contains(&from);
                 if first {
                     self.strangers.push(from);
                 }

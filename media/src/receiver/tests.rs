@@ -20,17 +20,31 @@ fn the_source_is_fixed_by_rule() {
         (
             true,
             &[(0, SDP), (10, 7), (20, 7), (30, 8), (40, SDP)],
-            &[First, Stranger { first: true }, Stranger { first: false }, Stranger { first: true }, Same],
+            &[
+                First,
+                Stranger { first: true },
+                Stranger { first: false },
+                Stranger { first: true },
+                Same,
+            ],
         ),
         // The SDP address wins over whoever came first.
-        (true, &[(0, 5), (10, SDP), (20, 5)], &[Latched, Latched, Stranger { first: true }]),
+        (
+            true,
+            &[(0, 5), (10, SDP), (20, 5)],
+            &[Latched, Latched, Stranger { first: true }],
+        ),
         // The peer moved: after two seconds of silence.
         (
             true,
             &[(0, SDP), (1_999, 9), (2_000, 9), (2_010, 9)],
             &[First, Stranger { first: true }, Latched, Same],
         ),
-        (false, &[(0, 5), (10, 6)], &[First, Stranger { first: true }]),
+        (
+            false,
+            &[(0, 5), (10, 6)],
+            &[First, Stranger { first: true }],
+        ),
     ];
     for (known, arrivals, expected) in table {
         let start = Instant::now();
@@ -56,7 +70,10 @@ fn strangers_are_bounded() {
 
 #[test]
 fn a_hold_address_is_no_destination() {
-    assert_eq!(Latch::new(Some(SocketAddr::from(([0, 0, 0, 0], 4_000)))).destination(), None);
+    assert_eq!(
+        Latch::new(Some(SocketAddr::from(([0, 0, 0, 0], 4_000)))).destination(),
+        None
+    );
     assert_eq!(Latch::new(Some(address(0))).destination(), None);
 }
 
@@ -81,7 +98,11 @@ fn sequence_numbers() {
         let mut reception = Reception::new(1, numbers[0]);
         let last = numbers.iter().map(|&n| reception.sequence(n)).last();
         assert_eq!(last, Some(*verdict), "{numbers:?}");
-        assert_eq!((reception.expected(), reception.received()), (*expected, *received), "{numbers:?}");
+        assert_eq!(
+            (reception.expected(), reception.received()),
+            (*expected, *received),
+            "{numbers:?}"
+        );
     }
 }
 
@@ -110,7 +131,11 @@ fn jitter_settles_at_the_mean_deviation() {
         let ms = u64::from(n) * 20 + if n % 2 == 0 { 0 } else { 10 };
         reception.arrival(Duration::from_millis(ms), n * 160, 8_000);
     }
-    assert!((reception.jitter_ms() - 10.0).abs() < 0.1, "{}", reception.jitter_ms());
+    assert!(
+        (reception.jitter_ms() - 10.0).abs() < 0.1,
+        "{}",
+        reception.jitter_ms()
+    );
 }
 
 #[test]
@@ -140,5 +165,12 @@ fn another_ssrc_is_another_stream() {
     ] {
         assert_eq!(verdict(ssrc, sequence), expected, "{ssrc} {sequence}");
     }
-    assert_eq!((receiver.expected(), receiver.received(), receiver.ssrc_changes()), (4, 4, 1));
+    assert_eq!(
+        (
+            receiver.expected(),
+            receiver.received(),
+            receiver.ssrc_changes()
+        ),
+        (4, 4, 1)
+    );
 }

@@ -88,8 +88,13 @@ pub enum RtcpPacket {
         blocks: Vec<ReportBlock>,
     },
     /// SSRC and CNAME of each chunk that has one.
-    SourceDescription { chunks: Vec<(u32, String)> },
-    Goodbye { ssrcs: Vec<u32>, reason: String },
+    SourceDescription {
+        chunks: Vec<(u32, String)>,
+    },
+    Goodbye {
+        ssrcs: Vec<u32>,
+        reason: String,
+    },
 }
 
 /// Reads one datagram. RFC 3550 appendix A.2.

@@ -1,7 +1,7 @@
 //! Compounds of every shape, and the reporter on virtual time.
 
-use super::*;
 use super::reporter::Reporter;
+use super::*;
 use crate::receiver::reception::ReportFigures;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -29,14 +29,32 @@ fn compounds_round_trip() {
     };
     let name = |length| "n".repeat(length);
     let table = [
-        vec![RtcpPacket::ReceiverReport { ssrc: 1, blocks: vec![] }],
-        vec![RtcpPacket::SenderReport { ssrc: 1, info, blocks: vec![block(), block()] }],
+        vec![RtcpPacket::ReceiverReport {
+            ssrc: 1,
+            blocks: vec![],
+        }],
+        vec![RtcpPacket::SenderReport {
+            ssrc: 1,
+            info,
+            blocks: vec![block(), block()],
+        }],
         vec![
-            RtcpPacket::ReceiverReport { ssrc: 1, blocks: vec![block()] },
-            RtcpPacket::SourceDescription { chunks: vec![(1, name(0)), (2, name(1)), (3, name(2)), (4, name(255))] },
-            RtcpPacket::Goodbye { ssrcs: vec![1, 2], reason: "done".into() },
+            RtcpPacket::ReceiverReport {
+                ssrc: 1,
+                blocks: vec![block()],
+            },
+            RtcpPacket::SourceDescription {
+                chunks: vec![(1, name(0)), (2, name(1)), (3, name(2)), (4, name(255))],
+            },
+            RtcpPacket::Goodbye {
+                ssrcs: vec![1, 2],
+                reason: "done".into(),
+            },
         ],
-        vec![RtcpPacket::Goodbye { ssrcs: vec![], reason: String::new() }],
+        vec![RtcpPacket::Goodbye {
+            ssrcs: vec![],
+            reason: String::new(),
+        }],
     ];
     for packets in table {
         let bytes = write(&packets);
@@ -47,7 +65,10 @@ fn compounds_round_trip() {
 
 #[test]
 fn malformed_is_refused_and_unknown_skipped() {
-    let empty = RtcpPacket::ReceiverReport { ssrc: 1, blocks: vec![] };
+    let empty = RtcpPacket::ReceiverReport {
+        ssrc: 1,
+        blocks: vec![],
+    };
     let report = write(std::slice::from_ref(&empty));
     let with = |at: usize, value: u8| {
         let mut bytes = report.clone();
@@ -64,8 +85,14 @@ fn malformed_is_refused_and_unknown_skipped() {
         (with(0, 0x81), Err(RtcpError::Truncated)),
         (vec![0x80, 200, 0, 1, 0, 0, 0, 1], Err(RtcpError::Truncated)),
         // Padding of 0, of more than there is, and right.
-        (vec![0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0], Err(RtcpError::Padding)),
-        (vec![0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9], Err(RtcpError::Padding)),
+        (
+            vec![0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0],
+            Err(RtcpError::Padding),
+        ),
+        (
+            vec![0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9],
+            Err(RtcpError::Padding),
+        ),
         (vec![0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4], Ok(1)),
         // Application-defined and feedback types.
         (vec![0x81, 204, 0, 1, 1, 2, 3, 4], Ok(0)),
@@ -73,29 +100,63 @@ fn malformed_is_refused_and_unknown_skipped() {
         (report.repeat(PACKETS_MAX + 1), Err(RtcpError::TooMany)),
     ];
     for (bytes, expected) in table {
-        assert_eq!(parse(&bytes).map(|packets| packets.len()), expected, "{bytes:02x?}");
+        assert_eq!(
+            parse(&bytes).map(|packets| packets.len()),
+            expected,
+            "{bytes:02x?}"
+        );
     }
     assert_eq!(parse(&vec![0x80; 3_000]), Err(RtcpError::TooLong(3_000)));
     // A chunk without an end.
-    assert_eq!(parse(&[0x81, 202, 0, 2, 0, 0, 0, 1, 1, 2, 65, 66]), Err(RtcpError::Truncated));
+    assert_eq!(
+        parse(&[0x81, 202, 0, 2, 0, 0, 0, 1, 1, 2, 65, 66]),
+        Err(RtcpError::Truncated)
+    );
 }
 
 #[test]
 fn round_trip_time_comes_from_the_peer_s_report() {
     let start = Instant::now();
     let at = |ms| start + Duration::from_millis(ms);
-    let mut ours = Reporter::new(start, 1_700_000_000_000, "ours".into(), &mut StdRng::from_seed([1; 32]));
-    let mut theirs = Reporter::new(start, 1_600_000_000_123, "theirs".into(), &mut StdRng::from_seed([2; 32]));
-    let info = |ntp| SenderInfo { ntp, rtp_timestamp: 0, packets: 1, octets: 160 };
-    let figures = |ssrc| ReportFigures { ssrc, fraction_lost: 64, cumulative_lost: 2, highest_sequence: 5, jitter: 80 };
+    let mut ours = Reporter::new(
+        start,
+        1_700_000_000_000,
+        "ours".into(),
+        &mut StdRng::from_seed([1; 32]),
+    );
+    let mut theirs = Reporter::new(
+        start,
+        1_600_000_000_123,
+        "theirs".into(),
+        &mut StdRng::from_seed([2; 32]),
+    );
+    let info = |ntp| SenderInfo {
+        ntp,
+        rtp_timestamp: 0,
+        packets: 1,
+        octets: 160,
+    };
+    let figures = |ssrc| ReportFigures {
+        ssrc,
+        fraction_lost: 64,
+        cumulative_lost: 2,
+        highest_sequence: 5,
+        jitter: 80,
+    };
     let report = ours.compound(at(1_000), 11, Some(info(ours.ntp(at(1_000)))), None, false);
     // 40 ms there, 500 ms of rest, 60 ms back.
     theirs.receive(at(1_040), 22, &parse(&report).unwrap());
     let answer = theirs.compound(at(1_540), 22, None, Some(figures(11)), false);
     ours.receive(at(1_600), 11, &parse(&answer).unwrap());
     let seen = ours.remote();
-    assert!((seen.round_trip_ms.unwrap() - 100.0).abs() < 1.0, "{seen:?}");
-    assert_eq!((seen.fraction_lost, seen.packets_lost), (Some(0.25), Some(2)));
+    assert!(
+        (seen.round_trip_ms.unwrap() - 100.0).abs() < 1.0,
+        "{seen:?}"
+    );
+    assert_eq!(
+        (seen.fraction_lost, seen.packets_lost),
+        (Some(0.25), Some(2))
+    );
     assert_eq!(seen.jitter_units, Some(80));
 }
 

@@ -120,7 +120,9 @@ impl Inbound {
     }
 
     pub(super) fn report(&mut self) -> Option<ReportFigures> {
-        self.receiver.reception().map(|reception| reception.report())
+        self.receiver
+            .reception()
+            .map(|reception| reception.report())
     }
 
     /// What an agreed payload type stands for.
@@ -238,9 +240,7 @@ impl Inbound {
     fn hole(&mut self, now: Instant, hole: Hole, duration: u32) -> usize {
         let clock_rate_hz = self.decoder.codec().clock_rate_hz();
         let samples = u64::from(duration) * u64::from(SAMPLE_RATE_HZ) / u64::from(clock_rate_hz);
-        let count = self
-            .clock
-            .hole(now, hole, samples as usize, FRAME_SAMPLES);
+        let count = self.clock.hole(now, hole, samples as usize);
         if count > 0 {
             self.clock.bridged(now, count);
         }

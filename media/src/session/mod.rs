@@ -8,8 +8,8 @@
 //! [`Session::poll_output`] until `None`, then wait for the next input or [`Session::next_timeout`]. A debug assertion
 //! fails when outputs are left. Bound: [`OUTPUTS_MAX`] outputs; when full the oldest is dropped.
 //!
-//! Frames come out as soon as their sound is there. When none was for 60 ms, concealed and then silent frames come
-//! every 20 ms, from the start of the session on, so that endpointing never stands still (see `frame_clock`).
+//! Frames come out as soon as their sound is there. When none was for 60 ms (longer with longer packets), concealed and
+//! then silent frames come every 20 ms, from the start of the session on, so that endpointing never stands still (see `frame_clock`).
 //!
 //! PURE.
 
@@ -325,8 +325,7 @@ impl Session {
     }
 
     fn rtcp_destination(&self) -> Option<SocketAddr> {
-        let sendable =
-            |address: &SocketAddr| !address.ip().is_unspecified() && address.port() != 0;
+        let sendable = |address: &SocketAddr| !address.ip().is_unspecified() && address.port() != 0;
         self.rtcp_source
             .or(self.config.remote_rtcp.filter(sendable))
             .or_else(|| {

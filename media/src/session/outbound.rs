@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 
 use super::types::SessionConfig;
+use crate::Frame;
 use crate::dtmf::{Encoder, INTERVAL_MS};
 use crate::sender::Sender;
-use crate::Frame;
 
 /// Keys that may wait to be sent.
 const KEYS_MAX: usize = 32;
