@@ -4,22 +4,42 @@
 //! upon. Octets go in, octets and events come out.
 
 pub mod admission;
+pub mod auth;
+mod dialog;
+pub mod endpoint;
 pub mod error;
+pub mod flow;
 pub mod framing;
+mod guard;
 pub mod header;
+mod invite;
 pub mod limits;
 mod lines;
 pub mod message;
 pub mod method;
 pub mod offer_answer;
+pub mod registrar;
 pub mod sdp;
+pub mod secret;
 pub mod status;
 mod syntax;
+pub mod timer;
+mod transaction;
 pub mod uri;
 
+pub use auth::{Algorithm, ha1};
+pub use endpoint::{
+    AuthConfig, CallError, CallKey, CallParams, EndCause, Endpoint, EndpointConfig, Event,
+    GuardConfig, Input, LogLevel, LogLine, Output, RegisterParams, RegistrationKey, Stats,
+    StreamConfig, UnregisteredWhy, User,
+};
 pub use error::{FramingError, HeaderError, ParseError, UriError};
+pub use flow::{ConnId, Flow, FlowTarget, Transport};
 pub use framing::{Frame, StreamFramer};
 pub use header::{AuthParams, CSeq, Contacts, HeaderName, Headers, NameAddr, Params, Via};
 pub use message::{Message, Request, Response};
 pub use method::Method;
+pub use registrar::Binding;
+pub use secret::Secret;
+pub use timer::TimerConfig;
 pub use uri::{Host, Scheme, Uri};

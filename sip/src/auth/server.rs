@@ -1,0 +1,219 @@
+//! PURE.
+//! The server's side of digest: the challenge, and the verdict on an answer, RFC 7616 §3.3 to §3.5 and RFC 3261 §22.
+//! A wrong password and an unknown name take the same path. Does not own lock-outs (see `guard`) or responses.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::nonce::{NonceError, Nonces};
+use super::{Algorithm, ResponseInput, hex, response};
+use crate::endpoint::{AuthConfig, User};
+use crate::header::{AuthParams, HeaderName};
+use crate::message::Request;
+use crate::secret::Secret;
+use crate::syntax::quote;
+use crate::uri::Uri;
+
+/// Answers read from one request. A phone may send one per algorithm it was offered.
+const CREDENTIALS_MAX: usize = 4;
+
+/// What an answer is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accepted {
+        user: String,
+    },
+    /// No answer for our realm: challenge.
+    Missing,
+    /// The digest is right but its nonce is not good any more: challenge with stale=true, no failure.
+    Stale,
+    /// Wrong: counts as a failure of this name, then challenge.
+    Wrong {
+        user: String,
+    },
+    /// No answer can be read from it: 400.
+    Malformed(&'static str),
+}
+
+#[derive(Debug)]
+pub(crate) struct DigestServer {
+    realm: String,
+    algorithms: Vec<Algorithm>,
+    opaque: String,
+    nonces: Nonces,
+    /// Stands in for the HA1 of names that do not exist.
+    decoy_key: Secret,
+    users: HashMap<String, User>,
+}
+
+impl DigestServer {
+    /// `keys`: for nonces, for decoys and for the opaque value.
+    pub(crate) fn new(realm: &str, config: &AuthConfig, keys: [[u8; 32]; 3]) -> DigestServer {
+        let [nonce_key, decoy_key, opaque] = keys;
+        let ttl_ms = u64::from(config.nonce_ttl_s) * 1000;
+        DigestServer {
+            realm: realm.to_owned(),
+            algorithms: config.algorithms.clone(),
+            opaque: hex(&opaque[..8]),
+            nonces: Nonces::new(
+                nonce_key,
+                ttl_ms,
+                config.nonce_bound_to_address,
+                config.nonces_max,
+            ),
+            decoy_key: Secret::new(hex(&decoy_key)),
+            users: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn set_users(&mut self, users: Vec<User>) {
+        self.users = users
+            .into_iter()
+            .map(|user| (user.name.clone(), user))
+            .collect();
+    }
+
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.users.contains_key(name)
+    }
+
+    /// WWW-Authenticate values, the preferred algorithm first: RFC 8760 §2.4.
+    pub(crate) fn challenge(&mut self, now_ms: u64, source: IpAddr, stale: bool) -> Vec<String> {
+        let nonce = self.nonces.issue(now_ms, source);
+        let realm = quote(&self.realm);
+        let stale = if stale { ", stale=true" } else { "" };
+        self.algorithms
+            .iter()
+            .map(|algorithm| {
+                format!(
+                    "Digest realm={realm}, nonce=\"{nonce}\", opaque=\"{}\", algorithm={}, qop=\"auth\"{stale}",
+                    self.opaque,
+                    algorithm.token()
+                )
+            })
+            .collect()
+    }
+
+    /// Judges the first answer for our realm with an algorithm we offer.
+    pub(crate) fn verify(&mut self, now_ms: u64, request: &Request, source: IpAddr) -> Verdict {
+        let answers = request.headers.credentials(&HeaderName::Authorization);
+        for answer in answers
+            .iter()
+            .take(CREDENTIALS_MAX)
+            .filter(|answer| answer.is_digest())
+        {
+            let algorithm = Algorithm::from_token(answer.get("algorithm"))
+                .filter(|a| self.algorithms.contains(a));
+            if let Some(algorithm) = algorithm
+                && answer.get("realm") == Some(&self.realm)
+            {
+                return self.judge(now_ms, request, answer, algorithm, source);
+            }
+        }
+        Verdict::Missing
+    }
+
+    fn judge(
+        &mut self,
+        now_ms: u64,
+        request: &Request,
+        answer: &AuthParams,
+        algorithm: Algorithm,
+        source: IpAddr,
+    ) -> Verdict {
+        let (Some(user), Some(nonce), Some(uri), Some(digest)) = (
+            answer.get("username"),
+            answer.get("nonce"),
+            answer.get("uri"),
+            answer.get("response"),
+        ) else {
+            return Verdict::Malformed("incomplete Authorization");
+        };
+        let user = user.to_owned();
+        // RFC 7616 §3.4: qop was offered, so it must be used; without it nothing would stop a replay.
+        let (Some("auth"), Some(nc), Some(cnonce)) =
+            (answer.get("qop"), answer.get("nc"), answer.get("cnonce"))
+        else {
+            return Verdict::Malformed("qop=auth with nc and cnonce is required");
+        };
+        let Some(count) = (nc.len() == 8)
+            .then(|| u32::from_str_radix(nc, 16).ok())
+            .flatten()
+        else {
+            return Verdict::Malformed("nc is not eight hex digits");
+        };
+        // RFC 7616 §3.4.6: the answer must be for what is asked.
+        if !same_resource(uri, &request.uri) {
+            return Verdict::Malformed("digest uri is not the Request-URI");
+        }
+        let method = request.method.to_string();
+        let expected = self.ha1(algorithm, &user, source);
+        let input = ResponseInput {
+            nonce,
+            count: Some((nc, cnonce)),
+            method: &method,
+            uri,
+        };
+        let right =
+            response(algorithm, &expected.0, input) == Secret::new(digest.to_ascii_lowercase());
+        // Both are looked at in every case, so that a name's existence shows in neither answer nor time.
+        if !(right & expected.1) {
+            return Verdict::Wrong { user };
+        }
+        let taken = self
+            .nonces
+            .check(now_ms, nonce, source)
+            .and_then(|id| self.nonces.take(now_ms, id, count));
+        match taken {
+            Ok(()) => Verdict::Accepted { user },
+            Err(NonceError::Foreign | NonceError::Expired | NonceError::Replayed) => Verdict::Stale,
+        }
+    }
+
+    /// The stored HA1, or a decoy of the same length that nothing answers to; and whether it is a real one.
+    fn ha1(&self, algorithm: Algorithm, user: &str, source: IpAddr) -> (Secret, bool) {
+        let decoy = self.decoy(algorithm, user);
+        let stored = self
+            .users
+            .get(user)
+            .filter(|user| !user.local_only || source.to_canonical().is_loopback());
+        let stored = stored.map(|user| match algorithm {
+            Algorithm::Md5 => &user.ha1_md5,
+            Algorithm::Sha256 => &user.ha1_sha256,
+        });
+        match stored {
+            Some(ha1) if !ha1.is_empty() => (ha1.clone(), true),
+            _ => (decoy, false),
+        }
+    }
+
+    fn decoy(&self, algorithm: Algorithm, user: &str) -> Secret {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.decoy_key.expose().as_bytes())
+            .expect("HMAC takes any key");
+        mac.update(user.as_bytes());
+        let full = mac.finalize().into_bytes();
+        Secret::new(match algorithm {
+            Algorithm::Md5 => hex(&full[..16]),
+            Algorithm::Sha256 => hex(&full),
+        })
+    }
+}
+
+/// Equal text, or the same scheme, user, host and port: parameters get lost on the way through proxies and libraries.
+fn same_resource(digest_uri: &str, request_uri: &Uri) -> bool {
+    if digest_uri == request_uri.to_string() {
+        return true;
+    }
+    digest_uri.parse::<Uri>().is_ok_and(|uri| {
+        uri.scheme == request_uri.scheme
+            && uri.user == request_uri.user
+            && uri
+                .host
+                .to_string()
+                .eq_ignore_ascii_case(&request_uri.host.to_string())
+            && uri.port == request_uri.port
+    })
+}

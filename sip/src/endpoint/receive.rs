@@ -1,0 +1,361 @@
+//! PURE.
+//! From bytes to the room that decides: parsing, the guard against strangers, form, matching to transactions, and the
+//! order of checks in RFC 3261 §8.2. Does not own what a method does.
+
+use std::time::{Duration, Instant};
+
+use super::reply::{ALLOW, note_source, retry_after};
+use super::{Endpoint, Event, LogLevel};
+use crate::admission;
+use crate::auth::server::Verdict;
+use crate::dialog::DialogId;
+use crate::error::ParseError;
+use crate::flow::{Flow, Transport};
+use crate::header::HeaderName;
+use crate::message::{Message, Request};
+use crate::method::Method;
+use crate::transaction::key::{MergeKey, ServerKey};
+use crate::uri::{Host, Uri};
+
+/// Bytes a phone sends to keep a NAT binding open: CRLF, CRLF CRLF, a zero byte and their like.
+const KEEP_ALIVE_LEN_MAX: usize = 4;
+
+/// What the guard's bucket gets back when somebody authenticates: the price of this request and of the one that was
+/// challenged.
+const VOUCHED_TOKENS: u32 = 2;
+
+/// Told to those who come while the endpoint is full or closing.
+const RETRY_LATER: Duration = Duration::from_secs(10);
+
+impl Endpoint {
+    pub(super) fn on_datagram(&mut self, now: Instant, flow: Flow, data: &[u8]) {
+        if data.len() <= KEEP_ALIVE_LEN_MAX {
+            return;
+        }
+        if !self.admit(now, flow) {
+            return;
+        }
+        let parsed = Message::parse_datagram(data);
+        self.on_parsed(now, flow, parsed);
+    }
+
+    pub(super) fn on_stream_message(&mut self, now: Instant, flow: Flow, data: &[u8]) {
+        if !self.admit(now, flow) {
+            return;
+        }
+        let parsed = Message::parse_stream_message(data);
+        self.on_parsed(now, flow, parsed);
+    }
+
+    /// Takes the price of one message, but not from this machine itself.
+    fn admit(&mut self, now: Instant, flow: Flow) -> bool {
+        let source = flow.remote.ip();
+        let admitted = source.to_canonical().is_loopback() || self.guard.admit(now, source, 1);
+        if !admitted {
+            self.stats.messages_throttled += 1;
+        }
+        admitted
+    }
+
+    fn on_parsed(&mut self, now: Instant, flow: Flow, parsed: Result<Message, ParseError>) {
+        match parsed {
+            Ok(Message::Request(request)) => {
+                self.stats.messages_received += 1;
+                self.on_request(now, flow, request);
+            }
+            Ok(Message::Response(response)) => {
+                self.stats.messages_received += 1;
+                self.on_response(now, flow, response);
+            }
+            Err(ParseError::Drop { why }) => {
+                self.stats.messages_dropped += 1;
+                self.log(LogLevel::Debug, format!("dropped {flow}: {why}"));
+            }
+            Err(ParseError::Refuse { response, why }) => {
+                self.stats.requests_refused += 1;
+                self.log(
+                    LogLevel::Debug,
+                    format!("refused {flow} with {}: {why}", response.status),
+                );
+                // RFC 3261 §17: an ACK is never answered, however bad.
+                if !response
+                    .headers
+                    .cseq()
+                    .is_ok_and(|cseq| cseq.method == Method::Ack)
+                {
+                    self.reply_with(flow, *response);
+                }
+            }
+        }
+    }
+
+    fn on_request(&mut self, now: Instant, flow: Flow, mut request: Request) {
+        let Ok(reply_to) = note_source(&mut request, flow) else {
+            self.stats.messages_dropped += 1;
+            return;
+        };
+        if let Err(refusal) = admission::check(&request) {
+            self.stats.requests_refused += 1;
+            if request.method != Method::Ack {
+                let tag = self.stateless_tag(&request);
+                let mut response = self.response(&request, refusal.status, &tag);
+                response.reason = refusal.reason;
+                for (name, value) in refusal.headers {
+                    response.headers.push(name, value);
+                }
+                self.reply_with(reply_to, response);
+            }
+            return;
+        }
+        // Admission has read every header these keys are made of.
+        let (Ok(key), Ok(merge), Ok(dialog)) = (
+            ServerKey::of(&request),
+            MergeKey::of(&request),
+            DialogId::of_request(&request),
+        ) else {
+            self.stats.messages_dropped += 1;
+            return;
+        };
+        if let Some(id) = self.servers.find(&key) {
+            self.guard.vouch(now, flow.remote.ip(), 1);
+            if request.method != Method::Ack {
+                return self.on_request_again(id, reply_to);
+            }
+            if !self.on_ack_of(now, id) {
+                return;
+            }
+        }
+        match request.method {
+            Method::Ack => {
+                if let Some(key) = dialog.and_then(|id| self.dialogs.get(&id).copied()) {
+                    self.on_ack(now, key, flow, &request);
+                }
+                return;
+            }
+            Method::Cancel => return self.on_cancel(now, reply_to, &request),
+            _ => {}
+        }
+        // RFC 3261 §8.2.2.2.
+        if merge
+            .as_ref()
+            .is_some_and(|merge| self.servers.is_merged(merge))
+        {
+            return self.reply(reply_to, &request, 482, []);
+        }
+        if self.transactions_full() {
+            return self.reply(reply_to, &request, 503, [retry_after(RETRY_LATER)]);
+        }
+        self.pop_own_route(&mut request, flow);
+        let incoming = Incoming {
+            request,
+            flow,
+            reply_to,
+            key,
+            merge,
+        };
+        match dialog {
+            Some(id) if incoming.request.method != Method::Register => {
+                match self.dialogs.get(&id).copied() {
+                    Some(call) => {
+                        self.guard.vouch(now, flow.remote.ip(), 1);
+                        self.on_request_in_dialog(now, call, incoming);
+                    }
+                    // RFC 3261 §12.2.2.
+                    None => self.reply(reply_to, &incoming.request, 481, []),
+                }
+            }
+            _ => self.on_request_outside(now, incoming),
+        }
+    }
+
+    fn on_request_outside(&mut self, now: Instant, incoming: Incoming) {
+        let Incoming {
+            request,
+            flow,
+            reply_to,
+            ..
+        } = &incoming;
+        let (flow, reply_to) = (*flow, *reply_to);
+        match &request.method {
+            Method::Register | Method::Invite | Method::Options
+                if !self.is_ours(&request.uri, flow) =>
+            {
+                self.reply(reply_to, request, 404, []);
+            }
+            Method::Register | Method::Invite if self.shutting_down => {
+                self.reply(reply_to, request, 503, [retry_after(RETRY_LATER)]);
+            }
+            Method::Options => self.on_options(reply_to, request),
+            Method::Register => {
+                if let Some(user) = self.authenticate(now, flow, reply_to, request) {
+                    self.on_register(now, &user, incoming);
+                }
+            }
+            Method::Invite => {
+                if let Some(user) = self.authenticate(now, flow, reply_to, request) {
+                    self.on_invite(now, user, incoming);
+                }
+            }
+            // RFC 3261 §15.1.2 and §12.2.2: nothing to end, nothing to talk in.
+            Method::Bye | Method::Info | Method::Prack | Method::Update => {
+                self.reply(reply_to, request, 481, [])
+            }
+            // RFC 3261 §8.2.1: known, but not to be had here.
+            Method::Other(_) => self.reply(
+                reply_to,
+                request,
+                501,
+                [(HeaderName::Allow, ALLOW.to_owned())],
+            ),
+            _ => self.reply(
+                reply_to,
+                request,
+                405,
+                [(HeaderName::Allow, ALLOW.to_owned())],
+            ),
+        }
+    }
+
+    /// RFC 3261 §11.2: what an INVITE would meet, and small, because anybody may ask.
+    fn on_options(&mut self, reply_to: Flow, request: &Request) {
+        let status = if self.shutting_down { 503 } else { 200 };
+        self.reply(reply_to, request, status, capabilities());
+    }
+
+    /// RFC 3261 §22.1 and RFC 8760: the user a request is from, or `None` after it has been answered.
+    fn authenticate(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        reply_to: Flow,
+        request: &Request,
+    ) -> Option<String> {
+        let source = flow.remote.ip();
+        let unix_ms = self.unix_ms(now);
+        if let Some(wait) = self.lockout.address_locked(now, source) {
+            self.reply(reply_to, request, 403, [retry_after(wait)]);
+            return None;
+        }
+        let verdict = self.digest.verify(unix_ms, request, source);
+        let name = match &verdict {
+            Verdict::Accepted { user } | Verdict::Wrong { user } => Some(user.as_str()),
+            Verdict::Missing | Verdict::Stale | Verdict::Malformed(_) => None,
+        };
+        // A locked name is closed to right and wrong passwords alike, or guessing would go on behind the lock. It stays
+        // open where its owner is registered, or anybody could lock the owner out.
+        if let Some(wait) = name.and_then(|name| self.lockout.user_locked(now, name))
+            && !name.is_some_and(|name| self.registrar.is_at(name, source, unix_ms))
+        {
+            self.reply(reply_to, request, 403, [retry_after(wait)]);
+            return None;
+        }
+        let stale = match verdict {
+            Verdict::Accepted { user } => {
+                self.lockout.succeeded(source, &user);
+                self.guard.vouch(now, source, VOUCHED_TOKENS);
+                self.vouch_stream(flow.conn);
+                return Some(user);
+            }
+            Verdict::Malformed(why) => {
+                self.log(LogLevel::Debug, format!("{flow}: {why}"));
+                self.reply(reply_to, request, 400, []);
+                return None;
+            }
+            Verdict::Missing => false,
+            Verdict::Stale => true,
+            Verdict::Wrong { user } => {
+                self.stats.authentication_failures += 1;
+                let locked = self.lockout.failed(now, source, &user);
+                self.event(Event::AuthenticationFailed { user, flow, locked });
+                if locked {
+                    let wait = Duration::from_secs(u64::from(self.config.auth.lockout_s));
+                    self.reply(reply_to, request, 403, [retry_after(wait)]);
+                    return None;
+                }
+                false
+            }
+        };
+        let challenges = self.digest.challenge(unix_ms, source, stale);
+        self.reply(
+            reply_to,
+            request,
+            401,
+            challenges
+                .into_iter()
+                .map(|value| (HeaderName::WwwAuthenticate, value)),
+        );
+        None
+    }
+
+    /// RFC 3261 §16.4 as far as it concerns a user agent: a Route that names us has done its work. Others are no
+    /// concern of the request's last stop.
+    fn pop_own_route(&self, request: &mut Request, flow: Flow) {
+        let Ok(routes) = request.headers.routes() else {
+            return;
+        };
+        let own = routes
+            .iter()
+            .take_while(|route| self.names_us(&route.uri, flow))
+            .count();
+        for _ in 0..own {
+            request.headers.pop_route();
+        }
+    }
+
+    /// RFC 3261 §8.2.2.1: whether the Request-URI is for us.
+    fn is_ours(&self, uri: &Uri, flow: Flow) -> bool {
+        self.config.domains.is_empty() || self.names_us(uri, flow)
+    }
+
+    fn names_us(&self, uri: &Uri, flow: Flow) -> bool {
+        let local = flow.local.ip().to_canonical();
+        match &uri.host {
+            Host::V4(address) => {
+                local == std::net::IpAddr::V4(*address) || self.is_domain(&uri.host)
+            }
+            Host::V6(address) => {
+                local == std::net::IpAddr::V6(*address).to_canonical() || self.is_domain(&uri.host)
+            }
+            Host::Name(name) => {
+                (name.eq_ignore_ascii_case("localhost") && local.is_loopback())
+                    || self.is_domain(&uri.host)
+            }
+        }
+    }
+
+    fn is_domain(&self, host: &Host) -> bool {
+        let host = host.to_string();
+        self.config
+            .domains
+            .iter()
+            .any(|domain| domain.eq_ignore_ascii_case(&host))
+    }
+}
+
+/// A request on its way to the room that answers it.
+pub(super) struct Incoming {
+    pub(super) request: Request,
+    pub(super) flow: Flow,
+    pub(super) reply_to: Flow,
+    pub(super) key: ServerKey,
+    pub(super) merge: Option<MergeKey>,
+}
+
+/// RFC 3261 §11.2: the headers that say what we can do.
+pub(super) fn capabilities() -> [(HeaderName, String); 3] {
+    [
+        (HeaderName::Allow, ALLOW.to_owned()),
+        (HeaderName::Accept, "application/sdp".to_owned()),
+        // RFC 3261 §20.37: empty means that no extension is supported.
+        (HeaderName::Supported, String::new()),
+    ]
+}
+
+/// Whether the transport makes our Contact need a parameter.
+pub(super) fn contact_value(user: &str, flow: Flow) -> String {
+    let at = if user.is_empty() { "" } else { "@" };
+    match flow.transport {
+        Transport::Udp => format!("<sip:{user}{at}{}>", flow.local),
+        Transport::Tcp => format!("<sip:{user}{at}{};transport=tcp>", flow.local),
+    }
+}

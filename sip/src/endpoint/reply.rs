@@ -1,0 +1,113 @@
+//! PURE.
+//! Responses: where they go (RFC 3261 §18.2, RFC 3581 §4), what each carries (§8.2.6), and the ones sent without state
+//! (§8.2.7), which is how strangers are answered. Does not own the decision what to answer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::Endpoint;
+use crate::auth::hex;
+use crate::dialog::with_tag;
+use crate::flow::{Flow, Transport};
+use crate::header::{HeaderError, HeaderName};
+use crate::message::{Message, Request, Response};
+
+/// RFC 3261 §20.5: what this user agent does.
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER";
+
+/// RFC 3261 §18.2.1 and RFC 3581 §4: notes in the top Via where the request really came from. Returns where responses go.
+pub(super) fn note_source(request: &mut Request, flow: Flow) -> Result<Flow, HeaderError> {
+    let mut top = request.headers.top_via()?;
+    let source = flow.remote.ip().to_canonical();
+    let asked_rport = top.params.has("rport");
+    let sent_by_is_source = top.host.ip() == Some(source);
+    if asked_rport {
+        top.params
+            .set("rport", Some(&flow.remote.port().to_string()));
+    }
+    if asked_rport || !sent_by_is_source {
+        top.params.set("received", Some(&source.to_string()));
+    }
+    let mut reply_to = flow;
+    // RFC 3261 §18.2.2: without rport the port is that of sent-by. `maddr` is not obeyed: responses go to nobody but
+    // the address that asked.
+    if flow.transport == Transport::Udp && !asked_rport {
+        reply_to.remote = SocketAddr::new(flow.remote.ip(), top.port_or_default());
+    }
+    request.headers.set_top_via(&top);
+    Ok(reply_to)
+}
+
+impl Endpoint {
+    /// A response with our tag in To, unless there is one.
+    pub(super) fn response(&self, request: &Request, status: u16, to_tag: &str) -> Response {
+        let mut response = Response::to_request(request, status);
+        // RFC 3261 §8.2.6.2: every response but a 100 has a To tag.
+        if status != 100 {
+            let to = response
+                .headers
+                .get(&HeaderName::To)
+                .map(|to| with_tag(to, to_tag));
+            if let Some(to) = to {
+                response.headers.set(HeaderName::To, to);
+            }
+        }
+        if !self.config.product.is_empty() && status != 100 {
+            response
+                .headers
+                .set(HeaderName::Server, self.config.product.as_str());
+        }
+        response
+    }
+
+    /// RFC 3261 §8.2.7: the same request gets the same tag, without anything remembered.
+    pub(super) fn stateless_tag(&self, request: &Request) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.tag_key).expect("HMAC takes any key");
+        let branch = request
+            .headers
+            .top_via()
+            .ok()
+            .and_then(|via| via.branch().map(str::to_owned));
+        let from = request.headers.get(&HeaderName::From).unwrap_or_default();
+        let call_id = request.headers.get(&HeaderName::CallId).unwrap_or_default();
+        for part in [branch.as_deref().unwrap_or_default(), from, call_id] {
+            mac.update(part.as_bytes());
+            mac.update(&[0]);
+        }
+        hex(&mac.finalize().into_bytes()[..8])
+    }
+
+    /// Answers without a transaction.
+    pub(super) fn reply(
+        &mut self,
+        reply_to: Flow,
+        request: &Request,
+        status: u16,
+        headers: impl IntoIterator<Item = (HeaderName, String)>,
+    ) {
+        let tag = self.stateless_tag(request);
+        let mut response = self.response(request, status, &tag);
+        for (name, value) in headers {
+            response.headers.push(name, value);
+        }
+        self.reply_with(reply_to, response);
+    }
+
+    /// Answers a stranger: over UDP only within a bound, since the address may be somebody else's.
+    pub(super) fn reply_with(&mut self, reply_to: Flow, response: Response) {
+        let packet = Message::Response(response).to_bytes();
+        if reply_to.transport == Transport::Udp && packet.len() > self.config.udp_response_max {
+            self.stats.messages_dropped += 1;
+            return;
+        }
+        self.transmit(reply_to, packet);
+    }
+}
+
+/// RFC 3261 §20.33, in whole seconds and never zero.
+pub(super) fn retry_after(wait: Duration) -> (HeaderName, String) {
+    (HeaderName::RetryAfter, wait.as_secs().max(1).to_string())
+}

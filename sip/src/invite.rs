@@ -1,0 +1,285 @@
+//! PURE.
+//! One call: the INVITE usage of a dialog, RFC 3261 §13 to §15, as UAS and as UAC. Owns the phases of a call, the
+//! retransmission of an unacknowledged 2xx and the times it may take. Does not own transactions, or the sending of
+//! anything: the endpoint does what the phase allows.
+
+use std::time::{Duration, Instant};
+
+use crate::auth::client::Challenge;
+use crate::dialog::Dialog;
+use crate::endpoint::CallKey;
+use crate::flow::Flow;
+use crate::message::Request;
+use crate::secret::Secret;
+use crate::timer::{TimerConfig, earliest};
+
+/// RFC 3261 §16.6 step 11 names three minutes as the least a proxy lets a phone ring (timer C). No call rings longer
+/// here, in either direction.
+pub(crate) const RINGING_MAX: Duration = Duration::from_secs(180);
+
+/// Where a call stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// UAS: no final response yet to the INVITE of this server transaction.
+    Incoming {
+        transaction: u64,
+    },
+    /// UAS: our 2xx waits for its ACK. `hangup` was asked for meanwhile, and must wait for it too (§15).
+    Accepted {
+        hangup: bool,
+    },
+    /// UAC: no final response yet in this client transaction.
+    Calling {
+        transaction: u64,
+        cancel: Cancel,
+    },
+    Established,
+    /// The program has been told that the call is over; what is left is protocol.
+    Closing,
+}
+
+/// RFC 3261 §9.1: a CANCEL may leave only once a provisional response has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cancel {
+    No,
+    Wanted,
+    Sent,
+}
+
+/// A re-INVITE of the peer that the program has not answered yet.
+#[derive(Debug)]
+pub(crate) struct PendingReinvite {
+    pub(crate) transaction: u64,
+    pub(crate) request: Request,
+    /// RFC 3261 §14.2 leaves the time open; a caller's timer B would end it here.
+    pub(crate) answer_by: Instant,
+}
+
+/// A 2xx to an INVITE that waits for its ACK, RFC 3261 §13.3.1.4: sent again from T1 up to T2 apart, on every transport,
+/// until 64*T1 have passed.
+#[derive(Debug)]
+pub(crate) struct UnackedAnswer {
+    /// CSeq of the INVITE, which its ACK bears.
+    pub(crate) cseq: u32,
+    pub(crate) packet: Vec<u8>,
+    pub(crate) flow: Flow,
+    /// The offer was ours, so the ACK brings the answer.
+    pub(crate) wants_answer: bool,
+    resend_at: Instant,
+    interval: Duration,
+    give_up_at: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnswerFired {
+    Nothing,
+    Resend,
+    GiveUp,
+}
+
+impl UnackedAnswer {
+    pub(crate) fn new(
+        now: Instant,
+        timers: &TimerConfig,
+        cseq: u32,
+        packet: Vec<u8>,
+        flow: Flow,
+        wants_answer: bool,
+    ) -> UnackedAnswer {
+        UnackedAnswer {
+            cseq,
+            packet,
+            flow,
+            wants_answer,
+            resend_at: now + timers.t1(),
+            interval: timers.t1(),
+            give_up_at: now + timers.t1_x64(),
+        }
+    }
+
+    pub(crate) fn on_timeout(&mut self, now: Instant, timers: &TimerConfig) -> AnswerFired {
+        if now >= self.give_up_at {
+            return AnswerFired::GiveUp;
+        }
+        if now < self.resend_at {
+            return AnswerFired::Nothing;
+        }
+        self.interval = (self.interval * 2).min(timers.t2());
+        self.resend_at = now + self.interval;
+        AnswerFired::Resend
+    }
+
+    pub(crate) fn next_timeout(&self) -> Instant {
+        self.resend_at.min(self.give_up_at)
+    }
+}
+
+/// One branch of a fork that answered our INVITE: its dialog's remote tag and the ACK it gets, again if it asks again.
+#[derive(Debug)]
+pub(crate) struct AckedBranch {
+    pub(crate) remote_tag: String,
+    pub(crate) ack: Vec<u8>,
+}
+
+/// Branches of one INVITE that are answered properly; a proxy that forks further gets no ACK for the rest.
+pub(crate) const BRANCHES_MAX: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) key: CallKey,
+    pub(crate) phase: Phase,
+    /// The INVITE that made the call: the peer's, or the last of ours.
+    pub(crate) invite: Request,
+    /// UAS: from the start. UAC: from the first 2xx.
+    pub(crate) dialog: Option<Dialog>,
+    pub(crate) flow: Flow,
+    /// Our Contact value.
+    pub(crate) contact: String,
+    pub(crate) unacked: Option<UnackedAnswer>,
+    pub(crate) reinvite: Option<PendingReinvite>,
+    /// UAS: the provisional response that is repeated while the phone rings.
+    pub(crate) provisional: Option<(Instant, Vec<u8>)>,
+    /// When ringing ends.
+    pub(crate) answer_by: Option<Instant>,
+    pub(crate) credentials: Option<(String, Secret)>,
+    pub(crate) challenge: Option<Challenge>,
+    /// UAC: challenges answered for the present request.
+    pub(crate) challenges_met: u8,
+    pub(crate) branches: Vec<AckedBranch>,
+    /// Client transactions that still need this call, however it ended.
+    pub(crate) transactions: u32,
+}
+
+/// What became due in a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallFired {
+    Nothing,
+    ResendAnswer,
+    /// No ACK came: §13.3.1.4 ends the dialog with a BYE.
+    AckMissing,
+    RepeatProvisional,
+    /// Nobody answered in time.
+    RangOut,
+    /// The program left a re-INVITE unanswered.
+    ReinviteLeft,
+}
+
+impl Call {
+    pub(crate) fn new(
+        key: CallKey,
+        phase: Phase,
+        invite: Request,
+        flow: Flow,
+        contact: String,
+    ) -> Call {
+        Call {
+            key,
+            phase,
+            invite,
+            dialog: None,
+            flow,
+            contact,
+            unacked: None,
+            reinvite: None,
+            provisional: None,
+            answer_by: None,
+            credentials: None,
+            challenge: None,
+            challenges_met: 0,
+            branches: Vec::new(),
+            transactions: 0,
+        }
+    }
+
+    /// The program may still speak of it.
+    pub(crate) fn is_live(&self) -> bool {
+        match self.phase {
+            Phase::Closing | Phase::Accepted { hangup: true } => false,
+            Phase::Calling { cancel, .. } => cancel == Cancel::No,
+            _ => true,
+        }
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let unacked = self.unacked.as_ref().map(UnackedAnswer::next_timeout);
+        let reinvite = self.reinvite.as_ref().map(|reinvite| reinvite.answer_by);
+        let provisional = self.provisional.as_ref().map(|(at, _)| *at);
+        earliest(
+            earliest(unacked, reinvite),
+            earliest(provisional, self.answer_by),
+        )
+    }
+
+    pub(crate) fn on_timeout(&mut self, now: Instant, timers: &TimerConfig) -> CallFired {
+        if let Some(unacked) = &mut self.unacked {
+            match unacked.on_timeout(now, timers) {
+                AnswerFired::Resend => return CallFired::ResendAnswer,
+                AnswerFired::GiveUp => return CallFired::AckMissing,
+                AnswerFired::Nothing => {}
+            }
+        }
+        if self.answer_by.is_some_and(|at| now >= at) {
+            self.answer_by = None;
+            return CallFired::RangOut;
+        }
+        if self
+            .reinvite
+            .as_ref()
+            .is_some_and(|reinvite| now >= reinvite.answer_by)
+        {
+            return CallFired::ReinviteLeft;
+        }
+        if let Some((at, _)) = &mut self.provisional
+            && now >= *at
+        {
+            *at = now + timers.provisional_repeat();
+            return CallFired::RepeatProvisional;
+        }
+        CallFired::Nothing
+    }
+
+    /// Ringing is over, one way or the other.
+    pub(crate) fn stop_ringing(&mut self) {
+        self.provisional = None;
+        self.answer_by = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 3261 §13.3.1.4 with the default times: 2xx sent again after 0.5, 1, 2, 4, 4 … seconds until 32 s.
+    #[test]
+    fn an_unacknowledged_answer_is_repeated_for_32_seconds() {
+        let base = Instant::now();
+        let timers = TimerConfig::default();
+        let address = "127.0.0.1:5060".parse().expect("address");
+        let mut answer = UnackedAnswer::new(
+            base,
+            &timers,
+            1,
+            Vec::new(),
+            Flow::udp(address, address),
+            false,
+        );
+        let mut sent_ms = Vec::new();
+        loop {
+            let at = answer.next_timeout();
+            match answer.on_timeout(at, &timers) {
+                AnswerFired::Resend => sent_ms.push((at - base).as_millis()),
+                AnswerFired::GiveUp => {
+                    assert_eq!((at - base).as_millis(), 32_000);
+                    break;
+                }
+                AnswerFired::Nothing => panic!("woken for nothing"),
+            }
+        }
+        assert_eq!(
+            sent_ms,
+            [
+                500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500
+            ]
+        );
+    }
+}
