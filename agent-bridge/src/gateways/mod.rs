@@ -12,6 +12,7 @@ pub use crate::conversation::{Message, Role};
 pub use crate::turn::ToolCall;
 use crate::turn::{Blame, ReplyError, ReplyErrorKind, ReplyId};
 
+pub mod demo;
 mod secret;
 
 pub use secret::Secret;
