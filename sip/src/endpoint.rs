@@ -7,6 +7,8 @@
 //! left over. Time never runs backwards.
 
 mod boundary;
+mod call_control;
+mod call_end;
 mod config;
 mod receive;
 mod reply;

@@ -1,0 +1,166 @@
+//! PURE.
+//! How calls end, and what comes due in them: BYE, timers, lost connections, and the moment nothing of a call is needed
+//! any more. RFC 3261 §13.3.1.4 and §15. Does not own the phases of a call (see `invite`).
+
+use std::time::Instant;
+
+use super::transactions::Owner;
+use super::{CallKey, EndCause, Endpoint, Event, TimerId};
+use crate::flow::ConnId;
+use crate::header::HeaderName;
+use crate::invite::{Call, CallFired, PendingReinvite, Phase};
+use crate::method::Method;
+
+impl Endpoint {
+    pub(super) fn on_call_timer(&mut self, now: Instant, key: CallKey) {
+        let timers = self.config.timers;
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        match call.on_timeout(now, &timers) {
+            CallFired::Nothing => {}
+            CallFired::ResendAnswer => {
+                if let Some((flow, packet)) = call
+                    .unacked
+                    .as_ref()
+                    .map(|answer| (answer.flow, answer.packet.clone()))
+                {
+                    self.stats.retransmissions_sent += 1;
+                    self.transmit(flow, packet);
+                }
+            }
+            CallFired::AckMissing => {
+                // RFC 3261 §13.3.1.4: the dialog stands, the session does not: BYE.
+                let told = !call.is_live();
+                call.unacked = None;
+                self.send_bye(now, key, None);
+                if !told {
+                    self.event(Event::CallEnded {
+                        call: key,
+                        cause: EndCause::AckTimeout,
+                    });
+                }
+            }
+            CallFired::RepeatProvisional => {
+                let packet = call.provisional.as_ref().map(|(_, packet)| packet.clone());
+                if let (Phase::Incoming { transaction }, Some(packet)) = (call.phase, packet)
+                    && let Some(flow) = self.servers.get(transaction).map(|entry| entry.reply_to)
+                {
+                    self.transmit(flow, packet);
+                }
+            }
+            CallFired::RangOut => match call.phase {
+                Phase::Incoming { .. } => {
+                    // RFC 3261 §13.3.1: 487 for an INVITE that expired.
+                    self.refuse_invite(now, key, 487, Vec::new());
+                    self.end_call(
+                        key,
+                        EndCause::Failed {
+                            status: 487,
+                            why: "rang too long".to_owned(),
+                        },
+                    );
+                }
+                Phase::Calling { transaction, .. } => self.cancel(now, key, transaction),
+                _ => {}
+            },
+            CallFired::ReinviteLeft => {
+                // The program owes an answer it will not give.
+                let _ = self.answer_reinvite(now, key, Err(500));
+            }
+        }
+        self.watch_call(key);
+    }
+
+    /// RFC 3261 §15.1.1; whoever calls this tells the program.
+    pub(super) fn send_bye(&mut self, now: Instant, key: CallKey, reason: Option<String>) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        call.phase = Phase::Closing;
+        call.stop_ringing();
+        call.unacked = None;
+        let reinvite = call.reinvite.take();
+        let flow = call.flow;
+        let Some(mut bye) = call
+            .dialog
+            .as_mut()
+            .map(|dialog| dialog.request(Method::Bye))
+        else {
+            return;
+        };
+        if let Some(PendingReinvite {
+            transaction,
+            request,
+            ..
+        }) = reinvite
+        {
+            let tag = bye
+                .headers
+                .from()
+                .ok()
+                .and_then(|from| from.tag().map(str::to_owned))
+                .unwrap_or_default();
+            let response = self.response(&request, 487, &tag);
+            self.respond(now, transaction, response);
+        }
+        if let Some(reason) = reason {
+            bye.headers.push(HeaderName::Reason, reason);
+        }
+        self.add_product(&mut bye);
+        self.send_request(now, bye, flow, Owner::Bye(key));
+        self.watch_call(key);
+    }
+
+    /// The program's last word about a call. What the protocol still needs of it stays until done.
+    pub(super) fn end_call(&mut self, key: CallKey, cause: EndCause) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let told = !call.is_live();
+        call.phase = Phase::Closing;
+        call.stop_ringing();
+        self.watch_call(key);
+        if !told {
+            self.event(Event::CallEnded { call: key, cause });
+        }
+        self.drop_call_if_done(key);
+    }
+
+    pub(super) fn drop_call_if_done(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
+        if call.phase == Phase::Closing && call.transactions == 0 && call.unacked.is_none() {
+            self.timers.set(TimerId::Call(key), None);
+            if let Some(call) = self.calls.remove(&key)
+                && let Some(dialog) = call.dialog
+            {
+                self.dialogs.remove(&dialog.id);
+            }
+        }
+    }
+
+    /// A connection is gone. A call that rings over it cannot be answered any more; one that stands may outlive it.
+    pub(super) fn on_calls_stream_closed(&mut self, now: Instant, conn: ConnId) {
+        let ringing = |call: &&Call| {
+            call.flow.conn == Some(conn) && matches!(call.phase, Phase::Incoming { .. })
+        };
+        let mut keys: Vec<CallKey> = self
+            .calls
+            .values()
+            .filter(ringing)
+            .map(|call| call.key)
+            .collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.refuse_invite(now, key, 480, Vec::new());
+            self.end_call(key, EndCause::TransportFailed);
+        }
+    }
+
+    pub(super) fn watch_call(&mut self, key: CallKey) {
+        let deadline = self.calls.get(&key).and_then(Call::next_timeout);
+        self.timers.set(TimerId::Call(key), deadline);
+    }
+}
