@@ -14,7 +14,7 @@
 pub mod codec;
 pub mod concealment;
 pub mod dtmf;
-
+pub mod file;
 pub mod frame_clock;
 pub mod jitter_buffer;
 pub mod playout;
