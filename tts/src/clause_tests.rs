@@ -1,0 +1,1 @@
+//! Tests of this crate's room beside it.
