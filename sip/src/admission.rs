@@ -4,7 +4,7 @@
 
 use crate::error::HeaderError;
 use crate::header::HeaderName;
-use crate::message::Request;
+use crate::message::{Request, Response};
 use crate::method::Method;
 use crate::status::reason_phrase;
 use crate::uri::Scheme;
@@ -49,6 +49,16 @@ pub fn check(request: &Request) -> Result<(), Refusal> {
     header_values(request)?;
     extensions(request)?;
     body(request)
+}
+
+/// Whether a response can be matched at all; if not, it is dropped. RFC 3261 §8.1.3 and §18.1.2.
+pub fn check_response(response: &Response) -> Result<(), HeaderError> {
+    let headers = &response.headers;
+    headers.vias()?;
+    headers.cseq()?;
+    headers.call_id()?;
+    headers.from()?;
+    headers.to().map(|_| ())
 }
 
 /// RFC 3261 §8.1.1. Max-Forwards is required too, but peers after RFC 2543 do not know it.

@@ -10,6 +10,8 @@ pub mod endpoint;
 pub mod error;
 pub mod flow;
 pub mod framing;
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 pub mod header;
 mod invite;
@@ -26,6 +28,11 @@ mod syntax;
 pub mod timer;
 mod transaction;
 pub mod uri;
+
+#[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
+mod torture_tests;
 
 pub use auth::{Algorithm, ha1};
 pub use endpoint::{

@@ -278,7 +278,7 @@ fn parse(data: &[u8], ending: Ending) -> Result<Message, ParseError> {
         (start_line, headers_flaw, body) => {
             let flaw = start_line.err().or(headers_flaw).or(body.err());
             let Flaw { status, why } = flaw.unwrap_or(Flaw::new(400, "unreadable"));
-            if is_response || is_ack || headers.top_via().is_err() {
+            if is_response || is_ack || !headers.has(&HeaderName::Via) {
                 return Err(dropped(why));
             }
             let mut response = Response::to_headers(&headers, status);

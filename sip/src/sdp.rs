@@ -150,6 +150,10 @@ impl Session {
             if line.is_empty() {
                 continue;
             }
+            // They would go out again with the sections we refuse.
+            if line.contains(|c: char| c.is_control() && c != '\t') {
+                return Err(SdpError::Malformed("control character in a line"));
+            }
             let (kind, value) = line
                 .split_once('=')
                 .ok_or(SdpError::Malformed("line without an equals sign"))?;

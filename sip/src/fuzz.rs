@@ -1,0 +1,130 @@
+//! PURE.
+//! What must hold for any octets at all: bodies for a fuzzer, run over a seeded corpus of broken messages by the tests.
+//! Each panics where its property does not hold.
+
+use crate::admission;
+use crate::error::ParseError;
+use crate::framing::{Frame, StreamFramer};
+use crate::header::{AuthParams, CSeq, HeaderName, NameAddr, Via};
+use crate::message::Message;
+use crate::offer_answer::{self, AudioCodec, LocalMedia};
+use crate::sdp::Session;
+use crate::uri::Uri;
+
+/// A message is taken, refused or dropped; what is written can be read again and says the same.
+pub fn parse_message(data: &[u8]) {
+    match Message::parse_datagram(data) {
+        Ok(message) => {
+            read_everything(&message);
+            let written = message.to_bytes();
+            let again = Message::parse_datagram(&written).expect("what we write can be read");
+            assert_eq!(again.to_bytes(), written, "writing twice gives the same");
+        }
+        Err(ParseError::Refuse { response, .. }) => {
+            let written = response.to_bytes();
+            assert!(Message::parse_datagram(&written).is_ok(), "a refusal can be read");
+        }
+        Err(ParseError::Drop { .. }) => {}
+    }
+    // The stream reader may say no where the datagram reader says yes, but never panics.
+    let _ = Message::parse_stream_message(data);
+}
+
+fn read_everything(message: &Message) {
+    let headers = message.headers();
+    let _ = (headers.vias(), headers.top_via(), headers.from(), headers.to(), headers.call_id());
+    let _ = (headers.cseq(), headers.contacts(), headers.routes(), headers.record_routes());
+    let _ = (headers.max_forwards(), headers.expires(), headers.min_expires());
+    let _ = (headers.content_type(), headers.option_tags(&HeaderName::Require));
+    let _ = headers.credentials(&HeaderName::Authorization);
+    let mut popped = headers.clone();
+    popped.pop_top_via();
+    popped.pop_route();
+    match message {
+        Message::Request(request) => {
+            let _ = (admission::check(request), request.sdp());
+        }
+        Message::Response(response) => {
+            let _ = (admission::check_response(response), response.sdp());
+        }
+    }
+}
+
+/// Cut into pieces of any size, a stream gives the same frames, and they can be read.
+pub fn frame_stream(data: &[u8]) {
+    let whole = frames(data, data.len().max(1));
+    let step = usize::from(data.first().copied().unwrap_or(1) % 7) + 1;
+    let pieces = frames(data, step);
+    let messages = |frames: &(Vec<Frame>, bool)| -> Vec<Frame> {
+        frames.0.iter().filter(|frame| matches!(frame, Frame::Message(_))).cloned().collect()
+    };
+    // One push that breaks may hold whole messages before the break, just as several pushes do.
+    assert_eq!(messages(&whole), messages(&pieces));
+    assert_eq!(whole.1, pieces.1, "both break or neither");
+    for frame in whole.0 {
+        if let Frame::Message(message) = frame {
+            let _ = Message::parse_stream_message(&message);
+        }
+    }
+}
+
+/// The frames of `data` pushed `step` octets at a time, and whether the framing broke.
+fn frames(data: &[u8], step: usize) -> (Vec<Frame>, bool) {
+    let mut framer = StreamFramer::new();
+    let mut frames = Vec::new();
+    let mut broke = false;
+    for piece in data.chunks(step) {
+        broke = framer.push(piece).is_err();
+        frames.extend(framer.by_ref());
+        if broke {
+            break;
+        }
+    }
+    (frames, broke)
+}
+
+/// What a value prints as reads as an equal value.
+pub fn parse_values(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(uri) = text.parse::<Uri>() {
+        assert_eq!(uri.to_string().parse(), Ok(uri.clone()));
+        assert!(uri.equivalent(&uri));
+    }
+    if let Ok(via) = Via::parse(&text) {
+        assert_eq!(Via::parse(&via.to_string()), Ok(via));
+    }
+    if let Ok(address) = NameAddr::parse(&text) {
+        assert_eq!(NameAddr::parse(&address.to_string()), Ok(address));
+    }
+    if let Ok(cseq) = CSeq::parse(&text) {
+        assert_eq!(CSeq::parse(&cseq.to_string()), Ok(cseq));
+    }
+    let _ = (AuthParams::parse(&text), AuthParams::parse_info(&text));
+}
+
+/// A session description is stable once written, and an answer has the sections of its offer and can be accepted by us.
+pub fn parse_sdp(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let local = LocalMedia {
+        address: [192, 0, 2, 7].into(),
+        rtp_port: 40_000,
+        session_id: 1,
+        session_version: 1,
+        codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
+        telephone_event: true,
+        ptime_ms: 20,
+    };
+    let Ok(session) = Session::parse(&text) else { return };
+    let written = session.to_string();
+    let again = Session::parse(&written).expect("what we write can be read");
+    assert_eq!(again.to_string(), written);
+    if let Ok((answer, negotiated)) = offer_answer::answer(&text, &local) {
+        let answer = Session::parse(&answer).expect("our answer can be read");
+        assert_eq!(answer.media.len(), session.media.len());
+        assert_eq!(answer.media[negotiated.mline].port, local.rtp_port);
+        let open = answer.media.iter().filter(|media| media.port != 0).count();
+        assert_eq!(open, 1, "one section is taken");
+        assert!(negotiated.payload_type < 128);
+    }
+    let _ = offer_answer::accept_answer(&offer_answer::offer(&local), &text, &local);
+}

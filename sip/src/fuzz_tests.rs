@@ -1,0 +1,92 @@
+//! The fuzz bodies over a seeded corpus: good messages with octets flipped, cut, doubled and swapped.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::fuzz;
+
+const ROUNDS: usize = 4_000;
+
+const MESSAGES: &[&[u8]] = &[
+    include_bytes!("../../tests/golden/rfc4475/wsinv.sip"),
+    include_bytes!("../../tests/golden/rfc4475/intmeth.sip"),
+    include_bytes!("../../tests/golden/rfc4475/longreq.sip"),
+    include_bytes!("../../tests/golden/rfc4475/dblreq.sip"),
+    include_bytes!("../../tests/golden/rfc4475/unreason.sip"),
+    include_bytes!("../../tests/golden/rfc4475/regaut01.sip"),
+    include_bytes!("../../tests/golden/rfc4475/regescrt.sip"),
+    b"REGISTER sip:h SIP/2.0\r\nv:SIP/2.0/TCP [::1]:5;rport;branch=z9hG4bKa,SIP/2.0/UDP b\r\nf:<sip:a@h>;tag=1\r\n\
+      t:sip:a@h\r\ni:x\r\nCSeq:1 REGISTER\r\nm:*\r\nAuthorization: Digest a=\"b\\\"c\",nc=00000001\r\nl:0\r\n\r\n\r\n\r\n",
+];
+
+const VALUES: &[&str] = &[
+    "\"A \\\"B\\\" C\" <sip:a%20b:p@[2001:db8::1]:5061;transport=tcp;lr?x=y&z=%00>;tag=1;q=\"0.5\"",
+    "SIP/2.0/UDP host.example.com:5060;branch=z9hG4bK1;rport=5;received=192.0.2.1",
+    "sips:alice;x=y@example.com;maddr=239.1.1.1;ttl=15",
+    "tel:+1-201-555-0123;phone-context=example.com",
+    "Digest username=\"a, b\", realm=\"r\", nc=0000000a, algorithm=SHA-256",
+    "4711 INVITE",
+];
+
+const SDPS: &[&str] = &[
+    "v=0\r\no=a b 1 2 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\na=recvonly\r\n\
+     m=video 4 RTP/SAVPF 97\r\nm=audio 6/2 RTP/AVP 96 8 101\r\na=rtpmap:96 PCMU/8000/1\r\n\
+     a=rtpmap:101 telephone-event/8000\r\na=rtcp:7 IN IP6 ::1\r\na=ptime:20.5\r\nb=AS:64\r\n",
+    "v=0\no=- 1 1 IN IP6 ::1\ns= \nt=0 0\nm=audio 65535 RTP/AVPF 0\nc=IN IP6 2001:db8::5/3\na=maxptime:10\n",
+];
+
+fn mutate(random: &mut StdRng, seed: &[u8]) -> Vec<u8> {
+    const SPICE: &[u8] = b"\r\n \t:;,<>\"\\@?=/%\0\xff[]0-9SIP";
+    let mut data = seed.to_vec();
+    for _ in 0..random.random_range(1..6) {
+        if data.is_empty() {
+            return data;
+        }
+        let at = random.random_range(0..data.len());
+        match random.random_range(0..5) {
+            0 => data[at] = SPICE[random.random_range(0..SPICE.len())],
+            1 => data[at] ^= 1 << random.random_range(0..8),
+            2 => data.insert(at, SPICE[random.random_range(0..SPICE.len())]),
+            3 => data.truncate(at),
+            _ => {
+                let end = (at + random.random_range(1..40)).min(data.len());
+                let piece = data[at..end].to_vec();
+                let to = random.random_range(0..data.len());
+                data.splice(to..to, piece);
+            }
+        }
+    }
+    data
+}
+
+fn check(corpus: &[&[u8]], body: impl Fn(&[u8])) {
+    let mut random = StdRng::seed_from_u64(0x5349_5031);
+    corpus.iter().for_each(|seed| body(seed));
+    for round in 0..ROUNDS {
+        body(&mutate(&mut random, corpus[round % corpus.len()]));
+    }
+}
+
+fn bytes<'a>(texts: &[&'a str]) -> Vec<&'a [u8]> {
+    texts.iter().map(|text| text.as_bytes()).collect()
+}
+
+#[test]
+fn messages() {
+    check(MESSAGES, fuzz::parse_message);
+}
+
+#[test]
+fn streams() {
+    check(MESSAGES, fuzz::frame_stream);
+}
+
+#[test]
+fn values() {
+    check(&bytes(VALUES), fuzz::parse_values);
+}
+
+#[test]
+fn session_descriptions() {
+    check(&bytes(SDPS), fuzz::parse_sdp);
+}
