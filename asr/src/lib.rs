@@ -8,9 +8,18 @@
 //! What is absent: no sockets, no async runtime, no files but the model file named by the caller, no knowledge of calls,
 //! turns or the other leaf crates. Only `worker` has threads; only `whisper` has foreign code.
 
+#[cfg(test)]
+mod clips;
 pub mod engine;
 pub mod error;
 pub mod fake;
+pub mod model_file;
+pub mod plausibility;
+mod tone;
+pub mod utterance;
+pub mod vad;
+pub mod whisper;
+pub mod window;
 pub mod worker;
 
 pub use engine::{Engine, EngineInfo, Kind, Options, Transcript};

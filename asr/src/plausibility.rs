@@ -1,0 +1,164 @@
+//! PURE.
+//!
+//! Whether a text can have been said. Whisper models of OpenAI's training answer near-silence with sentences from film
+//! subtitles, name noises in brackets, and now and then fall into a loop. This room knows those three habits; it does not
+//! listen to sound itself, but is told how much of it was voiced.
+
+/// Longest text without a pause that a fast talker gets into a second, in letters. Fast speech is about 20.
+const LETTERS_PER_S_MAX: u32 = 40;
+/// The same for sentences that are known inventions.
+const LETTERS_PER_S_MAX_KNOWN: u32 = 20;
+/// A phrase must come this often in a row to count as a loop.
+const LOOP_REPEATS: usize = 4;
+/// Longest phrase looked for in loops, in words.
+const LOOP_WORDS_MAX: usize = 8;
+
+/// What OpenAI's models say in silence, in lower case, without punctuation.
+const KNOWN_INVENTIONS: [&str; 10] = [
+    "you",
+    "thank you",
+    "thank you very much",
+    "thank you so much",
+    "thanks for watching",
+    "thank you for watching",
+    "bye",
+    "bye bye",
+    "please subscribe",
+    "see you next time",
+];
+
+/// Takes out what names a noise instead of a word: `[BLANK_AUDIO]`, `(music)`, `*sighs*`, notes.
+/// An unclosed bracket is kept, with what follows it.
+pub fn strip_noise_names(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['[', '(', '*', '♪', '♫']) {
+        kept.push_str(&rest[..at]);
+        let Some(open) = rest[at..].chars().next() else {
+            break;
+        };
+        let after = &rest[at + open.len_utf8()..];
+        let close = match open {
+            '[' => ']',
+            '(' => ')',
+            other => other,
+        };
+        match after.find(close) {
+            Some(end) => rest = &after[end + close.len_utf8()..],
+            None if matches!(open, '♪' | '♫') => rest = after,
+            None => {
+                kept.push(open);
+                rest = after;
+            }
+        }
+    }
+    kept.push_str(rest);
+    kept.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// False when `text` is too long for `voiced_ms` of voice, by a narrower measure for known inventions.
+pub fn fits_voice(text: &str, voiced_ms: u32) -> bool {
+    let words = words(text);
+    let letters = words.iter().map(|word| word.chars().count()).sum::<usize>();
+    let limit = if KNOWN_INVENTIONS.contains(&words.join(" ").as_str()) {
+        LETTERS_PER_S_MAX_KNOWN
+    } else {
+        LETTERS_PER_S_MAX
+    };
+    letters as u64 * 1_000 <= u64::from(limit) * u64::from(voiced_ms)
+}
+
+/// True when the text ends by repeating a phrase four times or more. Single repeated words that people do say (digits,
+/// letters, "no no no no") count only from twice that number on.
+pub fn is_loop(text: &str) -> bool {
+    let words = words(text);
+    (1..=LOOP_WORDS_MAX).any(|length| {
+        let needed = if length == 1 {
+            2 * LOOP_REPEATS
+        } else {
+            LOOP_REPEATS
+        };
+        let Some(last) = words.len().checked_sub(length) else {
+            return false;
+        };
+        let phrase = &words[last..];
+        let repeats = words
+            .rchunks_exact(length)
+            .take_while(|chunk| *chunk == phrase)
+            .count();
+        repeats >= needed
+    })
+}
+
+/// Words in lower case, with nothing but letters, digits and apostrophes.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    text.split_whitespace()
+        .map(|word| {
+            word.chars()
+                .filter(|c| c.is_alphanumeric() || *c == '\'')
+                .flat_map(char::to_lowercase)
+                .collect::<String>()
+        })
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    //! Tables for the three habits.
+    use super::*;
+
+    #[test]
+    fn noise_names_go_and_words_stay() {
+        for (text, expected) in [
+            ("[BLANK_AUDIO]", ""),
+            (" (music)", ""),
+            ("♪ la la ♪", ""),
+            ("♪", ""),
+            ("*sighs* Well, yes.", "Well, yes."),
+            ("Call me [phone rings] back.", "Call me back."),
+            ("Open (unclosed", "Open (unclosed"),
+            ("What is 2 * 3?", "What is 2 * 3?"),
+            ("", ""),
+        ] {
+            assert_eq!(strip_noise_names(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_texts_need_voice() {
+        for (text, voiced_ms, expected) in [
+            ("Thank you.", 600, true),
+            ("Thank you.", 200, false),
+            ("Thanks for watching!", 500, false),
+            ("Yes.", 160, true),
+            ("you", 100, false),
+            ("Turn on the lights in the kitchen please.", 1_500, true),
+            ("Turn on the lights in the kitchen please.", 200, false),
+            ("", 0, true),
+        ] {
+            assert_eq!(
+                fits_voice(text, voiced_ms),
+                expected,
+                "{text:?} {voiced_ms}"
+            );
+        }
+    }
+
+    #[test]
+    fn loops_are_seen_and_digits_are_not() {
+        for (text, expected) in [
+            (
+                "I'm going to the I'm going to the I'm going to the I'm going to the",
+                true,
+            ),
+            ("so so so so so so so so", true),
+            ("Two two two two.", false),
+            ("No, no, no, no!", false),
+            ("Ring ring, ring ring, and go.", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loop(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! PURE.
+//!
+//! The sound of one utterance: from a little before its first voice to a little after its last, with long pauses inside
+//! shortened. Speech that resumes before the turn is committed goes on in the same utterance. Does not decide where
+//! speech is (`vad` does, and its positions are used here), nor when a turn ends.
+//!
+//! To drive it: push every frame of the call, in step with the detector; pass each start and stop on. Take a snapshot
+//! for a partial, take the whole for the final.
+//!
+//! Full: at `length_ms_max` no more sound is added and [`Utterance::is_full`] turns true; the owner should end the turn.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::{FRAME_SAMPLES, ms_to_samples, samples_to_ms};
+
+/// Most the detector may be late with a start, beyond the pre-roll, in milliseconds.
+const START_DELAY_MS_MAX: u32 = 500;
+
+/// What is kept around and inside speech.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UtteranceConfig {
+    /// Sound kept from before the first voice, in milliseconds: soft onsets live here.
+    pub pre_roll_ms: u32,
+    /// Sound kept after the last voice, in milliseconds.
+    pub tail_ms: u32,
+    /// A pause inside the utterance is shortened to this length, in milliseconds.
+    pub pause_ms_max: u32,
+    /// Longest utterance, in milliseconds of kept sound.
+    pub length_ms_max: u32,
+}
+
+impl Default for UtteranceConfig {
+    fn default() -> UtteranceConfig {
+        UtteranceConfig {
+            pre_roll_ms: 300,
+            tail_ms: 200,
+            pause_ms_max: 600,
+            length_ms_max: 60_000,
+        }
+    }
+}
+
+/// The collector of one stream.
+#[derive(Debug)]
+pub struct Utterance {
+    config: UtteranceConfig,
+    /// Samples pushed so far: the detector's own count.
+    position: u64,
+    /// The latest sound, for the pre-roll.
+    recent: VecDeque<i16>,
+    /// Sound before this position belongs to an utterance already taken.
+    taken_until: u64,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    pcm: Vec<i16>,
+    /// Position of the sample that would come next in `pcm`, ahead of `pcm.len()` by what was left out.
+    until: u64,
+    /// End of the last voice, while the speaker pauses.
+    paused_at: Option<u64>,
+}
+
+impl Utterance {
+    /// A closed utterance at position 0.
+    pub fn new(config: UtteranceConfig) -> Utterance {
+        Utterance {
+            config,
+            position: 0,
+            recent: VecDeque::new(),
+            taken_until: 0,
+            open: None,
+        }
+    }
+
+    /// Takes the next 20 ms of the stream, speech or not.
+    pub fn push_frame(&mut self, pcm: &[i16; FRAME_SAMPLES]) {
+        let recent_max = ms_to_samples(self.config.pre_roll_ms + START_DELAY_MS_MAX);
+        self.recent.extend(pcm);
+        self.recent
+            .drain(..self.recent.len().saturating_sub(recent_max));
+        self.position += FRAME_SAMPLES as u64;
+        let length_max = ms_to_samples(self.config.length_ms_max);
+        if let Some(open) = &mut self.open
+            && open.pcm.len() + FRAME_SAMPLES <= length_max
+        {
+            open.pcm.extend_from_slice(pcm);
+            open.until = self.position;
+        }
+    }
+
+    /// Speech started at sample `at`: opens the utterance, or goes on with the open one after a pause.
+    pub fn start(&mut self, at: u64) {
+        let pre_roll = ms_to_samples(self.config.pre_roll_ms) as u64;
+        match &mut self.open {
+            None => {
+                let oldest = self.position - self.recent.len() as u64;
+                let from = at
+                    .saturating_sub(pre_roll)
+                    .max(oldest)
+                    .max(self.taken_until)
+                    .min(self.position);
+                let skip = usize::try_from(from - oldest).unwrap_or(usize::MAX);
+                self.open = Some(Open {
+                    pcm: self.recent.iter().skip(skip).copied().collect(),
+                    until: self.position,
+                    paused_at: None,
+                });
+            }
+            Some(open) => {
+                if let Some(paused_at) = open.paused_at.take() {
+                    open.shorten_pause(paused_at, at, ms_to_samples(self.config.pause_ms_max));
+                }
+            }
+        }
+    }
+
+    /// The last voice ended at sample `at`.
+    pub fn stop(&mut self, at: u64) {
+        if let Some(open) = &mut self.open {
+            open.paused_at = Some(at);
+        }
+    }
+
+    /// The sound so far, without the silence at its end; empty when nobody has spoken.
+    pub fn snapshot(&self) -> Arc<[i16]> {
+        let tail = ms_to_samples(self.config.tail_ms) as u64;
+        self.open.as_ref().map_or_else(
+            || Arc::from([]),
+            |open| Arc::from(&open.pcm[..open.end(tail)]),
+        )
+    }
+
+    /// The sound so far, like [`Utterance::snapshot`], and closes the utterance.
+    pub fn take(&mut self) -> Arc<[i16]> {
+        let pcm = self.snapshot();
+        if let Some(open) = self.open.take() {
+            self.taken_until = open.paused_at.unwrap_or(open.until);
+        }
+        pcm
+    }
+
+    /// True between the first start and the take.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// True when the utterance has reached its longest and loses what is said from now on.
+    pub fn is_full(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| open.until < self.position)
+    }
+
+    /// Length of the sound a snapshot would have, in milliseconds.
+    pub fn length_ms(&self) -> u32 {
+        let tail = ms_to_samples(self.config.tail_ms) as u64;
+        self.open
+            .as_ref()
+            .map_or(0, |open| samples_to_ms(open.end(tail)))
+    }
+}
+
+impl Open {
+    /// Index in `pcm` of a position, which may have been left out or be from before.
+    fn index(&self, position: u64) -> usize {
+        let back = usize::try_from(self.until.saturating_sub(position)).unwrap_or(usize::MAX);
+        self.pcm.len().saturating_sub(back)
+    }
+
+    fn end(&self, tail: u64) -> usize {
+        self.paused_at
+            .map_or(self.pcm.len(), |at| self.index(at.saturating_add(tail)))
+    }
+
+    /// Takes the middle out of the pause from `paused_at` to `resumed_at`; both ends keep their half of what stays.
+    fn shorten_pause(&mut self, paused_at: u64, resumed_at: u64, samples_max: usize) {
+        let (from, to) = (self.index(paused_at), self.index(resumed_at));
+        if to.saturating_sub(from) > samples_max {
+            let head = samples_max / 2;
+            self.pcm.drain(from + head..to - (samples_max - head));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "utterance_tests.rs"]
+mod tests;
