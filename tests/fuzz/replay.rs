@@ -1,0 +1,63 @@
+//! The fuzz corpora in the normal run: each entry goes through its target's body once, in no time. What a fuzzer finds is
+//! fixed and then added to its corpus. The targets for the fuzzer itself are in `targets/`, five lines each.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+type Body = fn(&[u8]);
+
+/// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
+const TARGETS: [(&str, Body, Option<&str>); 10] = [
+    ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
+    ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
+    ("sip_values", sip::fuzz::parse_values, None),
+    ("sdp", sip::fuzz::parse_sdp, None),
+    ("rtp", media::fuzz::parse_rtp, None),
+    ("rtcp", media::fuzz::parse_rtcp, None),
+    ("dtmf", media::fuzz::parse_dtmf, None),
+    ("sound_file", media::fuzz::read_file, Some("speech")),
+    ("media_session", media::fuzz::session, None),
+    ("model_file", asr::model_file::fuzz::inspect, None),
+];
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let listing = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut entries: Vec<PathBuf> = listing
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.is_file())
+        .collect();
+    entries.sort();
+    entries
+}
+
+#[test]
+fn corpora_replay() {
+    for (target, body, golden) in TARGETS {
+        let mut files = entries(&tests().join("fuzz/corpus").join(target));
+        assert!(!files.is_empty(), "the corpus of {target} is empty");
+        files.extend(golden.iter().flat_map(|folder| entries(&tests().join("golden").join(folder))));
+        for file in files {
+            let data = fs::read(&file).expect("a readable corpus entry");
+            // A panic in a body says what broke; this says on what.
+            let outcome = std::panic::catch_unwind(|| body(&data));
+            assert!(outcome.is_ok(), "{target} breaks on {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_target_is_replayed() {
+    let stem = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let files: BTreeSet<String> = entries(&tests().join("fuzz/targets")).iter().filter_map(stem).collect();
+    let replayed: BTreeSet<String> = TARGETS.iter().map(|(target, ..)| (*target).to_owned()).collect();
+    assert_eq!(files, replayed);
+    let manifest = fs::read_to_string(tests().join("fuzz/Cargo.toml")).expect("the fuzz manifest");
+    for target in replayed {
+        assert!(manifest.contains(&format!("name = \"{target}\"")), "{target} is not in tests/fuzz/Cargo.toml");
+    }
+}
