@@ -9,6 +9,9 @@ use crate::method::Method;
 use crate::status::reason_phrase;
 use crate::uri::Scheme;
 
+#[cfg(test)]
+mod tests;
+
 /// Option tags a request may require of us, RFC 3261 §19.2. None yet.
 pub const SUPPORTED: &[&str] = &[];
 

@@ -9,6 +9,9 @@ use crate::header::HeaderName;
 use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
 use crate::{lines, syntax};
 
+#[cfg(test)]
+mod tests;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
     /// One whole message for `Message::parse_stream_message`.

@@ -22,7 +22,10 @@ pub fn parse_message(data: &[u8]) {
         }
         Err(ParseError::Refuse { response, .. }) => {
             let written = response.to_bytes();
-            assert!(Message::parse_datagram(&written).is_ok(), "a refusal can be read");
+            assert!(
+                Message::parse_datagram(&written).is_ok(),
+                "a refusal can be read"
+            );
         }
         Err(ParseError::Drop { .. }) => {}
     }
@@ -32,10 +35,28 @@ pub fn parse_message(data: &[u8]) {
 
 fn read_everything(message: &Message) {
     let headers = message.headers();
-    let _ = (headers.vias(), headers.top_via(), headers.from(), headers.to(), headers.call_id());
-    let _ = (headers.cseq(), headers.contacts(), headers.routes(), headers.record_routes());
-    let _ = (headers.max_forwards(), headers.expires(), headers.min_expires());
-    let _ = (headers.content_type(), headers.option_tags(&HeaderName::Require));
+    let _ = (
+        headers.vias(),
+        headers.top_via(),
+        headers.from(),
+        headers.to(),
+        headers.call_id(),
+    );
+    let _ = (
+        headers.cseq(),
+        headers.contacts(),
+        headers.routes(),
+        headers.record_routes(),
+    );
+    let _ = (
+        headers.max_forwards(),
+        headers.expires(),
+        headers.min_expires(),
+    );
+    let _ = (
+        headers.content_type(),
+        headers.option_tags(&HeaderName::Require),
+    );
     let _ = headers.credentials(&HeaderName::Authorization);
     let mut popped = headers.clone();
     popped.pop_top_via();
@@ -56,7 +77,12 @@ pub fn frame_stream(data: &[u8]) {
     let step = usize::from(data.first().copied().unwrap_or(1) % 7) + 1;
     let pieces = frames(data, step);
     let messages = |frames: &(Vec<Frame>, bool)| -> Vec<Frame> {
-        frames.0.iter().filter(|frame| matches!(frame, Frame::Message(_))).cloned().collect()
+        frames
+            .0
+            .iter()
+            .filter(|frame| matches!(frame, Frame::Message(_)))
+            .cloned()
+            .collect()
     };
     // One push that breaks may hold whole messages before the break, just as several pushes do.
     assert_eq!(messages(&whole), messages(&pieces));
@@ -114,7 +140,9 @@ pub fn parse_sdp(data: &[u8]) {
         telephone_event: true,
         ptime_ms: 20,
     };
-    let Ok(session) = Session::parse(&text) else { return };
+    let Ok(session) = Session::parse(&text) else {
+        return;
+    };
     let written = session.to_string();
     let again = Session::parse(&written).expect("what we write can be read");
     assert_eq!(again.to_string(), written);

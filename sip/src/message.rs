@@ -13,6 +13,9 @@ use crate::status::reason_phrase;
 use crate::syntax;
 use crate::uri::Uri;
 
+#[cfg(test)]
+mod tests;
+
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     pub method: Method,

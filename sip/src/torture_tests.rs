@@ -106,7 +106,10 @@ fn verdict(data: &[u8]) -> (Verdict, String) {
 }
 
 fn request(name: &str) -> Request {
-    let (.., data, _) = TABLE.iter().find(|(_, own, ..)| *own == name).expect("in the table");
+    let (.., data, _) = TABLE
+        .iter()
+        .find(|(_, own, ..)| *own == name)
+        .expect("in the table");
     match Message::parse_datagram(data) {
         Ok(Message::Request(request)) => request,
         other => panic!("{name}: {other:?}"),
@@ -120,7 +123,9 @@ fn every_message_gets_its_verdict() {
     for (section, name, data, expected) in TABLE {
         let (got, why) = verdict(data);
         if got != *expected {
-            wrong.push(format!("{section} {name}: expected {expected:?}, got {got:?} ({why})"));
+            wrong.push(format!(
+                "{section} {name}: expected {expected:?}, got {got:?} ({why})"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -160,15 +165,23 @@ fn wsinv_means_what_it_says() {
     let headers = &invite.headers;
     assert_eq!(headers.to().unwrap().tag(), Some("1918181833n"));
     let from = headers.from().unwrap();
-    assert_eq!((from.display.as_deref(), from.tag()), (Some("J Rosenberg \\\""), Some("98asjd8")));
+    assert_eq!(
+        (from.display.as_deref(), from.tag()),
+        (Some("J Rosenberg \\\""), Some("98asjd8"))
+    );
     assert_eq!(headers.max_forwards(), Ok(Some(68)));
     assert_eq!(headers.cseq().unwrap().to_string(), "9 INVITE");
     let vias = headers.vias().unwrap();
     let branches: Vec<_> = vias.iter().map(|via| via.branch().unwrap()).collect();
     assert_eq!(branches, ["390skdjuw", "z9hG4bK9ikj8", "z9hG4bK30239"]);
-    assert_eq!(vias[1].to_string(), "SIP/2.0/TCP spindle.example.com;branch=z9hG4bK9ikj8");
+    assert_eq!(
+        vias[1].to_string(),
+        "SIP/2.0/TCP spindle.example.com;branch=z9hG4bK9ikj8"
+    );
     assert_eq!(headers.get(&HeaderName::Subject), Some(""));
-    let Contacts::List(contacts) = headers.contacts().unwrap() else { panic!("a star") };
+    let Contacts::List(contacts) = headers.contacts().unwrap() else {
+        panic!("a star")
+    };
     assert_eq!(contacts[0].display.as_deref(), Some("Quoted string \"\""));
     assert_eq!(contacts[0].params.get("q"), Some(Some("0.33")));
     assert_eq!(headers.routes().unwrap()[0].uri.param("lr"), Some(None));
@@ -182,36 +195,74 @@ fn wsinv_means_what_it_says() {
 #[test]
 fn escapes_are_not_undone_too_early() {
     let invite = request("esc01");
-    assert_eq!(invite.uri.user.as_deref(), Some("sips%3Auser%40example.com"));
-    assert_eq!(invite.uri.user_decoded().as_deref(), Some("sips:user@example.com"));
-    assert!(invite.headers.to().unwrap().uri.equivalent(&"sip:user@example.com".parse().unwrap()));
+    assert_eq!(
+        invite.uri.user.as_deref(),
+        Some("sips%3Auser%40example.com")
+    );
+    assert_eq!(
+        invite.uri.user_decoded().as_deref(),
+        Some("sips:user@example.com")
+    );
+    assert!(
+        invite
+            .headers
+            .to()
+            .unwrap()
+            .uri
+            .equivalent(&"sip:user@example.com".parse().unwrap())
+    );
     let null = request("escnull");
-    assert_eq!(null.headers.to().unwrap().uri.user_decoded().as_deref(), Some("null-\0-null"));
+    assert_eq!(
+        null.headers.to().unwrap().uri.user_decoded().as_deref(),
+        Some("null-\0-null")
+    );
     // `C%6Fntact` is another header, `RE%47IST%45R` another method.
     let escaped = request("esc02");
     assert_eq!(escaped.method.to_string(), "RE%47IST%45R");
-    let Contacts::List(contacts) = escaped.headers.contacts().unwrap() else { panic!("a star") };
+    let Contacts::List(contacts) = escaped.headers.contacts().unwrap() else {
+        panic!("a star")
+    };
     assert_eq!(contacts.len(), 2);
     // A header inside a Contact URI stays there.
     let Contacts::List(contacts) = request("regescrt").headers.contacts().unwrap() else {
         panic!("a star")
     };
-    assert_eq!(contacts[0].uri.headers.as_deref(), Some("Route=%3Csip:sip.example.com%3E"));
+    assert_eq!(
+        contacts[0].uri.headers.as_deref(),
+        Some("Route=%3Csip:sip.example.com%3E")
+    );
 }
 
 #[test]
 fn odd_parts_arrive_whole() {
-    assert_eq!(request("semiuri").uri.user.as_deref(), Some("user;par=u%40example.net"));
-    assert_eq!(request("lwsdisp").headers.from().unwrap().display.as_deref(), Some("caller"));
+    assert_eq!(
+        request("semiuri").uri.user.as_deref(),
+        Some("user;par=u%40example.net")
+    );
+    assert_eq!(
+        request("lwsdisp")
+            .headers
+            .from()
+            .unwrap()
+            .display
+            .as_deref(),
+        Some("caller")
+    );
     assert_eq!(request("longreq").headers.vias().unwrap().len(), 34);
     assert!(request("dblreq").body.is_empty());
     let multipart = request("mpart01");
     assert!(multipart.body.windows(4).any(|four| four == [0, 1, 2, 3]));
     let cparam = |name| match request(name).headers.contacts().unwrap() {
-        Contacts::List(list) => (list[0].params.has("unknownparam"), list[0].uri.params.has("unknownparam")),
+        Contacts::List(list) => (
+            list[0].params.has("unknownparam"),
+            list[0].uri.params.has("unknownparam"),
+        ),
         Contacts::Star => panic!("a star"),
     };
-    assert_eq!((cparam("cparam01"), cparam("cparam02")), ((true, false), (false, true)));
+    assert_eq!(
+        (cparam("cparam01"), cparam("cparam02")),
+        ((true, false), (false, true))
+    );
     let refusal = admission::check(&request("bext01")).unwrap_err();
     let unsupported = "nothingSupportsThis, nothingSupportsThisEither".to_owned();
     assert_eq!(refusal.headers, [(HeaderName::Unsupported, unsupported)]);

@@ -11,6 +11,9 @@ use crate::error::UriError;
 use crate::header::Params;
 use crate::syntax;
 
+#[cfg(test)]
+mod tests;
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scheme {
     Sip,

@@ -66,6 +66,8 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, &'static str> {
         }
         let value = if value.starts_with('"') {
             syntax::unquote(value).ok_or("bad quoted value")?
+        } else if value.is_empty() || value.contains([' ', '\t', '"']) {
+            return Err("bad value");
         } else {
             value.to_owned()
         };

@@ -39,7 +39,10 @@ impl Headers {
 
     /// The first line of that name.
     pub fn get(&self, name: &HeaderName) -> Option<&str> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Every line of that name, in order. A line may hold several values: see the typed readers and `values`.
