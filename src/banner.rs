@@ -9,6 +9,7 @@ use agent_bridge::gateways::GatewayInfo;
 use sip::Transport;
 
 use crate::config::{Answerer, Config};
+use crate::models::Choice;
 use crate::secrets::NewUser;
 
 /// What is known when everything listens.
@@ -21,19 +22,10 @@ pub struct Facts<'a> {
     pub first_phone: Option<&'a NewUser>,
     pub users: &'a [String],
     /// Which ears are in use, in words.
-    pub model: &'a ModelInUse,
+    pub model: &'a Choice,
     pub agent: &'a GatewayInfo,
     /// Registrations carried over from the last run.
     pub restored: usize,
-}
-
-/// The recogniser chosen for this run.
-pub struct ModelInUse {
-    pub name: String,
-    /// The embedded model understands synthetic speech only.
-    pub is_for_trying_out: bool,
-    /// Why not a better one, and how to get it.
-    pub advice: Option<String>,
 }
 
 pub fn text(facts: &Facts<'_>) -> String {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use agent_bridge::conversation::Conversation;
 use agent_bridge::gateways::Message;
 use agent_bridge::turn::{Entry, HangupReason, ReplyError, ReplyId, ToolCall, Turn, TurnConfig};
-use asr::utterance::Utterance;
+use asr::utterance::{Utterance, UtteranceConfig};
 use asr::vad::{Vad, VadConfig, VadEvent};
 use media::playout::{Playout, PlayoutConfig, PlayoutEvent};
 use media::session::{MediaEvent, Output as MediaOutput, Session, SessionConfig, Stats};
@@ -54,8 +54,6 @@ pub struct CallSettings {
     pub seed: [u8; 32],
     /// The longest call; then a goodbye.
     pub duration_max: Duration,
-    /// So long without a packet from the phone is said aloud.
-    pub no_audio: Duration,
     /// So long without one ends the call: nobody is there to hang up.
     pub no_audio_hangup: Duration,
 }
@@ -169,6 +167,11 @@ pub struct Call {
     expected_from: Option<SocketAddr>,
     confirmed: bool,
     no_audio_said: bool,
+    /// When the phone was last heard from, or when it was last told not to send.
+    heard_from_at: Instant,
+    is_receiving: bool,
+    end_at: Instant,
+    is_closing: bool,
     ended: bool,
 }
 
@@ -180,7 +183,7 @@ impl Call {
         conversation: Conversation,
         now: Instant,
     ) -> Call {
-        let expected_from = media.remote_rtp;
+        let (expected_from, is_receiving) = (media.remote_rtp, media.receive);
         let reflector = (settings.service == Answerer::Echo).then(|| Reflector::new(settings.seed));
         let mut playout = Playout::new(PlayoutConfig::default());
         if reflector.is_none() {
@@ -190,7 +193,7 @@ impl Call {
             media: Session::new(media, settings.seed, now),
             tones: ToneDetector::new(),
             vad: Vad::new(settings.vad.clone()),
-            utterance: Utterance::default(),
+            utterance: Utterance::new(UtteranceConfig::default()),
             turn: Turn::new(settings.turn.clone()),
             playout,
             wiring: Wiring::default(),
@@ -202,6 +205,10 @@ impl Call {
             expected_from,
             confirmed: false,
             no_audio_said: false,
+            heard_from_at: now,
+            is_receiving,
+            end_at: now + settings.duration_max,
+            is_closing: false,
             ended: false,
             settings,
         }
@@ -228,6 +235,8 @@ impl Call {
             CallInput::Reply { id, event } => self.reply(now, id, event),
             CallInput::Media(config) => {
                 self.expected_from = config.remote_rtp;
+                self.is_receiving = config.receive;
+                self.heard_from_at = now;
                 self.media.reconfigure(now, config);
                 self.drain_media(now);
             }
@@ -258,6 +267,7 @@ impl Call {
             self.turn.next_timeout(),
             self.playout.next_deadline(),
             self.alarms.next_due(),
+            self.close_due(),
         ]
         .into_iter()
         .flatten()
@@ -288,9 +298,34 @@ impl Call {
         }
     }
 
+    /// When the call is ended for its length or for want of a phone.
+    fn close_due(&self) -> Option<Instant> {
+        let gone_at = self.heard_from_at + self.settings.no_audio_hangup;
+        let due = if self.is_receiving { self.end_at.min(gone_at) } else { self.end_at };
+        (!self.is_closing).then_some(due)
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.is_closing = true;
+        let (text, why) = if now >= self.end_at {
+            (TOO_LONG_TEXT, HangupReason::Drained)
+        } else {
+            ("", HangupReason::SilentCaller)
+        };
+        if text.is_empty() || self.reflector.is_some() {
+            self.outputs.push_back(CallOutput::Hangup { why });
+        } else {
+            let text = text.to_owned();
+            self.turn_event(now, agent_bridge::turn::Event::Drain { text });
+        }
+    }
+
     fn rtp(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
         self.media.handle(now, media::session::Input::Rtp { from, data });
         self.drain_media(now);
+        if self.seen_from == Some(from) {
+            self.heard_from_at = now;
+        }
         if let Some(reflector) = &mut self.reflector
             && self.seen_from == Some(from)
             && let Some(data) = reflector.reflect(data)
@@ -356,7 +391,7 @@ impl Call {
         if self.reflector.is_some() {
             return;
         }
-        let is_tone = self.tones.frame(pcm).is_some();
+        let is_tone = self.tones.push(pcm).is_some();
         self.utterance.push_frame(pcm);
         match self.vad.frame(pcm, is_tone) {
             Some(VadEvent::SpeechStarted { at }) => {
@@ -366,6 +401,7 @@ impl Call {
             Some(VadEvent::SpeechStopped { at }) => {
                 let behind_samples = self.vad.position().saturating_sub(at);
                 let behind = Duration::from_micros(behind_samples * 1_000_000 / u64::from(media::SAMPLE_RATE_HZ));
+                self.utterance.stop(at);
                 self.wiring.speech_ended(now.checked_sub(behind).unwrap_or(now));
                 self.turn_event(now, agent_bridge::turn::Event::SpeechStopped);
             }
@@ -377,6 +413,9 @@ impl Call {
         if self.media.next_timeout().is_some_and(|due| due <= now) {
             self.media.handle(now, media::session::Input::Timeout);
             self.drain_media(now);
+        }
+        if self.close_due().is_some_and(|due| due <= now) {
+            self.close(now);
         }
         if self.turn.next_timeout().is_some_and(|due| due <= now) {
             self.turn_event(now, agent_bridge::turn::Event::Timeout);
@@ -438,6 +477,8 @@ impl Call {
 
 const NO_AUDIO_TEXT: &str = "I can't hear you. No sound has reached me from your phone. \
      Please check its microphone, and whether a firewall blocks it.";
+
+const TOO_LONG_TEXT: &str = "This call has lasted as long as calls may. Goodbye.";
 
 fn alarm_text(label: &str) -> String {
     if label.is_empty() {

@@ -82,7 +82,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<bool> {
     let is_running = listening(&mut report, &config).await;
     let engines = ears_and_voice(&mut report, &home, &config).await;
     if let Some(secrets) = &secrets {
-        agent(&mut report, &config, secrets).await;
+        agent(&mut report, &home, &config, secrets).await;
     }
     match (is_running, engines) {
         (true, Some(engines)) => test_call(&mut report, &home, &config, &engines).await,
@@ -203,8 +203,8 @@ async fn ears_and_voice(report: &mut Report, home: &Home, config: &Config) -> Op
     Some(engines)
 }
 
-async fn agent(report: &mut Report, config: &Config, secrets: &SecretStore) {
-    let Some(agent) = report.result("agent", agents::build(config, secrets), |agent| {
+async fn agent(report: &mut Report, home: &Home, config: &Config, secrets: &SecretStore) {
+    let Some(agent) = report.result("agent", agents::build(config, secrets, home), |agent| {
         let info = agent.describe();
         if info.demo {
             "the built-in demo; your own goes into [agent]".to_owned()

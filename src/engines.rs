@@ -9,7 +9,7 @@ use asr::engine::{Engine as _, EngineInfo};
 use asr::whisper::{ModelSource, WhisperConfig, WhisperEngine};
 use tokio::sync::watch;
 use tracing::info;
-use tts::engine::{Engine as _, VoiceInfo};
+use tts::engine::VoiceInfo;
 
 /// Engines ready for traffic.
 pub struct Engines {
@@ -79,21 +79,31 @@ pub fn start(plan: EnginePlan) -> watch::Receiver<EngineState> {
 
 /// Opens the engines and waits until they are warm.
 pub fn open(plan: &EnginePlan) -> Result<Engines, EngineError> {
-    let mut ears = Vec::new();
-    for _ in 0..plan.asr_engines.max(1) {
-        ears.push(whisper(plan)?);
+    let first = whisper(plan)?;
+    let ears_info = first.info();
+    let mut ears: Vec<Box<dyn asr::engine::Engine>> = Vec::new();
+    for _ in 1..plan.asr_engines.max(1) {
+        ears.push(Box::new(first.fork()));
     }
-    let ears_info = ears[0].info();
+    ears.push(Box::new(first));
     let mut voices = Vec::new();
     for _ in 0..plan.tts_engines.max(1) {
         voices.push(tts::voices::open(&plan.voice, plan.speaking_rate)?);
     }
     let voice_info = voices[0].info();
     let asr = asr::worker::Worker::start(
-        ears.into_iter().map(|engine| Box::new(engine) as _).collect(),
-        asr::worker::WorkerConfig::default(),
+        ears,
+        asr::worker::WorkerConfig {
+            queue_max: plan.asr_queue_max,
+        },
     )?;
-    let tts = tts::worker::Worker::start(voices, tts::worker::WorkerConfig::default())?;
+    let tts = tts::worker::Worker::start(
+        voices,
+        tts::worker::WorkerConfig {
+            queue_max: plan.tts_queue_max,
+            cache_bytes_max: plan.tts_cache_bytes_max,
+        },
+    )?;
     tts.prefetch(&plan.prompts);
     Ok(Engines {
         asr,
@@ -110,10 +120,11 @@ pub fn whisper(plan: &EnginePlan) -> Result<WhisperEngine, asr::AsrError> {
         None => ModelSource::Embedded,
     };
     WhisperEngine::open(
-        source,
-        WhisperConfig {
+        &source,
+        &WhisperConfig {
             threads: plan.asr_threads,
             language: plan.language.clone(),
+            initial_prompt: plan.prompt.clone(),
             ..WhisperConfig::default()
         },
     )
@@ -147,27 +158,22 @@ impl Engines {
 
     /// Hears `pcm` (16 kHz) of any length and waits for the text.
     pub fn transcribe(&self, pcm: &[i16]) -> Result<String, EngineError> {
-        let mut words = Vec::new();
-        let window_ms = self.ears.window_ms_max;
-        for piece in asr::window::cut(pcm, window_ms) {
-            let (tell, told) = std::sync::mpsc::channel();
-            let job = asr::worker::Job {
-                caller: OWN_CALLER,
-                utterance: 0,
-                kind: asr::engine::Kind::Final,
-                pcm: pcm[piece].into(),
-                cancelled: Arc::default(),
-                done: Box::new(move |result| drop(tell.send(result))),
-            };
-            if self.asr.submit(job).is_err() {
-                return Err(EngineError::Busy);
-            }
-            let Ok(result) = told.recv() else {
-                return Err(EngineError::Busy);
-            };
-            words.push(result?.text);
+        let (tell, told) = std::sync::mpsc::channel();
+        let job = asr::worker::Job {
+            caller: OWN_CALLER,
+            utterance: 0,
+            kind: asr::engine::Kind::Final,
+            pcm: pcm.into(),
+            cancelled: Arc::default(),
+            done: Box::new(move |result| drop(tell.send(result))),
+        };
+        if self.asr.submit(job).is_err() {
+            return Err(EngineError::Busy);
         }
-        Ok(words.join(" ").split_whitespace().collect::<Vec<_>>().join(" "))
+        match told.recv() {
+            Ok(result) => Ok(result?.text),
+            Err(_) => Err(EngineError::Busy),
+        }
     }
 }
 

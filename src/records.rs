@@ -189,7 +189,7 @@ fn to_row(binding: Binding) -> BindingRow {
     BindingRow {
         user: binding.user,
         contact: binding.contact,
-        params: binding.params,
+        params: serde_json::to_string(&binding.params).unwrap_or_default(),
         instance: binding.instance,
         reg_id: binding.reg_id,
         q: binding.q,
@@ -213,7 +213,7 @@ pub fn from_row(row: BindingRow) -> Binding {
     Binding {
         user: row.user,
         contact: row.contact,
-        params: row.params,
+        params: serde_json::from_str(&row.params).unwrap_or_default(),
         instance: row.instance,
         reg_id: row.reg_id,
         q: row.q,

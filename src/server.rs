@@ -3,9 +3,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use agent_bridge::gateways::Gateway;
+use agent_bridge::phone_text::{PromptFacts, system_prompt};
 use anyhow::Context as _;
 use sip::{Endpoint, EndpointConfig};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,7 +23,7 @@ use crate::secrets::SecretStore;
 use crate::signalling::{self, Listeners};
 use crate::store::Store;
 use crate::switchboard::{Command, Switchboard, SwitchboardConfig};
-use crate::{agents, banner, console, models, tailnet};
+use crate::{agents, banner, console, models, records, tailnet};
 
 /// Commands to the signalling task; senders wait when it is full.
 const COMMANDS_MAX: usize = 256;
@@ -54,7 +55,9 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let (secrets, first_phone) = SecretStore::open_or_create(&home.secrets_path(), &config.sip.realm)?;
     let store_path = config.store.path.clone().unwrap_or_else(|| home.database_path());
     let mut store = Store::open(&store_path)?;
+    store.close_unfinished(records::unix_ms())?;
     let bindings = store.load_bindings().context("registrations of the last run")?;
+    let (recorder, recording) = Recorder::start(store, config.store.transcripts)?;
 
     // Ports before models: a port that is taken is said at once, not after a download.
     let sip_addresses = addresses(&config.sip.bind).await;
@@ -62,19 +65,18 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let web = console::Listeners::bind(&config.web).await?;
 
     let model = models::choose_for_run(&home, &config).await;
-    let agent = agents::build(&config, &secrets)?;
+    let agent = agents::build(&config, &secrets, &home)?;
     let plan = engine_plan(&config, model.path.clone());
     let engines = engines::start(plan);
 
     let now = Instant::now();
-    let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    let unix_ms = records::unix_ms();
     let mut endpoint = Endpoint::new(endpoint_config(&config, &sip_addresses), rand::random(), now, unix_ms);
     endpoint.set_users(logins(&secrets, &config));
     let restored = bindings.len();
-    endpoint.restore_bindings(now, bindings);
+    endpoint.restore_bindings(now, bindings.into_iter().map(records::from_row).collect());
 
     let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
-    let recorder = Recorder::start(Store::open(&store_path)?, config.store.transcripts);
     let switchboard = Switchboard::new(
         switchboard_config(&config, agent.clone()),
         engines.clone(),
@@ -92,20 +94,19 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
             web: &web.addresses(),
             first_phone: first_phone.as_ref(),
             users: &secrets.users().into_iter().map(|user| user.name).collect::<Vec<_>>(),
-            model: &model.description,
+            model: &model,
             agent: &agent.describe(),
             restored,
         })
     );
 
-    let signalling = tokio::spawn(signalling::run(endpoint, listeners, store, switchboard, command_queue));
+    let signalling = tokio::spawn(signalling::run(endpoint, listeners, recorder.clone(), switchboard, command_queue));
     let console = tokio::spawn(console::serve(
         web,
         console::State::new(commands.clone(), secrets.api_token().clone(), engines.clone(), agent.clone()),
     ));
     let watcher = tokio::spawn(watch_secrets(secrets, config.clone(), commands.clone()));
-    let warm = agent.clone();
-    tokio::spawn(async move { warm.warm().await });
+    agent.warm();
 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -122,7 +123,8 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     console.abort();
     signalling.abort();
     let _ = signalling.await;
-    recorder.flush().await;
+    recorder.stop();
+    let _ = tokio::task::spawn_blocking(move || recording.join()).await;
     info!("stopped");
     Ok(())
 }
@@ -173,8 +175,8 @@ fn logins(secrets: &SecretStore, config: &Config) -> Vec<sip::User> {
         .into_iter()
         .map(|user| sip::User {
             name: user.name,
-            ha1_md5: user.ha1_md5,
-            ha1_sha256: user.ha1_sha256,
+            ha1_md5: sip::Secret::new(user.ha1_md5.expose()),
+            ha1_sha256: sip::Secret::new(user.ha1_sha256.expose()),
             local_only: user.local_only,
         })
         .collect()
@@ -182,13 +184,11 @@ fn logins(secrets: &SecretStore, config: &Config) -> Vec<sip::User> {
 
 /// The engines that the configuration asks for.
 pub fn engine_plan(config: &Config, model: Option<std::path::PathBuf>) -> EnginePlan {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let threads = if config.asr.threads == 0 { cores.min(4) } else { config.asr.threads };
     EnginePlan {
         model,
         language: config.asr.language.clone(),
         prompt: config.asr.prompt.clone(),
-        asr_threads: threads,
+        asr_threads: config.asr.threads,
         asr_engines: config.asr.engines,
         asr_queue_max: config.asr.queue_max,
         voice: config.tts.voice.clone(),
@@ -257,27 +257,32 @@ fn call_settings(config: &Config) -> CallSettings {
         greeting: config.agent.greeting.clone(),
         turn: turn_config(config),
         vad: asr::vad::VadConfig::default(),
-        system_prompt: agent_bridge::phone_text::system_prompt(&config.agent.system_prompt),
+        system_prompt: system_prompt(&PromptFacts {
+            instructions: config.agent.system_prompt.clone(),
+            ..PromptFacts::default()
+        }),
         history_messages_max: config.agent.history_turns_max,
         history_chars_max: config.agent.history_chars_max,
         session: String::new(),
         seed: [0; 32],
         duration_max: Duration::from_secs(u64::from(config.calls.duration_s_max)),
-        no_audio: Duration::from_secs(u64::from(config.calls.no_audio_s)),
         no_audio_hangup: Duration::from_secs(u64::from(config.calls.no_audio_hangup_s)),
     }
 }
 
 fn turn_config(config: &Config) -> agent_bridge::turn::TurnConfig {
     let wish = &config.turn;
+    let vad = asr::vad::VadConfig::default();
     agent_bridge::turn::TurnConfig {
         endpoint_ms: wish.endpoint_ms,
+        hangover_ms: vad.stop_ms,
+        onset_ms: vad.start_ms,
         barge_in: wish.barge_in,
         barge_in_ms: wish.barge_in_ms,
         filler_after_ms: wish.filler_after_ms,
         reply_timeout_ms: wish.reply_timeout_ms,
-        idle_prompt_s: wish.idle_prompt_s,
-        idle_hangup_s: wish.idle_hangup_s,
+        idle_prompt_ms: wish.idle_prompt_s.saturating_mul(1000),
+        idle_hangup_ms: wish.idle_hangup_s.saturating_mul(1000),
         ..agent_bridge::turn::TurnConfig::default()
     }
 }

@@ -2,7 +2,7 @@
 //! Owns listening, connections and the order "bindings to disk, then the 200 OK"; decides nothing about
 //! calls (`switchboard`) and nothing about SIP (the `sip` crate).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -98,6 +98,8 @@ struct Shell {
     inbox: mpsc::Sender<Inbound>,
     recorder: Recorder,
     switchboard: Switchboard,
+    /// Carried out one by one, each after the endpoint has nothing more to hand out.
+    pending: VecDeque<Command>,
 }
 
 /// Runs until the switchboard's command channel closes.
@@ -125,6 +127,7 @@ pub async fn run(
         inbox,
         recorder,
         switchboard,
+        pending: VecDeque::new(),
     };
     loop {
         let due = shell.endpoint.next_timeout();
@@ -172,8 +175,19 @@ impl Shell {
         self.drain();
     }
 
-    /// Carries out what the endpoint wants, in its order, until it wants nothing.
+    /// Carries out what the endpoint wants, in its order, and what the switchboard makes of its events,
+    /// until neither wants anything.
     fn drain(&mut self) {
+        loop {
+            self.drain_endpoint();
+            let Some(command) = self.pending.pop_front() else {
+                return;
+            };
+            self.apply(command);
+        }
+    }
+
+    fn drain_endpoint(&mut self) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Datagram { flow, data } => self.send_datagram(flow, &data),
@@ -199,10 +213,7 @@ impl Shell {
                     }
                 }
                 Output::Event(event) => {
-                    let commands = self.switchboard.event(event);
-                    for command in commands {
-                        self.apply(command);
-                    }
+                    self.pending.extend(self.switchboard.event(event));
                 }
                 Output::Log(line) => match line.level {
                     LogLevel::Debug => debug!("{}", line.text),
@@ -231,9 +242,7 @@ impl Shell {
                 Ok(())
             }
             Command::Ready(call) => {
-                for command in self.switchboard.ready(call) {
-                    self.apply(command);
-                }
+                self.pending.extend(self.switchboard.ready(call));
                 Ok(())
             }
             Command::Finished(call) => {
@@ -241,15 +250,11 @@ impl Shell {
                 Ok(())
             }
             Command::Drain => {
-                for command in self.switchboard.drain() {
-                    self.apply(command);
-                }
+                self.pending.extend(self.switchboard.drain());
                 Ok(())
             }
             Command::HangupAll => {
-                for command in self.switchboard.hang_up_all() {
-                    self.apply(command);
-                }
+                self.pending.extend(self.switchboard.hang_up_all());
                 Ok(())
             }
             Command::Snapshot(reply) => {

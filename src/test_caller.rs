@@ -56,8 +56,6 @@ pub struct Outcome {
     pub turns: Vec<TurnOutcome>,
     /// All that was heard, at 8 kHz.
     pub heard: Vec<i16>,
-    /// Left: sent, right: heard, one clock, 8 kHz.
-    pub stereo: (Vec<i16>, Vec<i16>),
     pub packets_received: u64,
     pub ended_by_peer: bool,
 }
@@ -485,7 +483,6 @@ impl Caller {
             answered_ms,
             turns,
             heard: self.heard.samples().to_vec(),
-            stereo: (self.sent.samples().to_vec(), self.heard.samples().to_vec()),
             packets_received: self.packets_received,
             ended_by_peer,
         }
@@ -493,9 +490,10 @@ impl Caller {
 }
 
 fn linear(codec: Codec, payload: &[u8]) -> Vec<i16> {
-    let table = match codec {
-        Codec::Pcmu => media::codec::ulaw_to_linear,
-        Codec::Pcma => media::codec::alaw_to_linear,
+    let table = if codec == Codec::Pcma {
+        media::codec::g711::alaw_to_linear
+    } else {
+        media::codec::g711::ulaw_to_linear
     };
     payload.iter().map(|code| table(*code)).collect()
 }

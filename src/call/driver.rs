@@ -57,10 +57,10 @@ pub enum Report {
 pub struct Summary {
     pub turns: u32,
     pub packets_received: u64,
-    pub packets_lost: u64,
-    pub jitter_ms: f32,
+    pub packets_lost: i64,
+    pub jitter_ms: f64,
     pub packets_sent: u64,
-    pub round_trip_ms: Option<f32>,
+    pub round_trip_ms: Option<f64>,
 }
 
 enum Event {

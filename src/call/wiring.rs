@@ -129,9 +129,11 @@ impl Call {
             while let Some(action) = self.turn.poll_action() {
                 self.action(now, action, &mut events);
             }
-            // What the caller says belongs to one turn from its first sound until that turn is decided.
-            if self.turn.state() == State::Listening && !self.vad.is_speech() {
-                self.utterance.clear();
+            // What the caller says belongs to one turn from its first sound until that turn is decided;
+            // a cough during a reply belongs to none.
+            let is_collecting = matches!(self.turn.state(), State::UserSpeaking | State::Endpointing);
+            if !is_collecting && !self.vad.is_speech() && self.utterance.is_open() {
+                self.utterance.take();
             }
         }
     }
@@ -149,7 +151,7 @@ impl Call {
             Action::DropUtterance { .. } => self.abandon_transcript(),
             Action::Speculate { id, text } => self.speculate(id, text),
             Action::Commit { id } => {
-                self.utterance.clear();
+                self.utterance.take();
                 if let Some(exchange) = self.wiring.exchange(id) {
                     exchange.doors.committed = Some(now);
                     exchange.committed = true;

@@ -47,8 +47,8 @@ pub async fn run(home: Home, config: Config, options: CallOptions) -> anyhow::Re
     let engines = tokio::task::spawn_blocking(move || engines::open(&plan)).await??;
     let (outcome, said) = place(&home, &config, &options, &engines).await?;
     if let Some(path) = &options.record {
-        let (sent, heard) = &outcome.stereo;
-        let wav = media::file::write_wav_stereo(sent, heard, 8000);
+        let clip = Clip { rate_hz: 8000, samples: outcome.heard.clone() };
+        let wav = media::file::wav::write(&clip);
         std::fs::write(path, wav).with_context(|| format!("recording {}", path.display()))?;
     }
     let texts = transcripts(&outcome, &engines);
@@ -57,7 +57,7 @@ pub async fn run(home: Home, config: Config, options: CallOptions) -> anyhow::Re
     } else {
         print!("{}", text(&outcome, &said, &texts));
         if let Some(path) = &options.record {
-            println!("recorded to {} (left: sent, right: heard)", path.display());
+            println!("recorded to {}", path.display());
         }
     }
     Ok(outcome.turns.iter().all(|turn| turn.measured.latency_ms.is_some()))
