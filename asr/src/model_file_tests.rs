@@ -105,7 +105,7 @@ fn any_bytes_get_a_verdict() {
     let mut noise = Noise::new(4);
     let mut bytes = embedded()[..VOCABULARY_AT + 4_000].to_vec();
     for _ in 0..2_000 {
-        let reach = if noise.bits() % 2 == 0 {
+        let reach = if noise.bits().is_multiple_of(2) {
             60
         } else {
             bytes.len() as u64

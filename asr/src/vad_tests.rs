@@ -209,7 +209,7 @@ fn any_samples_do_no_harm() {
     let mut vad = Vad::new(VadConfig::default());
     for _ in 0..500 {
         let frame = std::array::from_fn(|_| noise.bits() as i16);
-        vad.frame(&frame, noise.bits() % 2 == 0);
+        vad.frame(&frame, noise.bits().is_multiple_of(2));
         assert!((0.0..=1.0).contains(&vad.probability()));
     }
     for extreme in [i16::MIN, i16::MAX] {

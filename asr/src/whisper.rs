@@ -268,7 +268,10 @@ impl Engine for WhisperEngine {
     }
 
     fn transcribe(&mut self, pcm: &[i16], options: &Options) -> Result<Transcript, AsrError> {
-        #[expect(clippy::disallowed_methods, reason = "an engine reports how long it worked")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an engine reports how long it worked"
+        )]
         let started = Instant::now();
         if let Some(reason) = options.stop_reason() {
             return Err(reason);
