@@ -7,4 +7,5 @@
 pub mod conversation;
 pub mod gateways;
 pub mod phone_text;
+pub mod router;
 pub mod turn;

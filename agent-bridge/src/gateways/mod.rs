@@ -13,6 +13,9 @@ pub use crate::turn::ToolCall;
 use crate::turn::{Blame, ReplyError, ReplyErrorKind, ReplyId};
 
 pub mod demo;
+pub mod fake;
+pub mod openai;
+pub mod readback;
 mod secret;
 
 pub use secret::Secret;

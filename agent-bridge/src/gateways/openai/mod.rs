@@ -1,0 +1,248 @@
+//! Any server that speaks OpenAI's chat completions: one POST per question, answered by a stream of
+//! events or by one JSON document. Owns the HTTP client, the waits and the retries. What is sent and
+//! what the answer means are pure and stand in `request`, `sse` and `chunk`.
+//!
+//! Neither bodies nor keys appear in errors or logs. Redirects are refused, since they would carry the
+//! conversation to somebody who was not configured. Proxies of the environment are used but for
+//! loopback addresses.
+
+pub mod chunk;
+mod exchange;
+pub mod request;
+pub mod sse;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, Url};
+use tokio::sync::mpsc;
+
+use super::{
+    AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo,
+    MODELS_LISTED_MAX, Secret, Wait,
+};
+
+/// A list of models is no longer than this.
+const MODELS_BYTES_MAX: usize = 1024 * 1024;
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Times in milliseconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenAiConfig {
+    /// Base address such as `http://127.0.0.1:11434/v1`, or the full address that ends in
+    /// `/chat/completions`. Without a path, `/v1` is taken.
+    pub url: String,
+    pub model: String,
+    /// Sent as a bearer token.
+    pub api_key: Option<Secret>,
+    pub connect_timeout_ms: u32,
+    /// From the question to the first word, retries included.
+    pub first_token_timeout_ms: u32,
+    /// Between two pieces of the answer.
+    pub idle_timeout_ms: u32,
+    pub total_timeout_ms: u32,
+    /// Attempts after the first one.
+    pub retries_max: u32,
+    pub temperature: Option<f32>,
+    pub tokens_max: Option<u32>,
+}
+
+impl Default for OpenAiConfig {
+    fn default() -> OpenAiConfig {
+        OpenAiConfig {
+            url: String::new(),
+            model: String::new(),
+            api_key: None,
+            connect_timeout_ms: 1_500,
+            first_token_timeout_ms: 8_000,
+            idle_timeout_ms: 10_000,
+            total_timeout_ms: 60_000,
+            retries_max: 1,
+            temperature: None,
+            tokens_max: None,
+        }
+    }
+}
+
+/// Why a gateway cannot be set up as configured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenAiConfigError {
+    #[error("the agent's address must be like http://127.0.0.1:11434/v1")]
+    Url,
+    #[error(
+        "the agent's address must not hold a user or a password: put the key into its own file"
+    )]
+    Credentials,
+    #[error("the API key holds characters that no HTTP header can carry")]
+    Key,
+    #[error("the HTTP client could not be set up (no TLS provider, or no certificates)")]
+    Client,
+}
+
+/// A chat completions server.
+#[derive(Clone)]
+pub struct OpenAi {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: OpenAiConfig,
+    client: Client,
+    completions: Url,
+    models: Url,
+    rng: Mutex<StdRng>,
+}
+
+impl OpenAi {
+    /// `seed` spreads the retries. A rustls crypto provider must have been installed by the program.
+    pub fn new(config: OpenAiConfig, seed: [u8; 32]) -> Result<OpenAi, OpenAiConfigError> {
+        let (completions, models) = addresses(&config.url)?;
+        let mut headers = HeaderMap::new();
+        if let Some(key) = &config.api_key {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
+                .map_err(|_| OpenAiConfigError::Key)?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let mut builder = Client::builder()
+            .user_agent(concat!("offhook/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(ms(config.connect_timeout_ms))
+            .pool_max_idle_per_host(4)
+            .tcp_nodelay(true);
+        if is_loopback(&completions) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|_| OpenAiConfigError::Client)?;
+        Ok(OpenAi {
+            inner: Arc::new(Inner {
+                config,
+                client,
+                completions,
+                models,
+                rng: Mutex::new(StdRng::from_seed(seed)),
+            }),
+        })
+    }
+}
+
+/// The two addresses that are asked: completions, and the list of models beside them.
+fn addresses(url: &str) -> Result<(Url, Url), OpenAiConfigError> {
+    let mut base = Url::parse(url.trim()).map_err(|_| OpenAiConfigError::Url)?;
+    if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+        return Err(OpenAiConfigError::Url);
+    }
+    if !base.username().is_empty() || base.password().is_some() {
+        return Err(OpenAiConfigError::Credentials);
+    }
+    base.set_fragment(None);
+    let path = base.path().trim_end_matches('/').to_owned();
+    let root = match path.strip_suffix("/chat/completions") {
+        Some(root) => root.to_owned(),
+        None if path.is_empty() => "/v1".to_owned(),
+        None => path,
+    };
+    let mut completions = base.clone();
+    completions.set_path(&format!("{root}/chat/completions"));
+    base.set_path(&format!("{root}/models"));
+    Ok((completions, base))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn ms(value: u32) -> Duration {
+    Duration::from_millis(u64::from(value))
+}
+
+impl Inner {
+    async fn models(&self) -> Result<CheckReport, GatewayError> {
+        let began = Instant::now();
+        let mut report = CheckReport {
+            took: Duration::ZERO,
+            models: Vec::new(),
+            model_known: None,
+        };
+        let response = self.client.get(self.models.clone()).send().await;
+        let mut response = response.map_err(|error| exchange::transport_error(&error))?;
+        report.took = began.elapsed();
+        let status = response.status().as_u16();
+        if matches!(status, 404 | 405 | 501) {
+            // It is alive but keeps no list.
+            return Ok(report);
+        }
+        if let Some(error) = exchange::status_error(status, response.headers(), "") {
+            return Err(error);
+        }
+        let mut body = Vec::new();
+        while let Some(bytes) = response.chunk().await.map_err(|_| GatewayError::Cut)? {
+            if body.len() + bytes.len() > MODELS_BYTES_MAX {
+                return Err(GatewayError::Protocol {
+                    why: "its list of models is too long",
+                });
+            }
+            body.extend_from_slice(&bytes);
+        }
+        let list: serde_json::Value =
+            serde_json::from_slice(&body).map_err(|_| GatewayError::Protocol {
+                why: "its list of models is not JSON",
+            })?;
+        let names = list["data"].as_array().into_iter().flatten();
+        let names = names.filter_map(|model| model["id"].as_str());
+        report.model_known = Some(names.clone().any(|name| name == self.config.model));
+        report.models = names.take(MODELS_LISTED_MAX).map(str::to_owned).collect();
+        Ok(report)
+    }
+}
+
+impl Gateway for OpenAi {
+    fn describe(&self) -> GatewayInfo {
+        let address = self.inner.completions.origin().ascii_serialization();
+        GatewayInfo {
+            name: "OpenAI-compatible".to_owned(),
+            model: self.inner.config.model.clone(),
+            address,
+            demo: false,
+        }
+    }
+
+    fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
+        let inner = self.inner.clone();
+        AskHandle::new(tokio::spawn(async move {
+            exchange::run(&inner, &request, &events).await;
+        }))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<CheckReport, GatewayError>> {
+        async {
+            tokio::time::timeout(CHECK_TIMEOUT, self.inner.models())
+                .await
+                .unwrap_or(Err(GatewayError::Timeout(Wait::Total)))
+        }
+        .boxed()
+    }
+
+    fn warm(&self) {
+        let gateway = self.clone();
+        // The connection stays in the pool; the list itself is of no interest.
+        tokio::spawn(async move {
+            let _ = gateway.check().await;
+        });
+    }
+}
