@@ -19,7 +19,7 @@ pub const SUPPORTED: &[&str] = &[];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub status: u16,
-    /// The registered phrase and what is wrong, for whoever reads a trace.
+    /// The registered phrase and what is wrong, for whoever reads a trace. Quotes the peer only in part.
     pub reason: String,
     pub headers: Vec<(HeaderName, String)>,
 }
@@ -90,7 +90,7 @@ fn request_uri(request: &Request) -> Result<(), Refusal> {
     if let Scheme::Other(scheme) = &request.uri.scheme {
         return Err(Refusal::new(
             416,
-            format_args!("{scheme} is not for phones"),
+            format_args!("{scheme:.40} is not for phones"),
         ));
     }
     // RFC 3261 §19.1.5, Table 1: no headers in a Request-URI. Obeying them would let one request forge another.
@@ -136,8 +136,10 @@ fn extensions(request: &Request) -> Result<(), Refusal> {
         return Ok(());
     }
     let listed = unknown.join(", ");
-    Err(Refusal::new(420, format_args!("no support for {listed}"))
-        .with(HeaderName::Unsupported, listed))
+    Err(
+        Refusal::new(420, format_args!("no support for {listed:.80}"))
+            .with(HeaderName::Unsupported, listed),
+    )
 }
 
 /// RFC 3261 §8.2.3, for the methods whose body is a session description.
@@ -154,7 +156,7 @@ fn body(request: &Request) -> Result<(), Refusal> {
             && kind != "application/sdp"
         {
             return Err(
-                Refusal::new(415, format_args!("{kind} is not a session description"))
+                Refusal::new(415, format_args!("{kind:.40} is not a session description"))
                     .with(HeaderName::Accept, "application/sdp"),
             );
         }
@@ -162,8 +164,10 @@ fn body(request: &Request) -> Result<(), Refusal> {
             .get(&HeaderName::ContentEncoding)
             .unwrap_or("identity");
         if !coding.eq_ignore_ascii_case("identity") {
-            return Err(Refusal::new(415, format_args!("no support for {coding}"))
-                .with(HeaderName::AcceptEncoding, "identity"));
+            return Err(
+                Refusal::new(415, format_args!("no support for {coding:.40}"))
+                    .with(HeaderName::AcceptEncoding, "identity"),
+            );
         }
     }
     accepted_type(request)

@@ -78,12 +78,18 @@ pub fn reason_phrase(status: u16) -> &'static str {
         606 => "Not Acceptable",
         607 => "Unwanted",
         608 => "Rejected",
-        // RFC 3261 §8.1.3.2: an unknown code means what x00 of its class means.
-        101..=199 => "Session Progress",
-        201..=299 => "OK",
-        301..=399 => "Redirected",
-        401..=499 => "Request Failed",
-        501..=599 => "Server Failed",
+        _ => class_phrase(status),
+    }
+}
+
+/// RFC 3261 §8.1.3.2: an unknown code means what x00 of its class means.
+fn class_phrase(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "Session Progress",
+        2 => "OK",
+        3 => "Redirected",
+        4 => "Request Failed",
+        5 => "Server Failed",
         _ => "Global Failure",
     }
 }

@@ -1,6 +1,5 @@
 //! Requests that may go on, and what the others are told.
 
-use super::*;
 use crate::message::Message;
 
 fn check(method: &str, extra: &str, body: &str, expected: Result<(), u16>) {
