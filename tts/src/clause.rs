@@ -399,6 +399,30 @@ fn full_stop(before: &str, next: Option<char>) -> Option<bool> {
     Some(!is_marker)
 }
 
+/// Bodies for fuzzing: properties that hold for any input.
+#[doc(hidden)]
+pub mod fuzz {
+    use super::{FENCE_CHARS_MAX, Splitter};
+
+    /// The clauses in a row are the text but for white space, whatever pieces of `size` characters it comes in, and no
+    /// clause is empty.
+    pub fn split_any(data: &[u8], size: usize) {
+        let text = String::from_utf8_lossy(data);
+        let mut splitter = Splitter::default();
+        let mut clauses = Vec::new();
+        let letters: Vec<char> = text.chars().collect();
+        for piece in letters.chunks(size.max(1)) {
+            clauses.extend(splitter.push(&piece.iter().collect::<String>()));
+        }
+        clauses.extend(splitter.finish());
+        assert!(clauses.iter().all(|clause| !clause.trim().is_empty()));
+        let solid = |text: &str| text.split_whitespace().collect::<String>();
+        if text.len() <= FENCE_CHARS_MAX {
+            assert_eq!(solid(&clauses.concat()), solid(&text));
+        }
+    }
+}
+
 #[cfg(test)]
 #[path = "clause_tests.rs"]
 mod tests;

@@ -97,7 +97,8 @@ int offhook_flite_speak(cst_voice *voice, const char *text, float stretch, int c
     cst_audio_streaming_info *asi;
     cst_utterance *utterance;
     cst_wave *wave;
-    int outcome = OFFHOOK_FAILED;
+    /* Volatile only because the compiler cannot see that it is not read after the jump. */
+    volatile int outcome = OFFHOOK_FAILED;
 
     cst_errjmp = &failed;
     if (setjmp(failed) != 0) {

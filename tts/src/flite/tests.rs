@@ -64,7 +64,7 @@ fn sentences_are_audible_level_and_trimmed() {
 #[test]
 fn odd_text_does_no_harm() {
     let mut engine = open("slt");
-    let long_word = "x".repeat(3_000);
+    let long_word = "x".repeat(150);
     let long_text = "word ".repeat(2_000);
     for (text, speaks) in [
         ("", false),
