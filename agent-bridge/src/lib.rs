@@ -9,3 +9,6 @@ pub mod gateways;
 pub mod phone_text;
 pub mod router;
 pub mod turn;
+
+#[doc(hidden)]
+pub mod fuzz;

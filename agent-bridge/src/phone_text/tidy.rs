@@ -1,9 +1,6 @@
-//! An agent's text made fit for the ear, as it streams; and the instructions that make it so in the first
-//! place. Owns what is markup and what is speech. How numbers, dates and addresses are read is the
-//! voice's business.
+//! An agent's text made fit for the ear, as it streams. Owns what is markup and what is speech. How
+//! numbers, dates and addresses are read is the voice's business.
 //! PURE.
-
-use std::fmt::Write as _;
 
 /// Letters that are kept back while it is open what they will become (a link, a tag, a directive). When
 /// exceeded, the first of them is taken literally.
@@ -205,6 +202,16 @@ impl Tidy {
                 Some(c) if c.is_ascii_punctuation() => Token::Say(2, c.to_string()),
                 Some(_) => Token::Skip(1),
             },
+            // Headings may be closed by what opened them.
+            '#' if self.line == Line::Block => {
+                let length = lead(rest, '#');
+                let after = rest[length..].trim_start_matches([' ', '\r']);
+                match after.chars().next() {
+                    None if !is_end => Token::Open,
+                    None | Some('\n') => Token::Skip(length),
+                    Some(_) => literal(rest),
+                }
+            }
             '|' if self.line == Line::TableRow => cell(rest, self.last_out, is_end),
             _ => self.word_start(rest, is_end),
         }
@@ -218,7 +225,13 @@ impl Tidy {
         match first {
             ' ' | '\t' | '\r' => Some(Token::Space(1)),
             '>' => Some(Token::Skip(1)),
-            '|' => Some(Token::LineMark(1, Line::TableRow, String::new())),
+            '|' => {
+                let length = ruler(rest);
+                Some(match open(length) {
+                    true => Token::Open,
+                    false => Token::LineMark(length, Line::TableRow, String::new()),
+                })
+            }
             '#' => {
                 let length = lead(rest, '#');
                 if open(length) {
@@ -458,16 +471,28 @@ fn entity(rest: &str, is_end: bool) -> Token {
 
 /// The border of a table cell: a comma between cells, nothing at the edges and in ruler rows.
 fn cell(rest: &str, last_out: Option<char>, is_end: bool) -> Token {
-    let after = rest[1..].trim_start_matches([' ', '-', ':', '|']);
-    if after.is_empty() && !is_end {
+    let rule = ruler(rest);
+    if rule == rest.len() && !is_end {
         return Token::Open;
     }
-    let has_more = !after.is_empty() && !after.starts_with(['\n', '\r']);
-    let rule = rest.len() - after.len();
+    let has_more = !rest[rule..].is_empty() && !rest[rule..].starts_with(['\n', '\r']);
     if has_more && last_out.is_some_and(char::is_alphanumeric) {
         Token::Say(rule, ", ".to_owned())
     } else {
         Token::Skip(rule)
+    }
+}
+
+/// Bytes of table drawing at the front. The minus of "| -5 |" is none.
+fn ruler(rest: &str) -> usize {
+    let length = |marks: &[char]| rest.len() - rest.trim_start_matches(marks).len();
+    let drawn = length(&[' ', '-', ':', '|']);
+    let is_line = ["--", ":-", "-:"]
+        .iter()
+        .any(|part| rest[..drawn].contains(part));
+    match is_line || drawn == rest.len() {
+        true => drawn,
+        false => length(&[' ', '|']),
     }
 }
 
@@ -484,47 +509,6 @@ fn is_silent(c: char) -> bool {
             | 0xE000..=0xF8FF | 0xFE00..=0xFE0F | 0x1F000..=0x1FAFF | 0xE0000..=0x10FFFF)
 }
 
-/// What an agent is told about the call it is in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PromptFacts {
-    /// The owner's own instructions; empty: none.
-    pub instructions: String,
-    /// The caller's day and time as words; empty: not told.
-    pub now: String,
-    /// The language to answer in, as an English word; empty: the caller's.
-    pub language: String,
-}
-
-/// The system prompt of a phone call.
-pub fn system_prompt(facts: &PromptFacts) -> String {
-    let mut prompt = String::from(
-        "You are speaking with someone on the telephone. Your words are read aloud by a voice, and what \
-         the caller says reaches you through speech recognition.\n\
-         - Answer in one to three short spoken sentences, the answer first. Offer more instead of saying \
-         it all.\n\
-         - Plain sentences only: no Markdown, no lists, no headings, no tables, no code, no emoji, no \
-         links. Say how to get there instead of spelling an address.\n\
-         - Write what is to be said: numbers, times and units the way people say them.\n\
-         - Words may have been misheard. Take the likeliest meaning; if two are equally likely, ask one \
-         short question.\n\
-         - If the caller interrupts, what they did not hear is missing from the conversation. Do not \
-         repeat what they have heard.\n\
-         - Never pretend to have done something that you have not done.\n",
-    );
-    if !facts.language.is_empty() {
-        let _ = writeln!(prompt, "- Answer in {}.", facts.language);
-    }
-    if !facts.now.is_empty() {
-        let _ = writeln!(prompt, "When this call began it was {}.", facts.now);
-    }
-    if !facts.instructions.trim().is_empty() {
-        prompt.push('\n');
-        prompt.push_str(facts.instructions.trim());
-        prompt.push('\n');
-    }
-    prompt
-}
-
 #[cfg(test)]
-#[path = "phone_text_tests.rs"]
+#[path = "tidy_tests.rs"]
 mod tests;
