@@ -59,10 +59,10 @@ impl FrameClock {
         }
     }
 
-    /// A new stream begins: sound is level with real time, and no hole lies behind it.
+    /// A new stream begins: no hole lies behind it, and sound that lagged is level with real time again. Sound that is
+    /// ahead stays so, lest a peer that keeps changing streams fills us with hours of it.
     pub fn restart(&mut self, now: Instant) {
-        self.origin = now;
-        self.given_out = 0;
+        self.given_out -= self.lead(now).min(0);
         self.filler = 0;
     }
 

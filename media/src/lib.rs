@@ -11,6 +11,11 @@
 //!
 //! PURE.
 
+// Tests build one base instant; nothing else reads a clock.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+// Tables of test rows are plain tuples.
+#![cfg_attr(test, allow(clippy::type_complexity))]
+
 pub mod codec;
 pub mod concealment;
 pub mod dtmf;
@@ -24,6 +29,10 @@ pub mod rtcp;
 pub mod rtp;
 pub mod sender;
 pub mod session;
+pub mod tones;
+
+#[doc(hidden)]
+pub mod fuzz;
 
 /// Sample rate of all sound inside the program, in hertz.
 pub const SAMPLE_RATE_HZ: u32 = 16_000;

@@ -44,6 +44,8 @@ pub enum Input<'a> {
 }
 
 /// One output of the session.
+// The large variant is the usual one, and each output is moved out once: a box would cost more than it saves.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// To be sent from the RTP socket.

@@ -1,0 +1,276 @@
+//! Fuzz bodies: plain functions that take any bytes and assert what must always hold. The unit tests below run them
+//! over seeded mutations of good inputs; a fuzzer can call them as they are.
+//!
+//! PURE.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::codec::Codec;
+use crate::session::{Input, Output, Session, SessionConfig};
+use crate::{SILENCE, dtmf, file, frame_clock, rtcp, rtp};
+
+/// What parses is written and parsed again to the same packet.
+pub fn parse_rtp(data: &[u8]) {
+    if let Ok(packet) = rtp::Packet::parse(data) {
+        assert!(packet.payload.len() + rtp::HEADER_LEN <= data.len());
+        let bytes = packet.to_bytes();
+        assert_eq!(rtp::Packet::parse(&bytes), Ok(packet));
+    }
+}
+
+/// What parses is written and parsed again to the same packets, unless a text had to be repaired or cut.
+pub fn parse_rtcp(data: &[u8]) {
+    if let Ok(packets) = rtcp::parse(data) {
+        assert!(packets.len() <= rtcp::PACKETS_MAX);
+        let bytes = rtcp::write(&packets);
+        if bytes.is_empty() {
+            return;
+        }
+        if bytes.len() <= rtcp::DATAGRAM_LEN_MAX {
+            let again = rtcp::parse(&bytes).expect("what we write parses");
+            assert_eq!(rtcp::write(&again), bytes);
+        }
+    }
+}
+
+/// An event survives a round trip, except for the reserved bit.
+pub fn parse_dtmf(data: &[u8]) {
+    if let Ok(event) = dtmf::Event::parse(data) {
+        let bytes = event.to_bytes();
+        assert_eq!(dtmf::Event::parse(&bytes), Ok(event));
+        assert_eq!(bytes[1] | 0x40, data[1] | 0x40);
+    }
+}
+
+/// A file that reads is no longer than allowed, and survives being written as wav.
+pub fn read_file(data: &[u8]) {
+    const SECONDS_MAX: u32 = 20;
+    if let Ok(clip) = file::read_up_to(data, SECONDS_MAX) {
+        assert!(clip.duration_ms() <= u64::from(SECONDS_MAX) * 1_000);
+        assert_eq!(file::read(&file::wav::write(&clip)), Ok(clip));
+    }
+}
+
+/// A script of operations on a session: each takes an operation byte and its arguments from the data.
+///
+/// Asserted: outputs per input are bounded, frames never run ahead of real time by more than the bound, the next
+/// timeout never stands still, what is sent parses.
+pub fn session(start: Instant, data: &[u8]) {
+    let address = |n: u8| SocketAddr::from(([192, 0, 2, n % 4 + 1], 4_000 + u16::from(n) * 2));
+    let config = |n: u8| SessionConfig {
+        codec: if n & 1 == 0 { Codec::Pcmu } else { Codec::Pcma },
+        payload_type: if n & 1 == 0 { 0 } else { 8 },
+        receive_payload_types: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
+        telephone_event: (n & 2 == 0).then_some(101),
+        remote_rtp: (n & 4 == 0).then(|| address(n >> 5)),
+        remote_rtcp: None,
+        cname: "fuzz".into(),
+        ntp_offset: u64::from(n) << 56,
+        send: n & 8 == 0,
+        receive: n & 16 == 0,
+    };
+    let mut session = Session::new(config(0), [5; 32], start);
+    let mut now = start;
+    let mut frames = 0u64;
+    let mut rest = data;
+    while let [operation, argument, tail @ ..] = rest {
+        rest = tail;
+        match operation % 8 {
+            0 | 1 => now += Duration::from_millis(u64::from(*argument)),
+            2 | 3 => {
+                // A well-formed packet: sequence, timestamp, payload type and source from the data.
+                let mut bytes = vec![
+                    0x80,
+                    [0, 8, 101, 13, 96, 0, 0, 0][usize::from(*argument >> 5)],
+                ];
+                let fields = tail.get(..10).unwrap_or(&[0; 10]);
+                bytes.extend_from_slice(fields);
+                bytes.resize(12 + usize::from(*argument) * 4, *argument);
+                let from = address(*argument & 1);
+                session.handle(now, Input::Rtp { from, data: &bytes });
+                rest = tail.get(10..).unwrap_or_default();
+            }
+            4 => {
+                let length = usize::from(*argument).min(tail.len());
+                let from = address(*operation >> 6);
+                session.handle(
+                    now,
+                    Input::Rtp {
+                        from,
+                        data: &tail[..length],
+                    },
+                );
+            }
+            5 => {
+                let length = usize::from(*argument).min(tail.len());
+                let from = address(*operation >> 6);
+                session.handle(
+                    now,
+                    Input::Rtcp {
+                        from,
+                        data: &tail[..length],
+                    },
+                );
+            }
+            6 => session.send_frame(now, &SILENCE),
+            _ if argument & 1 == 0 => session.reconfigure(now, config(argument >> 1)),
+            _ => session.send_dtmf(now, '5', u32::from(*argument)),
+        }
+        frames += drain(&mut session);
+        // As a driver would: woken until nothing is due. Each wake moves what is due.
+        let mut wakes = 0;
+        while session.next_timeout().is_some_and(|due| due <= now) {
+            session.handle(now, Input::Timeout);
+            frames += drain(&mut session);
+            wakes += 1;
+            assert!(wakes < 256, "the next timeout stands still");
+        }
+        let passed_ms = now.duration_since(start).as_millis() as u64;
+        let ahead = frame_clock::LEAD_MS_MAX as u64 + 20;
+        assert!(
+            frames * 20 <= passed_ms + ahead,
+            "{frames} frames in {passed_ms} ms"
+        );
+    }
+    session.goodbye(now);
+    drain(&mut session);
+    assert_eq!(session.next_timeout(), None);
+}
+
+/// Takes all outputs, checks them, and counts the frames among them.
+fn drain(session: &mut Session) -> u64 {
+    let mut frames = 0;
+    let mut outputs = 0;
+    while let Some(output) = session.poll_output() {
+        outputs += 1;
+        assert!(outputs < 256, "one input, and no end of outputs");
+        match output {
+            Output::Frame { .. } => frames += 1,
+            Output::Rtp { data, .. } => assert!(rtp::Packet::parse(&data).is_ok()),
+            Output::Rtcp { data, .. } => assert!(rtcp::parse(&data).is_ok()),
+            Output::Dtmf { digit, .. } => assert!(dtmf::code(digit).is_some()),
+            Output::Event(_) => {}
+        }
+    }
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::StdRng;
+    use rand::{Rng, RngExt, SeedableRng};
+
+    /// Runs a body over the seeds and over mutations of them: bytes changed, cut, doubled, filled with noise.
+    fn mutate(seeds: &[Vec<u8>], rounds: usize, body: impl Fn(&[u8])) {
+        let mut random = StdRng::from_seed([42; 32]);
+        for seed in seeds {
+            body(seed);
+            for _ in 0..rounds {
+                let mut data = seed.clone();
+                for _ in 0..1 + random.next_u32() % 4 {
+                    if data.is_empty() {
+                        data.push(random.random());
+                    }
+                    let at = random.random_range(0..data.len());
+                    match random.next_u32() % 6 {
+                        0 => data[at] = random.random(),
+                        1 => data[at] ^= 1 << (random.next_u32() % 8),
+                        2 => data[at] = [0, 1, 0x7f, 0x80, 0xff][random.random_range(0..5)],
+                        3 => data.truncate(at),
+                        4 => {
+                            let tail = data[at..].to_vec();
+                            data.extend(tail);
+                            data.truncate(1 << 16);
+                        }
+                        _ => random.fill(&mut data[at..]),
+                    }
+                }
+                body(&data);
+            }
+        }
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len() / 2)
+            .map(|n| u8::from_str_radix(&text[2 * n..2 * n + 2], 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn rtp() {
+        let seeds = [
+            hex("800000010000000011223344ffff"),
+            hex("b2e51234000000a0deadbeef0000000100000002bede0001aabbccdd0102030400000003"),
+        ];
+        mutate(&seeds, 20_000, parse_rtp);
+    }
+
+    #[test]
+    fn rtcp() {
+        let seeds = [
+            hex(
+                "81c8000c00000001e5a1b2c3d4e5f6070000100000000010000006400000000200ffffff000100000000002c0000000500000006",
+            ),
+            hex(
+                "80c900010000000181ca0003000000010104616263640000000081cb0003000000010464756e65000000",
+            ),
+        ];
+        mutate(&seeds, 20_000, parse_rtcp);
+    }
+
+    #[test]
+    fn dtmf() {
+        mutate(&[hex("058a0320"), hex("0b0a00a0")], 5_000, parse_dtmf);
+    }
+
+    #[test]
+    fn files() {
+        let tone: Vec<i16> = (0..4_000).map(|n| ((n * 37) % 9_000) as i16).collect();
+        let clip = file::Clip {
+            rate_hz: 8_000,
+            samples: tone.clone(),
+        };
+        let mut wav = file::wav::write(&clip);
+        wav.truncate(400);
+        mutate(&[wav], 5_000, read_file);
+        let opus = file::opus::write(&tone, 1).unwrap();
+        mutate(&[opus], 1_000, read_file);
+    }
+
+    #[test]
+    fn ogg_pages_with_right_sums_and_wrong_content() {
+        // Mutated bytes mostly fail the page checksum; here the packets are mutated, not the pages.
+        let packets: [&[u8]; 3] = [
+            b"OpusHead\x01\x02\0\0\0\0\0\0\0\0\x01\x01\x01\0\x01",
+            b"OpusTags",
+            &[0x4b; 40],
+        ];
+        let seed = packets.concat();
+        mutate(&[seed], 3_000, |data| {
+            let mut writer = ogg::PacketWriter::new(Vec::new());
+            let (head, rest) = data.split_at(data.len().min(23));
+            let (tags, sound) = rest.split_at(rest.len().min(8));
+            for packet in [head, tags] {
+                let _ = writer.write_packet(packet, 1, ogg::PacketWriteEndInfo::EndPage, 0);
+            }
+            let end = ogg::PacketWriteEndInfo::EndStream;
+            let _ = writer.write_packet(sound, 1, end, data.len() as u64);
+            read_file(&writer.into_inner());
+        });
+    }
+
+    #[test]
+    fn sessions() {
+        let start = Instant::now();
+        let mut random = StdRng::from_seed([17; 32]);
+        let mut steady = Vec::new();
+        for n in 0..60u8 {
+            // A packet, then 20 ms, then a frame to send.
+            steady.extend([2, 40, 0, n, 0, 0, n, 0xa0, 0, 0, 0, 1, 0, 20, 6, 0]);
+        }
+        let noise: Vec<u8> = (0..2_000).map(|_| random.random()).collect();
+        mutate(&[steady, noise], 400, |data| session(start, data));
+    }
+}
