@@ -139,7 +139,8 @@ impl DigestServer {
         else {
             return Verdict::Malformed("qop=auth with nc and cnonce is required");
         };
-        let Some(count) = (nc.len() == 8)
+        let is_count = nc.len() == 8 && nc.bytes().all(|b| b.is_ascii_hexdigit());
+        let Some(count) = is_count
             .then(|| u32::from_str_radix(nc, 16).ok())
             .flatten()
         else {

@@ -82,13 +82,8 @@ impl Endpoint {
         call.unacked = None;
         let reinvite = call.reinvite.take();
         let flow = call.flow;
-        let Some(mut bye) = call
-            .dialog
-            .as_mut()
-            .map(|dialog| dialog.request(Method::Bye))
-        else {
-            return;
-        };
+        let Some(dialog) = &mut call.dialog else { return };
+        let (mut bye, target) = (dialog.request(Method::Bye), dialog.remote_target.clone());
         if let Some(PendingReinvite {
             transaction,
             request,
@@ -108,6 +103,7 @@ impl Endpoint {
             bye.headers.push(HeaderName::Reason, reason);
         }
         self.add_product(&mut bye);
+        let flow = self.living_flow(now, flow, &target);
         self.send_request(now, bye, flow, Owner::Bye(key));
         self.watch_call(key);
     }

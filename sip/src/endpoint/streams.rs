@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Endpoint, LogLevel, Output, StreamConfig, TimerId};
 use crate::flow::{ConnId, Flow, FlowTarget, Transport};
 use crate::framing::{Frame, StreamFramer};
+use crate::uri::Uri;
 
 #[derive(Debug)]
 struct Stream {
@@ -138,6 +139,22 @@ impl Endpoint {
             remote: target.remote,
         });
         flow
+    }
+
+    /// The flow of a call for a request of ours. A stream that broke is opened anew: to where we had opened it, or to the
+    /// port in the peer's Contact, but to no other address than the one it spoke from.
+    pub(super) fn living_flow(&mut self, now: Instant, flow: Flow, target: &Uri) -> Flow {
+        let Some(conn) = flow.conn.filter(|conn| !self.streams.streams.contains_key(conn)) else {
+            return flow;
+        };
+        let port = match target.host.ip() {
+            _ if conn.is_outbound() => flow.remote.port(),
+            Some(address) if address == flow.remote.ip() => target.port.unwrap_or(5060),
+            _ => return flow,
+        };
+        let remote = SocketAddr::new(flow.remote.ip(), port);
+        let (transport, local) = (flow.transport, flow.local);
+        self.flow_to(now, FlowTarget { transport, local, remote })
     }
 
     pub(super) fn on_stream_opened(&mut self, now: Instant, flow: Flow) {

@@ -1,1 +1,11 @@
-//! tests
+//! The endpoint, tested as a whole: two of them on a seeded network and virtual time (`world`), and one against messages
+//! written by hand (`peer`).
+
+mod bounds;
+mod call_flows;
+mod digest_flows;
+mod lossy;
+mod peer;
+mod raw;
+mod register_flows;
+mod world;
