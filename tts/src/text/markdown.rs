@@ -42,7 +42,7 @@ pub fn strip(text: &str) -> String {
         push_line(
             &mut out,
             &spoken,
-            (is_block || is_paragraph_end) && lines.peek().is_some() || is_block,
+            is_block || is_paragraph_end && lines.peek().is_some(),
         );
     }
     out
