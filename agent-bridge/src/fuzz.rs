@@ -44,9 +44,8 @@ pub fn turn(data: &[u8], base: Instant) {
             world.handle(Event::Timeout);
             world.now = later;
         }
-        if let Some(event) = world.event(pair[0]) {
-            world.handle(event);
-        }
+        let event = world.event(pair[0]);
+        world.handle(event);
     }
     world.handle(Event::Drain {
         text: "bye".to_owned(),
@@ -93,10 +92,10 @@ impl World {
         }
     }
 
-    fn event(&self, byte: u8) -> Option<Event> {
+    fn event(&self, byte: u8) -> Event {
         // Mostly the current reply, sometimes an older one.
         let id = ReplyId(self.reply.saturating_sub(u32::from(byte >> 6)));
-        Some(match byte & 0x0f {
+        match byte & 0x0f {
             0 | 1 => Event::SpeechStarted,
             2 | 3 => Event::SpeechStopped,
             4 | 5 => Event::Final {
@@ -133,8 +132,10 @@ impl World {
                 text: "news".to_owned(),
             },
             14 => Event::Dtmf { digit: '1' },
-            _ => return None,
-        })
+            _ => Event::CallerWaits {
+                waits: byte & 0x10 != 0,
+            },
+        }
     }
 }
 

@@ -142,6 +142,11 @@ pub enum Event {
     Announce {
         text: String,
     },
+    /// The caller waits for something that was promised, such as the end of a timer. While they do,
+    /// their silence is not questioned.
+    CallerWaits {
+        waits: bool,
+    },
     /// Say this, then hang up. Empty: hang up at once.
     Drain {
         text: String,

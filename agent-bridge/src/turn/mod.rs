@@ -14,11 +14,14 @@
 //! PURE.
 
 mod action;
+mod caller;
 mod config;
 mod event;
 pub mod invariants;
+mod reply;
 mod state;
 pub mod trace;
+mod voice;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +35,7 @@ pub use event::{Blame, Event, ReplyError, ReplyErrorKind, ReplyId, ToolCall};
 pub use state::State;
 
 use crate::conversation::Role;
-use state::{Phase, Piece, Reply, TOOL_CALLS_MAX, Voice};
+use state::{Phase, Reply, Voice};
 
 /// Things the program wants to say that wait for the floor. When full, the oldest is dropped.
 const ANNOUNCEMENTS_MAX: usize = 8;
@@ -59,6 +62,7 @@ pub struct Turn {
     fillers_said: usize,
     failures: u32,
     idle_prompted: bool,
+    caller_waits: bool,
     began_at: Option<Instant>,
     trace: Option<trace::Trace>,
     #[cfg(debug_assertions)]
@@ -82,6 +86,7 @@ impl Turn {
             fillers_said: 0,
             failures: 0,
             idle_prompted: false,
+            caller_waits: false,
             began_at: None,
             trace: None,
             #[cfg(debug_assertions)]
@@ -137,6 +142,7 @@ impl Turn {
                 complete,
             } => self.playout_stopped(now, id, heard, complete),
             Event::Announce { text } => self.announce(now, text),
+            Event::CallerWaits { waits } => self.caller_waits(now, waits),
             Event::Drain { text } => self.close(now, &text, HangupReason::Drained),
             Event::Timeout => self.timeout(now),
         }
@@ -211,376 +217,6 @@ impl Turn {
         self.actions.push_back(action);
     }
 
-    // The caller's voice.
-
-    fn speech_started(&mut self, now: Instant) {
-        self.caller_speaks = true;
-        match self.phase {
-            Phase::Listening { .. } => self.user_speaks(now),
-            // Resumed before commit: one and the same turn, decoded again as a whole.
-            Phase::Endpointing { utterance, .. } => {
-                self.act(Action::DropUtterance { utterance });
-                self.user_speaks(now);
-            }
-            Phase::Thinking | Phase::AgentSpeaking => {
-                let is_quiet = self.voice.is_none();
-                if self.claim_at.is_none() && (self.config.barge_in || is_quiet) {
-                    self.claim_at = Some(now + self.claim_window());
-                    self.act(Action::Pause);
-                }
-            }
-            Phase::UserSpeaking { .. } | Phase::Closing { .. } | Phase::Ended => {}
-        }
-    }
-
-    /// From `SpeechStarted` to the moment when the `SpeechStopped` of a burst that is too short would
-    /// have arrived at the latest.
-    fn claim_window(&self) -> Duration {
-        let detected = self.config.hangover_ms.saturating_sub(self.config.onset_ms);
-        ms(self.config.barge_in_ms.saturating_add(detected))
-    }
-
-    fn speech_stopped(&mut self, now: Instant) {
-        self.caller_speaks = false;
-        if let Phase::UserSpeaking { .. } = self.phase {
-            let silent = self.config.hangover_ms;
-            self.endpoint(
-                now,
-                now + ms(self.config.endpoint_ms.saturating_sub(silent)),
-            );
-        } else if self.claim_at.take().is_some() {
-            // A cough, a click, an "uh-huh": nothing was lost, go on mid-word.
-            self.act(Action::Resume);
-            self.settle(now);
-        }
-    }
-
-    fn user_speaks(&mut self, now: Instant) {
-        self.phase = Phase::UserSpeaking {
-            cut_at: now + ms(self.config.utterance_ms_max),
-        };
-    }
-
-    fn endpoint(&mut self, now: Instant, commit_at: Instant) {
-        self.utterances = self.utterances.wrapping_add(1);
-        let utterance = self.utterances;
-        self.phase = Phase::Endpointing {
-            utterance,
-            commit_at,
-            give_up_at: (now + ms(self.config.transcript_timeout_ms)).max(commit_at),
-            text: None,
-        };
-        self.act(Action::Transcribe { utterance });
-    }
-
-    fn transcribed(&mut self, now: Instant, words: String) {
-        if let Phase::Endpointing { text, .. } = &mut self.phase {
-            *text = Some(words);
-            self.commit_if_due(now);
-        }
-    }
-
-    fn commit_if_due(&mut self, now: Instant) {
-        let Phase::Endpointing {
-            commit_at,
-            text: Some(text),
-            ..
-        } = &self.phase
-        else {
-            return;
-        };
-        if now < *commit_at {
-            return;
-        }
-        let text: String = text
-            .trim()
-            .chars()
-            .take(self.config.transcript_chars_max)
-            .collect();
-        if text.is_empty() {
-            // A noise. Nothing was said, so nothing is asked.
-            self.settle(now);
-        } else {
-            self.ask(now, text);
-        }
-    }
-
-    fn ask(&mut self, now: Instant, text: String) {
-        self.idle_prompted = false;
-        let id = self.new_id();
-        let filler = self.config.filler_after_ms;
-        self.reply = Some(Reply {
-            id,
-            committed: true,
-            ended: false,
-            spoken: false,
-            chars: 0,
-            tool_calls: 0,
-            held: VecDeque::new(),
-            due_at: now + ms(self.config.reply_timeout_ms),
-            filler_at: (filler > 0 && !self.config.phrases.fillers.is_empty())
-                .then(|| now + ms(filler)),
-        });
-        self.phase = Phase::Thinking;
-        self.act(Action::Speculate {
-            id,
-            text: text.clone(),
-        });
-        self.act(Action::Commit { id });
-        self.record(now, Role::User, text, true, false);
-    }
-
-    fn digit(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Listening { .. } => self.listen(now),
-            Phase::AgentSpeaking => {
-                self.interrupt();
-                self.settle(now);
-            }
-            _ => {}
-        }
-    }
-
-    // The reply.
-
-    fn reply_text(&mut self, now: Instant, text: &str, last: bool) {
-        let due_at = now + ms(self.config.reply_timeout_ms);
-        let chars_max = self.config.reply_chars_max;
-        let Some(reply) = &mut self.reply else { return };
-        reply.due_at = due_at;
-        // Leading white space is not a first word.
-        let is_first = !reply.spoken && reply.chars == 0;
-        let text = if is_first { text.trim_start() } else { text };
-        let room = chars_max - reply.chars;
-        let text: String = text.chars().take(room).collect();
-        if !text.is_empty() {
-            reply.chars += text.chars().count();
-            reply.hold_text(&text);
-        }
-        if last || reply.chars >= chars_max {
-            reply.ended = true;
-            if reply.chars == 0 && reply.tool_calls == 0 {
-                let error = ReplyError {
-                    kind: ReplyErrorKind::Empty,
-                    blame: Blame::Upstream,
-                };
-                self.no_answer(now, error);
-                return;
-            }
-            reply.held.push_back(Piece::Last);
-            self.failures = 0;
-        }
-        self.settle(now);
-    }
-
-    fn reply_tool(&mut self, now: Instant, call: ToolCall) {
-        let due_at = now + ms(self.config.reply_timeout_ms);
-        let Some(reply) = &mut self.reply else { return };
-        reply.due_at = due_at;
-        if reply.tool_calls < TOOL_CALLS_MAX {
-            reply.tool_calls += 1;
-            reply.held.push_back(Piece::Tool(call));
-        }
-        self.settle(now);
-    }
-
-    fn reply_failed(&mut self, now: Instant, error: ReplyError) {
-        let Some(reply) = &mut self.reply else { return };
-        if reply.chars == 0 {
-            self.no_answer(now, error);
-            return;
-        }
-        // What came is said; what was still to be done is not, for it may be half an intention.
-        reply.ended = true;
-        reply.held.retain(|piece| matches!(piece, Piece::Text(_)));
-        reply.held.push_back(Piece::Last);
-        let text = self.config.phrases.answer_cut.clone();
-        self.queue(text);
-        self.settle(now);
-    }
-
-    /// A reply that ended before its first word: said aloud at once, unless the caller has the floor.
-    fn no_answer(&mut self, now: Instant, error: ReplyError) {
-        let is_claimed = self.claim_at.is_some();
-        self.failures = self.failures.saturating_add(1);
-        self.stop_voice();
-        self.cancel_reply();
-        let limit = self.config.failures_max;
-        if limit > 0 && self.failures >= limit {
-            let text = self.config.phrases.giving_up.clone();
-            self.close(now, &text, HangupReason::AgentFailed);
-        } else if is_claimed {
-            self.settle(now);
-        } else {
-            self.say(now, error.sayable().to_owned());
-        }
-    }
-
-    /// Hands on what is held, as far as the floor allows.
-    fn release(&mut self, now: Instant) {
-        let give_up_at = now + ms(self.config.voice_timeout_ms);
-        loop {
-            let Some(reply) = &mut self.reply else { return };
-            let id = reply.id;
-            let is_free = self.voice.as_ref().is_none_or(|voice| voice.id == id);
-            if !reply.committed || !is_free || self.claim_at.is_some() {
-                return;
-            }
-            let Some(piece) = reply.held.pop_front() else {
-                return;
-            };
-            let (text, last) = match piece {
-                Piece::Tool(call) => {
-                    self.act(Action::RunTool { id, call });
-                    continue;
-                }
-                Piece::Text(text) => (text, false),
-                Piece::Last => (String::new(), true),
-            };
-            reply.spoken = true;
-            // One action for the end of a text and the end of the reply.
-            let is_end = !last && reply.held.front() == Some(&Piece::Last);
-            if is_end {
-                reply.held.pop_front();
-            }
-            let last = last || is_end;
-            if self.voice.is_none() {
-                self.voice = Some(Voice {
-                    id,
-                    aside: false,
-                    started: false,
-                    give_up_at,
-                });
-            }
-            self.act(Action::Speak { id, text, last });
-        }
-    }
-
-    fn cancel_reply(&mut self) {
-        if let Some(reply) = self.reply.take() {
-            self.act(Action::Cancel { id: reply.id });
-        }
-    }
-
-    // The voice.
-
-    fn playout_started(&mut self) {
-        if let Some(voice) = &mut self.voice {
-            voice.started = true;
-        }
-    }
-
-    fn playout_stopped(&mut self, now: Instant, id: ReplyId, heard: String, complete: bool) {
-        if let Some(at) = self.stopping.iter().position(|(stopped, _)| *stopped == id) {
-            let aside = self.stopping.remove(at).is_some_and(|(_, aside)| aside);
-            self.heard(now, heard, complete, aside);
-            return;
-        }
-        let aside = self.voice.take().is_some_and(|voice| voice.aside);
-        self.heard(now, heard, complete, aside);
-        if let Phase::Closing { why, .. } = self.phase {
-            self.hang_up(why);
-            return;
-        }
-        if let Some(reply) = &self.reply
-            && reply.id == id
-        {
-            if reply.ended && reply.held.is_empty() {
-                self.reply = None;
-            } else {
-                self.cancel_reply();
-            }
-        }
-        self.settle(now);
-    }
-
-    fn heard(&mut self, now: Instant, text: String, complete: bool, aside: bool) {
-        if !text.trim().is_empty() {
-            self.record(now, Role::Assistant, text, complete, aside);
-        }
-    }
-
-    /// Says something of our own. The voice must be free.
-    fn say(&mut self, now: Instant, text: String) {
-        debug_assert!(self.voice.is_none());
-        let id = self.new_id();
-        self.voice = Some(Voice {
-            id,
-            aside: true,
-            started: false,
-            give_up_at: now + ms(self.config.voice_timeout_ms),
-        });
-        if !matches!(self.phase, Phase::Closing { .. }) {
-            self.phase = Phase::AgentSpeaking;
-        }
-        self.act(Action::Speak {
-            id,
-            text,
-            last: true,
-        });
-    }
-
-    fn stop_voice(&mut self) {
-        if let Some(voice) = self.voice.take() {
-            if self.stopping.len() >= STOPPING_MAX {
-                self.stopping.pop_front();
-            }
-            self.stopping.push_back((voice.id, voice.aside));
-            self.act(Action::StopPlayout { id: voice.id });
-        }
-    }
-
-    /// Ends what we say and what is being made, and lets playout go on with nothing in it.
-    fn interrupt(&mut self) {
-        self.stop_voice();
-        self.cancel_reply();
-        if self.claim_at.take().is_some() {
-            self.act(Action::Resume);
-        }
-    }
-
-    fn announce(&mut self, now: Instant, text: String) {
-        if text.trim().is_empty() || matches!(self.phase, Phase::Closing { .. }) {
-            return;
-        }
-        self.queue(text);
-        if let Phase::Listening { .. } = self.phase {
-            self.settle(now);
-        }
-    }
-
-    fn queue(&mut self, text: String) {
-        if self.announcements.len() >= ANNOUNCEMENTS_MAX {
-            self.announcements.pop_front();
-        }
-        self.announcements.push_back(text);
-    }
-
-    fn close(&mut self, now: Instant, text: &str, why: HangupReason) {
-        if matches!(self.phase, Phase::Closing { .. } | Phase::Ended) {
-            return;
-        }
-        if let Phase::Endpointing { utterance, .. } = self.phase {
-            self.act(Action::DropUtterance { utterance });
-        }
-        self.interrupt();
-        self.announcements.clear();
-        if text.trim().is_empty() {
-            self.hang_up(why);
-            return;
-        }
-        self.phase = Phase::Closing {
-            why,
-            by: now + ms(self.config.closing_timeout_ms),
-        };
-        self.say(now, text.to_owned());
-    }
-
-    fn hang_up(&mut self, why: HangupReason) {
-        self.phase = Phase::Ended;
-        self.act(Action::Hangup { why });
-    }
-
     // The floor.
 
     /// Finds the phase that follows from what is in hand, after anything that freed the floor or filled
@@ -614,7 +250,7 @@ impl Turn {
             true => self.config.idle_hangup_ms,
         };
         self.phase = Phase::Listening {
-            idle_at: (wait_ms > 0).then(|| now + ms(wait_ms)),
+            idle_at: (wait_ms > 0 && !self.caller_waits).then(|| now + ms(wait_ms)),
         };
     }
 

@@ -61,6 +61,9 @@ fn event(text: &str) -> Event {
             complete: word == "played",
         },
         "announce" => Event::Announce { text: rest.into() },
+        "waits" | "waited" => Event::CallerWaits {
+            waits: word == "waits",
+        },
         "drain" => Event::Drain { text: rest.into() },
         "timeout" => Event::Timeout,
         _ => panic!("no event is called {word}"),
@@ -114,6 +117,8 @@ fn show(action: &Action) -> String {
 
 /// Runs a script and returns it with the actions that really followed.
 fn run(config: TurnConfig, script: &str) -> (String, Turn) {
+    // The one moment that all others are counted from.
+    #[allow(clippy::disallowed_methods)]
     let base = Instant::now();
     let mut turn = Turn::new(config);
     turn.start_trace();
@@ -530,6 +535,16 @@ fn a_silent_caller_is_asked_once_then_the_call_ends() {
          62100 started 3
          63000 played 3 goodbye -> aside goodbye; hangup SilentCaller",
         State::Ended,
+    );
+    // Unless they wait for a timer.
+    check(
+        "0 waits
+         90000 announce Tea is ready. -> speak! 1 Tea is ready.
+         90100 waited
+         90200 started 1
+         91000 played 1 Tea is ready. -> aside Tea is ready.
+         121000 timeout -> speak! 2 still there",
+        State::AgentSpeaking,
     );
     let config = TurnConfig {
         idle_prompt_ms: 0,

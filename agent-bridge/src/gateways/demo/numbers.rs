@@ -218,7 +218,7 @@ mod tests {
             ("1,000", 1000.0, 1),
             ("2.5 hours", 2.5, 1),
             ("two point five", 2.5, 3),
-            ("three point one four", 3.14, 4),
+            ("three point one five", 3.15, 4),
             ("minus four", -4.0, 2),
             ("five and six", 5.0, 1),
             ("one two three", 1.0, 1),

@@ -16,7 +16,7 @@ mod tests;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -25,6 +25,7 @@ use rand::rngs::StdRng;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Url};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::{
     AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo,

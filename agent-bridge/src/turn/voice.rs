@@ -1,0 +1,134 @@
+//! What is said aloud: the one voice at a time, what was heard of it, and what the program says by
+//! itself. Owns the queue of announcements and the goodbye.
+//! PURE.
+
+use std::time::Instant;
+
+use super::state::{Phase, Voice};
+use super::{ANNOUNCEMENTS_MAX, Action, HangupReason, ReplyId, STOPPING_MAX, Turn, ms};
+use crate::conversation::Role;
+
+impl Turn {
+    pub(super) fn playout_started(&mut self) {
+        if let Some(voice) = &mut self.voice {
+            voice.started = true;
+        }
+    }
+
+    pub(super) fn playout_stopped(
+        &mut self,
+        now: Instant,
+        id: ReplyId,
+        heard: String,
+        complete: bool,
+    ) {
+        if let Some(at) = self.stopping.iter().position(|(stopped, _)| *stopped == id) {
+            let aside = self.stopping.remove(at).is_some_and(|(_, aside)| aside);
+            self.heard(now, heard, complete, aside);
+            return;
+        }
+        let aside = self.voice.take().is_some_and(|voice| voice.aside);
+        self.heard(now, heard, complete, aside);
+        if let Phase::Closing { why, .. } = self.phase {
+            self.hang_up(why);
+            return;
+        }
+        if let Some(reply) = &self.reply
+            && reply.id == id
+        {
+            if reply.ended && reply.held.is_empty() {
+                self.reply = None;
+            } else {
+                self.cancel_reply();
+            }
+        }
+        self.settle(now);
+    }
+
+    pub(super) fn heard(&mut self, now: Instant, text: String, complete: bool, aside: bool) {
+        if !text.trim().is_empty() {
+            self.record(now, Role::Assistant, text, complete, aside);
+        }
+    }
+
+    /// Says something of our own. The voice must be free.
+    pub(super) fn say(&mut self, now: Instant, text: String) {
+        debug_assert!(self.voice.is_none());
+        let id = self.new_id();
+        self.voice = Some(Voice {
+            id,
+            aside: true,
+            started: false,
+            give_up_at: now + ms(self.config.voice_timeout_ms),
+        });
+        if !matches!(self.phase, Phase::Closing { .. }) {
+            self.phase = Phase::AgentSpeaking;
+        }
+        self.act(Action::Speak {
+            id,
+            text,
+            last: true,
+        });
+    }
+
+    pub(super) fn stop_voice(&mut self) {
+        if let Some(voice) = self.voice.take() {
+            if self.stopping.len() >= STOPPING_MAX {
+                self.stopping.pop_front();
+            }
+            self.stopping.push_back((voice.id, voice.aside));
+            self.act(Action::StopPlayout { id: voice.id });
+        }
+    }
+
+    /// Ends what we say and what is being made, and lets playout go on with nothing in it.
+    pub(super) fn interrupt(&mut self) {
+        self.stop_voice();
+        self.cancel_reply();
+        if self.claim_at.take().is_some() {
+            self.act(Action::Resume);
+        }
+    }
+
+    pub(super) fn announce(&mut self, now: Instant, text: String) {
+        if text.trim().is_empty() || matches!(self.phase, Phase::Closing { .. }) {
+            return;
+        }
+        self.queue(text);
+        if let Phase::Listening { .. } = self.phase {
+            self.settle(now);
+        }
+    }
+
+    pub(super) fn queue(&mut self, text: String) {
+        if self.announcements.len() >= ANNOUNCEMENTS_MAX {
+            self.announcements.pop_front();
+        }
+        self.announcements.push_back(text);
+    }
+
+    pub(super) fn close(&mut self, now: Instant, text: &str, why: HangupReason) {
+        if matches!(self.phase, Phase::Closing { .. } | Phase::Ended) {
+            return;
+        }
+        if let Phase::Endpointing { utterance, .. } = self.phase {
+            self.act(Action::DropUtterance { utterance });
+        }
+        self.interrupt();
+        self.announcements.clear();
+        if text.trim().is_empty() {
+            self.hang_up(why);
+            return;
+        }
+        self.phase = Phase::Closing {
+            why,
+            by: now + ms(self.config.closing_timeout_ms),
+        };
+        self.say(now, text.to_owned());
+    }
+
+    pub(super) fn hang_up(&mut self, why: HangupReason) {
+        self.phase = Phase::Ended;
+        self.act(Action::Hangup { why });
+    }
+}
