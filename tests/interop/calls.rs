@@ -157,7 +157,7 @@ fn a_caller_without_sound_is_told_so() {
         calls: 1,
     };
     run.succeeds_against(&offhook);
-    offhook.expect_log("no audio", Duration::from_secs(5));
+    offhook.expect_log("one-way audio", Duration::from_secs(5));
 }
 
 #[test]

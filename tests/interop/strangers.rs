@@ -98,7 +98,7 @@ fn a_user_has_so_many_calls_and_no_more() {
         let first = scope.spawn(|| run("no_audio.xml", "101", &account).against(&offhook));
         // The first call is up when the program says so.
         let up = crate::process::wait_until(Duration::from_secs(10), || {
-            offhook.log().contains("call started")
+            offhook.log().contains("call answered")
         });
         assert!(up, "{}", offhook.log_tail());
         run("busy.xml", "101", &account).succeeds_against(&offhook);
