@@ -234,6 +234,9 @@ fn connection(value: &str) -> Result<Connection, SdpError> {
     };
     // A time-to-live or a count may follow, for multicast.
     let address = address.split('/').next().unwrap_or_default();
+    if address.is_empty() {
+        return Err(SdpError::Malformed("c= without an address"));
+    }
     // The family may contradict the address; the address is what packets go to.
     match address.trim_matches(['[', ']']).parse() {
         Ok(ip) if network.eq_ignore_ascii_case("IN") => Ok(Connection::Ip(ip)),

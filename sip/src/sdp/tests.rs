@@ -50,6 +50,7 @@ fn refusing() {
         format!("{good}m=audio x RTP/AVP 0\r\n"),
         format!("{good}m=audio 70000 RTP/AVP 0\r\n"),
         format!("{good}c=IN\r\n"),
+        format!("{good}c=IN IP4 /192.0.2.1\r\n"),
         format!("{good}junk\r\n"),
         format!("{good}a=\u{1}\r\n"),
         format!("{good}{good}"),
