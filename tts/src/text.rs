@@ -7,13 +7,16 @@ pub mod ascii;
 mod date;
 mod markdown;
 mod number;
+mod punctuation;
 mod quantity;
+mod token;
 mod word;
+
+use punctuation::{append, closing, opening, tidy};
+use token::{Token, is_shouting, pieces, spaced};
 
 /// Most letters of one text that are read; clauses are far shorter.
 pub const TEXT_CHARS_MAX: usize = 16_000;
-/// Longest run without white space that is read as one word.
-const WORD_BYTES_MAX: usize = 400;
 /// Most bytes given out for one text. Words for numbers are longer than the numbers.
 pub const SPOKEN_BYTES_MAX: usize = 96_000;
 
@@ -51,108 +54,6 @@ pub fn normalise(text: &str) -> String {
         end -= 1;
     }
     tidy(&out[..end])
-}
-
-/// A word in pieces of bearable length: a script without spaces, or nonsense.
-fn pieces(word: &str) -> impl Iterator<Item = &str> {
-    let mut rest = word;
-    std::iter::from_fn(move || {
-        let mut end = rest.len().min(WORD_BYTES_MAX);
-        while !rest.is_char_boundary(end) {
-            end -= 1;
-        }
-        let (piece, after) = rest.split_at(end);
-        rest = after;
-        (!piece.is_empty()).then_some(piece)
-    })
-}
-
-/// Signs that stand for something get room around them; pictures become names or nothing; quotes and ellipses plain.
-fn spaced(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut before = ' ';
-    let mut in_address = false;
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        if before.is_whitespace() {
-            let word = rest.as_str();
-            let word = &word[..word.find(char::is_whitespace).unwrap_or(word.len())];
-            in_address = word.contains("://");
-        }
-        let last = std::mem::replace(&mut before, c);
-        if in_address && c.is_ascii_graphic() {
-            out.push(c);
-            continue;
-        }
-        match c {
-            '*' if last.is_ascii_digit() => out.push_str(" * "),
-            '→' | '←' | '⇒' | '⇐' | '≈' | '≠' | '≤' | '≥' | '×' | '÷' | '±' | '√' | '=' =>
-            {
-                // "!=", "<=", "=>" stay one sign.
-                if c == '=' && out.ends_with(['!', '<', '>', '=', ' ']) {
-                    out.push(c);
-                } else {
-                    out.extend([' ', c, ' ']);
-                }
-            }
-            '>' if out.ends_with("= ") => {
-                out.truncate(out.len() - 1);
-                out.push_str("> ");
-            }
-            '—' => out.push_str(", "),
-            '…' => out.push_str("... "),
-            '‘' | '’' | 'ʼ' => out.push('\''),
-            '“' | '”' | '„' | '«' | '»' => out.push('"'),
-            '\u{a0}' | '\u{2009}' | '\u{202f}' => out.push(' '),
-            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' => {}
-            c if word::picture(c).is_some() => {
-                out.extend([", ", word::picture(c).unwrap_or(""), ", "]);
-            }
-            c if word::is_picture(c) => out.push(' '),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// A word and the punctuation around it.
-#[derive(Debug, Clone, Copy)]
-struct Token<'a> {
-    before: &'a str,
-    core: &'a str,
-    after: &'a str,
-}
-
-impl<'a> Token<'a> {
-    fn new(word: &'a str) -> Token<'a> {
-        // A sign alone is its own word.
-        if word::symbol(word).is_some() {
-            return Token {
-                before: "",
-                core: word,
-                after: "",
-            };
-        }
-        let opens = |c: char| matches!(c, '(' | '[' | '{' | '"' | '\'' | '¿' | '¡');
-        let closes = |c: char| {
-            matches!(
-                c,
-                ')' | ']' | '}' | '"' | '\'' | '.' | ',' | ';' | ':' | '!' | '?'
-            )
-        };
-        let start = word.len() - word.trim_start_matches(opens).len();
-        let length = word[start..].trim_end_matches(closes).len();
-        Token {
-            before: &word[..start],
-            core: &word[start..start + length],
-            after: &word[start + length..],
-        }
-    }
-
-    fn has_stop(&self) -> bool {
-        self.after.starts_with('.') && !self.after.starts_with("..")
-    }
 }
 
 /// What some tokens say.
@@ -560,115 +461,6 @@ fn sign_inside(c: char) -> &'static str {
         '!' => "!",
         _ => "",
     }
-}
-
-/// Whether the whole text is in capitals, so that capitals mean nothing.
-fn is_shouting(words: &[Token]) -> bool {
-    let mut upper = 0;
-    for token in words {
-        if token.core.chars().any(char::is_lowercase) {
-            return false;
-        }
-        if token.core.chars().filter(|c| c.is_uppercase()).count() >= 2 {
-            upper += 1;
-        }
-    }
-    upper >= 3
-}
-
-fn opening(before: &str) -> &'static str {
-    if before.contains(['(', '[', '{']) {
-        ","
-    } else {
-        ""
-    }
-}
-
-/// Punctuation after a word that a voice can use.
-fn closing(after: &str, took_stop: bool) -> String {
-    let after = if took_stop {
-        after.strip_prefix('.').unwrap_or(after)
-    } else {
-        after
-    };
-    let mut out = String::new();
-    let is_ellipsis = after.starts_with("..");
-    for c in after.chars() {
-        let mark = match c {
-            ')' | ']' | '}' => ',',
-            '.' if is_ellipsis => '…',
-            '.' | ',' | ';' | ':' | '!' | '?' => c,
-            _ => continue,
-        };
-        if !out.ends_with(mark) {
-            out.push(mark);
-        }
-    }
-    out
-}
-
-/// Puts `words` after `out`, with a space unless it is punctuation.
-fn append(out: &mut String, words: &str) {
-    if words.is_empty() {
-        return;
-    }
-    let is_punctuation = words.starts_with([',', '.', ';', ':', '!', '?', '…']);
-    if !is_punctuation && !out.is_empty() && !out.ends_with(' ') {
-        out.push(' ');
-    }
-    out.push_str(words);
-}
-
-/// One space, one mark: of marks that meet, the stronger stays.
-fn tidy(text: &str) -> String {
-    let strength = |c: char| match c {
-        ',' => 1,
-        '…' => 2,
-        ':' => 3,
-        ';' => 4,
-        '.' => 5,
-        '!' => 6,
-        '?' => 7,
-        _ => 0,
-    };
-    let mut out = String::with_capacity(text.len());
-    let mut mark: Option<char> = None;
-    for c in text.chars() {
-        if strength(c) > 0
-            && (out.ends_with(|last: char| !last.is_whitespace())
-                || out.is_empty()
-                || mark.is_some())
-        {
-            if mark.is_none_or(|m| strength(c) > strength(m)) {
-                mark = Some(c);
-            }
-            continue;
-        }
-        if c.is_whitespace() {
-            if mark.is_none() && !out.is_empty() && !out.ends_with(' ') {
-                out.push(' ');
-            }
-            continue;
-        }
-        if let Some(mark) = mark.take()
-            && !out.is_empty()
-        {
-            let end = out.trim_end().len();
-            out.truncate(end);
-            // An ellipsis in the middle is a pause.
-            out.push(if mark == '…' { ',' } else { mark });
-            out.push(' ');
-        }
-        out.push(c);
-    }
-    let end = out.trim_end().len();
-    out.truncate(end);
-    if let Some(mark) = mark
-        && !out.is_empty()
-    {
-        out.push(if mark == '…' { '.' } else { mark });
-    }
-    out
 }
 
 /// Bodies for fuzzing: properties that hold for any input.
