@@ -140,10 +140,7 @@ impl DigestServer {
             return Verdict::Malformed("qop=auth with nc and cnonce is required");
         };
         let is_count = nc.len() == 8 && nc.bytes().all(|b| b.is_ascii_hexdigit());
-        let Some(count) = is_count
-            .then(|| u32::from_str_radix(nc, 16).ok())
-            .flatten()
-        else {
+        let Some(count) = is_count.then(|| u32::from_str_radix(nc, 16).ok()).flatten() else {
             return Verdict::Malformed("nc is not eight hex digits");
         };
         // RFC 7616 §3.4.6: the answer must be for what is asked.

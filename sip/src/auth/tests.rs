@@ -82,7 +82,10 @@ fn published_examples() {
     ];
     for row in rows {
         let secret = ha1(row.algorithm, "Mufasa", row.realm, row.password);
-        assert_eq!(response(row.algorithm, &secret, row.input).expose(), row.expected);
+        assert_eq!(
+            response(row.algorithm, &secret, row.input).expose(),
+            row.expected
+        );
     }
 }
 
@@ -105,20 +108,42 @@ fn a_nonce_is_good_here_for_a_while_and_only_as_issued() {
     let nonce = nonces.issue(NOW_MS, here());
     assert_eq!(nonce.len(), 64);
     assert!(nonces.check(NOW_MS + 60_000, &nonce, here()).is_ok());
-    assert_eq!(nonces.check(NOW_MS + 60_001, &nonce, here()), Err(NonceError::Expired));
-    assert_eq!(nonces.check(NOW_MS, &nonce, elsewhere()), Err(NonceError::Foreign));
+    assert_eq!(
+        nonces.check(NOW_MS + 60_001, &nonce, here()),
+        Err(NonceError::Expired)
+    );
+    assert_eq!(
+        nonces.check(NOW_MS, &nonce, elsewhere()),
+        Err(NonceError::Foreign)
+    );
     for at in 0..nonce.len() {
         let mut forged = nonce.clone().into_bytes();
         forged[at] = if forged[at] == b'0' { b'1' } else { b'0' };
         let forged = String::from_utf8(forged).expect("hex");
-        assert_eq!(nonces.check(NOW_MS, &forged, here()), Err(NonceError::Foreign), "{at}");
+        assert_eq!(
+            nonces.check(NOW_MS, &forged, here()),
+            Err(NonceError::Foreign),
+            "{at}"
+        );
     }
     for bad in ["", "00", &nonce[1..], &format!("{nonce}00"), "zz"] {
-        assert_eq!(nonces.check(NOW_MS, bad, here()), Err(NonceError::Foreign), "{bad}");
+        assert_eq!(
+            nonces.check(NOW_MS, bad, here()),
+            Err(NonceError::Foreign),
+            "{bad}"
+        );
     }
     let other = Nonces::new([8; 32], 60_000, true, 8);
-    assert_eq!(other.check(NOW_MS, &nonce, here()), Err(NonceError::Foreign), "another key");
-    assert_ne!(nonces.issue(NOW_MS, here()), nonce, "the same moment, another nonce");
+    assert_eq!(
+        other.check(NOW_MS, &nonce, here()),
+        Err(NonceError::Foreign),
+        "another key"
+    );
+    assert_ne!(
+        nonces.issue(NOW_MS, here()),
+        nonce,
+        "the same moment, another nonce"
+    );
 }
 
 #[test]
@@ -157,7 +182,10 @@ fn a_full_table_retires_its_oldest_nonce() {
     let ids: Vec<_> = (0..3)
         .map(|n| {
             let nonce = nonces.issue(NOW_MS + n, here());
-            (nonces.check(NOW_MS + n, &nonce, here()).expect("good"), nonce)
+            (
+                nonces.check(NOW_MS + n, &nonce, here()).expect("good"),
+                nonce,
+            )
         })
         .collect();
     for (id, _) in &ids {
@@ -165,7 +193,10 @@ fn a_full_table_retires_its_oldest_nonce() {
     }
     assert_eq!(nonces.remembered(), 2);
     // Its count is forgotten, so it must not be good any more.
-    assert_eq!(nonces.check(NOW_MS + 3, &ids[0].1, here()), Err(NonceError::Expired));
+    assert_eq!(
+        nonces.check(NOW_MS + 3, &ids[0].1, here()),
+        Err(NonceError::Expired)
+    );
     assert!(nonces.check(NOW_MS + 3, &ids[1].1, here()).is_ok());
     // What has expired makes room without retiring anything.
     let fresh = nonces.issue(NOW_MS + 90_000, here());
@@ -184,7 +215,10 @@ fn user(name: &str, password: &str, local_only: bool) -> User {
 }
 
 fn server(algorithms: &[Algorithm]) -> DigestServer {
-    let config = AuthConfig { algorithms: algorithms.to_vec(), ..AuthConfig::default() };
+    let config = AuthConfig {
+        algorithms: algorithms.to_vec(),
+        ..AuthConfig::default()
+    };
     let mut server = DigestServer::new(REALM, &config, [[1; 32], [2; 32], [3; 32]]);
     server.set_users(vec![
         user("ann", "secret", false),
@@ -207,8 +241,13 @@ fn answered(server: &mut DigestServer, name: &str, password: &str, source: IpAdd
         .collect();
     let mut challenge = Challenge::choose(challenges.iter()).expect("one we can answer");
     let mut request = request();
-    let answer =
-        challenge.answer(name, &Secret::new(password), "REGISTER", "sip:192.0.2.1", "abc");
+    let answer = challenge.answer(
+        name,
+        &Secret::new(password),
+        "REGISTER",
+        "sip:192.0.2.1",
+        "abc",
+    );
     request.headers.push(HeaderName::Authorization, answer);
     request
 }
@@ -216,8 +255,12 @@ fn answered(server: &mut DigestServer, name: &str, password: &str, source: IpAdd
 #[test]
 fn client_and_server_agree() {
     use Algorithm::{Md5, Sha256};
-    let accepted = |user: &str| Verdict::Accepted { user: user.to_owned() };
-    let wrong = |user: &str| Verdict::Wrong { user: user.to_owned() };
+    let accepted = |user: &str| Verdict::Accepted {
+        user: user.to_owned(),
+    };
+    let wrong = |user: &str| Verdict::Wrong {
+        user: user.to_owned(),
+    };
     let local = IpAddr::from([127, 0, 0, 1]);
     let rows = [
         ("ann", "secret", here(), accepted("ann")),
@@ -231,7 +274,11 @@ fn client_and_server_agree() {
         for (name, password, source, expected) in &rows {
             let mut server = server(algorithms);
             let request = answered(&mut server, name, password, *source);
-            assert_eq!(server.verify(NOW_MS, &request, *source), *expected, "{name} {algorithms:?}");
+            assert_eq!(
+                server.verify(NOW_MS, &request, *source),
+                *expected,
+                "{name} {algorithms:?}"
+            );
         }
     }
 }
@@ -240,40 +287,101 @@ fn client_and_server_agree() {
 fn an_answer_counts_once_and_only_where_it_belongs() {
     let mut server = server(&[Algorithm::Sha256, Algorithm::Md5]);
     let request = answered(&mut server, "ann", "secret", here());
-    assert_eq!(server.verify(NOW_MS, &request, elsewhere()), Verdict::Stale, "borrowed");
-    assert_eq!(server.verify(NOW_MS + 301_000, &request, here()), Verdict::Stale, "too old");
-    assert_eq!(server.verify(NOW_MS, &request, here()), Verdict::Accepted { user: "ann".into() });
-    assert_eq!(server.verify(NOW_MS, &request, here()), Verdict::Stale, "replayed");
+    assert_eq!(
+        server.verify(NOW_MS, &request, elsewhere()),
+        Verdict::Stale,
+        "borrowed"
+    );
+    assert_eq!(
+        server.verify(NOW_MS + 301_000, &request, here()),
+        Verdict::Stale,
+        "too old"
+    );
+    assert_eq!(
+        server.verify(NOW_MS, &request, here()),
+        Verdict::Accepted { user: "ann".into() }
+    );
+    assert_eq!(
+        server.verify(NOW_MS, &request, here()),
+        Verdict::Stale,
+        "replayed"
+    );
     let mut restarted = DigestServer::new(REALM, &AuthConfig::default(), [[9; 32]; 3]);
     restarted.set_users(vec![user("ann", "secret", false)]);
-    assert_eq!(restarted.verify(NOW_MS, &request, here()), Verdict::Stale, "from before a restart");
+    assert_eq!(
+        restarted.verify(NOW_MS, &request, here()),
+        Verdict::Stale,
+        "from before a restart"
+    );
 }
 
 #[test]
 fn unusable_answers() {
     let mut server = server(&[Algorithm::Sha256, Algorithm::Md5]);
     let good = answered(&mut server, "ann", "secret", here());
-    let value = good.headers.get(&HeaderName::Authorization).expect("there").to_owned();
+    let value = good
+        .headers
+        .get(&HeaderName::Authorization)
+        .expect("there")
+        .to_owned();
     let malformed = |why| Verdict::Malformed(why);
     let rows = [
         (value.replace("Digest ", "Basic "), Verdict::Missing),
-        (value.replace("realm=\"offhook\"", "realm=\"elsewhere\""), Verdict::Missing),
-        (value.replace("algorithm=SHA-256", "algorithm=SHA-512-256"), Verdict::Missing),
-        (value.replace("algorithm=SHA-256", "algorithm=SHA-256-sess"), Verdict::Missing),
-        (value.replace("username=\"ann\", ", ""), malformed("incomplete Authorization")),
-        (value.replace(", qop=auth", ""), malformed("qop=auth with nc and cnonce is required")),
-        (value.replace("qop=auth", "qop=auth-int"), malformed("qop=auth with nc and cnonce is required")),
-        (value.replace("nc=00000001", "nc=1"), malformed("nc is not eight hex digits")),
-        (value.replace("nc=00000001", "nc=0000000g"), malformed("nc is not eight hex digits")),
-        (value.replace("nc=00000001", "nc=+0000001"), malformed("nc is not eight hex digits")),
-        (value.replace("uri=\"sip:192.0.2.1\"", "uri=\"sip:192.0.2.9\""), malformed("digest uri is not the Request-URI")),
-        (value.replace("nc=00000001", "nc=00000002"), Verdict::Wrong { user: "ann".into() }),
-        (value.replace("username=\"ann\"", "username=\"bob\""), Verdict::Wrong { user: "bob".into() }),
+        (
+            value.replace("realm=\"offhook\"", "realm=\"elsewhere\""),
+            Verdict::Missing,
+        ),
+        (
+            value.replace("algorithm=SHA-256", "algorithm=SHA-512-256"),
+            Verdict::Missing,
+        ),
+        (
+            value.replace("algorithm=SHA-256", "algorithm=SHA-256-sess"),
+            Verdict::Missing,
+        ),
+        (
+            value.replace("username=\"ann\", ", ""),
+            malformed("incomplete Authorization"),
+        ),
+        (
+            value.replace(", qop=auth", ""),
+            malformed("qop=auth with nc and cnonce is required"),
+        ),
+        (
+            value.replace("qop=auth", "qop=auth-int"),
+            malformed("qop=auth with nc and cnonce is required"),
+        ),
+        (
+            value.replace("nc=00000001", "nc=1"),
+            malformed("nc is not eight hex digits"),
+        ),
+        (
+            value.replace("nc=00000001", "nc=0000000g"),
+            malformed("nc is not eight hex digits"),
+        ),
+        (
+            value.replace("nc=00000001", "nc=+0000001"),
+            malformed("nc is not eight hex digits"),
+        ),
+        (
+            value.replace("uri=\"sip:192.0.2.1\"", "uri=\"sip:192.0.2.9\""),
+            malformed("digest uri is not the Request-URI"),
+        ),
+        (
+            value.replace("nc=00000001", "nc=00000002"),
+            Verdict::Wrong { user: "ann".into() },
+        ),
+        (
+            value.replace("username=\"ann\"", "username=\"bob\""),
+            Verdict::Wrong { user: "bob".into() },
+        ),
         (value.replace(", ", ",realm=\"x\", "), Verdict::Missing),
     ];
     for (value, expected) in rows {
         let mut request = request();
-        request.headers.push(HeaderName::Authorization, value.clone());
+        request
+            .headers
+            .push(HeaderName::Authorization, value.clone());
         assert_eq!(server.verify(NOW_MS, &request, here()), expected, "{value}");
     }
     assert_eq!(server.verify(NOW_MS, &request(), here()), Verdict::Missing);
@@ -298,14 +406,29 @@ fn counts_are_hexadecimal_and_large() {
 #[test]
 fn the_client_answers_the_topmost_it_can() {
     let rows = [
-        (vec!["Digest realm=\"a\", nonce=\"n\", algorithm=SHA-512-256, qop=\"auth\"", "Digest realm=\"b\", nonce=\"n\""], Some("realm=\"b\"")),
-        (vec!["Digest realm=\"a\", nonce=\"n\", algorithm=SHA-256, qop=\"auth,auth-int\""], Some("algorithm=SHA-256")),
-        (vec!["Digest realm=\"a\", nonce=\"n\", qop=\"auth-int\""], None),
+        (
+            vec![
+                "Digest realm=\"a\", nonce=\"n\", algorithm=SHA-512-256, qop=\"auth\"",
+                "Digest realm=\"b\", nonce=\"n\"",
+            ],
+            Some("realm=\"b\""),
+        ),
+        (
+            vec!["Digest realm=\"a\", nonce=\"n\", algorithm=SHA-256, qop=\"auth,auth-int\""],
+            Some("algorithm=SHA-256"),
+        ),
+        (
+            vec!["Digest realm=\"a\", nonce=\"n\", qop=\"auth-int\""],
+            None,
+        ),
         (vec!["Basic realm=\"a\""], None),
         (vec!["Digest realm=\"a\""], None),
     ];
     for (values, expected) in rows {
-        let values: Vec<_> = values.iter().map(|v| AuthParams::parse(v).expect("readable")).collect();
+        let values: Vec<_> = values
+            .iter()
+            .map(|v| AuthParams::parse(v).expect("readable"))
+            .collect();
         let answer = Challenge::choose(values.iter())
             .map(|mut challenge| challenge.answer("ann", &"x".into(), "INVITE", "sip:b", "c"));
         match (answer, expected) {
@@ -321,5 +444,8 @@ fn nothing_secret_is_printed() {
     let server = server(&[Algorithm::Md5]);
     let text = format!("{server:?}");
     let secret = ha1(Algorithm::Md5, "ann", REALM, "secret");
-    assert!(!text.contains(secret.expose()) && !text.contains("[1, 1, 1"), "{text}");
+    assert!(
+        !text.contains(secret.expose()) && !text.contains("[1, 1, 1"),
+        "{text}"
+    );
 }

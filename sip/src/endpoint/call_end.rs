@@ -82,7 +82,9 @@ impl Endpoint {
         call.unacked = None;
         let reinvite = call.reinvite.take();
         let flow = call.flow;
-        let Some(dialog) = &mut call.dialog else { return };
+        let Some(dialog) = &mut call.dialog else {
+            return;
+        };
         let (mut bye, target) = (dialog.request(Method::Bye), dialog.remote_target.clone());
         if let Some(PendingReinvite {
             transaction,

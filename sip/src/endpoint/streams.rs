@@ -144,7 +144,10 @@ impl Endpoint {
     /// The flow of a call for a request of ours. A stream that broke is opened anew: to where we had opened it, or to the
     /// port in the peer's Contact, but to no other address than the one it spoke from.
     pub(super) fn living_flow(&mut self, now: Instant, flow: Flow, target: &Uri) -> Flow {
-        let Some(conn) = flow.conn.filter(|conn| !self.streams.streams.contains_key(conn)) else {
+        let Some(conn) = flow
+            .conn
+            .filter(|conn| !self.streams.streams.contains_key(conn))
+        else {
             return flow;
         };
         let port = match target.host.ip() {
@@ -154,7 +157,14 @@ impl Endpoint {
         };
         let remote = SocketAddr::new(flow.remote.ip(), port);
         let (transport, local) = (flow.transport, flow.local);
-        self.flow_to(now, FlowTarget { transport, local, remote })
+        self.flow_to(
+            now,
+            FlowTarget {
+                transport,
+                local,
+                remote,
+            },
+        )
     }
 
     pub(super) fn on_stream_opened(&mut self, now: Instant, flow: Flow) {

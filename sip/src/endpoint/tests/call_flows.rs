@@ -34,13 +34,17 @@ fn check(script: &[Do], expected: &[&str]) {
                 Ring(status) => {
                     let call = world.incoming();
                     world
-                        .act(Side::Server, |s, now| s.provisional(now, call, *status, None))
+                        .act(Side::Server, |s, now| {
+                            s.provisional(now, call, *status, None)
+                        })
                         .expect("provisional");
                 }
                 EarlyMedia => {
                     let call = world.incoming();
                     world
-                        .act(Side::Server, |s, now| s.provisional(now, call, 183, Some(ANSWER.into())))
+                        .act(Side::Server, |s, now| {
+                            s.provisional(now, call, 183, Some(ANSWER.into()))
+                        })
                         .expect("early media");
                 }
                 Answer => {
@@ -52,16 +56,22 @@ fn check(script: &[Do], expected: &[&str]) {
                 Reject(status) => {
                     let call = world.incoming();
                     world
-                        .act(Side::Server, |s, now| s.reject(now, call, *status, Vec::new()))
+                        .act(Side::Server, |s, now| {
+                            s.reject(now, call, *status, Vec::new())
+                        })
                         .expect("reject");
                 }
                 ServerHangup => {
                     let call = world.incoming();
-                    world.act(Side::Server, |s, now| s.hangup(now, call, None)).expect("hangup");
+                    world
+                        .act(Side::Server, |s, now| s.hangup(now, call, None))
+                        .expect("hangup");
                 }
                 PhoneHangup => {
                     let call = phone_call.expect("dialled");
-                    world.act(Side::Phone, |p, now| p.hangup(now, call, None)).expect("hangup");
+                    world
+                        .act(Side::Phone, |p, now| p.hangup(now, call, None))
+                        .expect("hangup");
                 }
             }
         }
@@ -121,7 +131,13 @@ fn a_call_is_answered_and_ended_by_the_server() {
 #[test]
 fn the_callers_second_thought_cancels() {
     check(
-        &[Dial, Until("Server IncomingCall"), Ring(180), Until("Phone CallProgress"), PhoneHangup],
+        &[
+            Dial,
+            Until("Server IncomingCall"),
+            Ring(180),
+            Until("Phone CallProgress"),
+            PhoneHangup,
+        ],
         &[
             "Server IncomingCall phone1 100 sdp",
             "Phone CallProgress 180 -",
@@ -134,12 +150,7 @@ fn the_callers_second_thought_cancels() {
 /// RFC 3261 §9.1: before any provisional response the CANCEL waits.
 #[test]
 fn a_very_early_second_thought_waits_for_the_first_response() {
-    check(
-        &[Dial, PhoneHangup],
-        &[
-            "Phone CallEnded Cancelled",
-        ],
-    );
+    check(&[Dial, PhoneHangup], &["Phone CallEnded Cancelled"]);
 }
 
 #[test]
@@ -213,7 +224,9 @@ fn an_unacknowledged_answer_ends_the_call() {
     world.dial("100");
     world.run_until("Server IncomingCall");
     let call = world.incoming();
-    world.act(Side::Server, |s, now| s.answer(now, call, ANSWER.into())).expect("answer");
+    world
+        .act(Side::Server, |s, now| s.answer(now, call, ANSWER.into()))
+        .expect("answer");
     world.settle();
     assert_eq!(
         world.story,
@@ -225,7 +238,14 @@ fn an_unacknowledged_answer_ends_the_call() {
         ]
     );
     // The first 2xx and ten repetitions, RFC 3261 §13.3.1.4; each was acknowledged.
-    assert_eq!(world.wire.iter().filter(|line| *line == "Server 200").count(), 11);
+    assert_eq!(
+        world
+            .wire
+            .iter()
+            .filter(|line| *line == "Server 200")
+            .count(),
+        11
+    );
     world.settle();
     world.assert_empty();
 }
@@ -235,7 +255,9 @@ fn a_bye_names_its_reason() {
     let mut world = World::new(Transport::Udp, Network::GOOD, 4).registered();
     let (_, call) = world.connected();
     let reason = "SIP;cause=480;text=\"No audio\"".to_owned();
-    world.act(Side::Server, |s, now| s.hangup(now, call, Some(reason))).expect("hangup");
+    world
+        .act(Side::Server, |s, now| s.hangup(now, call, Some(reason)))
+        .expect("hangup");
     world.settle();
     let end = world.story.last().expect("an end");
     assert!(end.contains("No audio"), "{end}");
@@ -245,13 +267,17 @@ fn a_bye_names_its_reason() {
 fn a_call_is_gone_after_its_end() {
     let mut world = World::new(Transport::Udp, Network::GOOD, 5).registered();
     let (_, call) = world.connected();
-    world.act(Side::Server, |s, now| s.hangup(now, call, None)).expect("hangup");
+    world
+        .act(Side::Server, |s, now| s.hangup(now, call, None))
+        .expect("hangup");
     for late in [
         world.act(Side::Server, |s, now| s.hangup(now, call, None)),
         world.act(Side::Server, |s, now| s.answer(now, call, ANSWER.into())),
         world.act(Side::Server, |s, now| s.reject(now, call, 486, Vec::new())),
         world.act(Side::Server, |s, now| s.provisional(now, call, 180, None)),
-        world.act(Side::Server, |s, now| s.answer_reinvite(now, call, Err(488))),
+        world.act(Side::Server, |s, now| {
+            s.answer_reinvite(now, call, Err(488))
+        }),
     ] {
         assert_eq!(late, Err(crate::CallError::NoSuchCall));
     }
@@ -264,15 +290,22 @@ fn statuses_that_make_no_sense_are_refused() {
     world.run_until("Server IncomingCall");
     let call = world.incoming();
     for status in [100, 200, 99] {
-        let result = world.act(Side::Server, |s, now| s.provisional(now, call, status, None));
+        let result = world.act(Side::Server, |s, now| {
+            s.provisional(now, call, status, None)
+        });
         assert_eq!(result, Err(crate::CallError::BadStatus(status)));
     }
     for status in [180, 200, 299, 700] {
-        let result = world.act(Side::Server, |s, now| s.reject(now, call, status, Vec::new()));
+        let result = world.act(Side::Server, |s, now| {
+            s.reject(now, call, status, Vec::new())
+        });
         assert_eq!(result, Err(crate::CallError::BadStatus(status)));
     }
     let extra = vec![(HeaderName::RetryAfter, "30".to_owned())];
-    assert_eq!(world.act(Side::Server, |s, now| s.reject(now, call, 503, extra)), Ok(()));
+    assert_eq!(
+        world.act(Side::Server, |s, now| s.reject(now, call, 503, extra)),
+        Ok(())
+    );
 }
 
 #[test]
@@ -304,7 +337,14 @@ fn nobody_calls_in_anothers_name() {
 
 #[test]
 fn a_silent_server_ends_the_call() {
-    let mut world = World::new(Transport::Udp, Network { loss: 100, ..Network::GOOD }, 9);
+    let mut world = World::new(
+        Transport::Udp,
+        Network {
+            loss: 100,
+            ..Network::GOOD
+        },
+        9,
+    );
     world.dial("100");
     world.settle();
     assert_eq!(world.story, ["Phone CallEnded TransactionTimeout"]);
@@ -345,8 +385,14 @@ fn a_call_outlives_its_connection() {
         let (phone_call, server_call) = world.connected();
         world.break_streams();
         world.run_ms(1_000);
-        let call = if ends == Side::Phone { phone_call } else { server_call };
-        world.act(ends, |side, now| side.hangup(now, call, None)).expect("hangup");
+        let call = if ends == Side::Phone {
+            phone_call
+        } else {
+            server_call
+        };
+        world
+            .act(ends, |side, now| side.hangup(now, call, None))
+            .expect("hangup");
         world.settle();
         assert_eq!(world.story.len(), 2, "{:?}", world.story);
         world.assert_empty();
@@ -366,8 +412,18 @@ fn shutting_down_ends_every_call_and_takes_no_other() {
     assert!(world.server.is_idle());
     world.dial("100");
     world.settle();
-    assert_eq!(world.story.last().map(String::as_str), Some("Phone CallEnded Rejected { status: 503 }"));
-    assert_eq!(world.story.iter().filter(|line| line.starts_with("Phone CallEnded")).count(), 3);
+    assert_eq!(
+        world.story.last().map(String::as_str),
+        Some("Phone CallEnded Rejected { status: 503 }")
+    );
+    assert_eq!(
+        world
+            .story
+            .iter()
+            .filter(|line| line.starts_with("Phone CallEnded"))
+            .count(),
+        3
+    );
     world.assert_empty();
 }
 
@@ -376,7 +432,10 @@ fn early_responses_bear_what_a_dialog_needs() {
     let mut world = World::new(Transport::Udp, Network::GOOD, 13).registered();
     let (_, call) = world.connected();
     let dialog = world.server.calls[&call].dialog.clone().expect("dialog");
-    assert_eq!(dialog.remote_target.to_string(), "sip:phone1@192.0.2.7:5062");
+    assert_eq!(
+        dialog.remote_target.to_string(),
+        "sip:phone1@192.0.2.7:5062"
+    );
     assert!(!dialog.id.remote_tag.is_empty() && !dialog.id.local_tag.is_empty());
 }
 

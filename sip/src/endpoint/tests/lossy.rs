@@ -5,10 +5,17 @@ use super::world::{ANSWER, Network, PASSWORD, Side, World};
 use crate::endpoint::Event;
 use crate::flow::Transport;
 
-const BAD: Network = Network { loss: 20, duplicate: 10, delay_ms: (5, 400) };
+const BAD: Network = Network {
+    loss: 20,
+    duplicate: 10,
+    delay_ms: (5, 400),
+};
 
 fn seeds() -> std::ops::Range<u64> {
-    match std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    match std::env::var("SIM_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
         Some(seed) => seed..seed + 1,
         None => 0..150,
     }
@@ -16,7 +23,9 @@ fn seeds() -> std::ops::Range<u64> {
 
 fn ends(world: &World, side: Side) -> usize {
     let of_side = world.events.iter().filter(|(at, _)| *at == side);
-    of_side.filter(|(_, event)| matches!(event, Event::CallEnded { .. })).count()
+    of_side
+        .filter(|(_, event)| matches!(event, Event::CallEnded { .. }))
+        .count()
 }
 
 #[test]
@@ -28,7 +37,12 @@ fn registrations_get_through() {
         world.act(Side::Phone, |p, now| p.register(now, params));
         world.run_until("Phone RegistrationResult");
         // Eleven tries at one fifth loss each way: what remains is the once-in-ten-thousand.
-        refused += usize::from(world.story.last().is_none_or(|line| !line.ends_with("Ok(600)")));
+        refused += usize::from(
+            world
+                .story
+                .last()
+                .is_none_or(|line| !line.ends_with("Ok(600)")),
+        );
         world.run_ms(100_000);
         assert!(world.server.stats().server_transactions == 0, "seed {seed}");
         let bound = world.server.bindings("phone1", world.now);
@@ -44,12 +58,20 @@ fn calls_end_once_on_both_sides() {
         let mut world = World::new(Transport::Udp, BAD, seed);
         world.dial("100");
         let until = world.now + std::time::Duration::from_secs(40);
-        while !world.story.iter().any(|line| line.starts_with("Server IncomingCall")) {
+        while !world
+            .story
+            .iter()
+            .any(|line| line.starts_with("Server IncomingCall"))
+        {
             if !world.step(until) {
                 break;
             }
         }
-        if world.story.iter().any(|line| line.starts_with("Server IncomingCall")) {
+        if world
+            .story
+            .iter()
+            .any(|line| line.starts_with("Server IncomingCall"))
+        {
             let call = world.incoming();
             // Three endings, by seed: hung up by either side, or left to the caller's cancel.
             if seed % 3 < 2 {
@@ -63,10 +85,29 @@ fn calls_end_once_on_both_sides() {
             let _ = world.act(side, |endpoint, now| endpoint.hangup(now, key, None));
         }
         world.run_ms(200_000);
-        answered += usize::from(world.story.iter().any(|line| line.starts_with("Phone CallAnswered")));
-        assert_eq!(ends(&world, Side::Phone), 1, "seed {seed}: {:#?}", world.story);
-        let came_in = world.story.iter().filter(|line| line.starts_with("Server IncomingCall")).count();
-        assert_eq!(ends(&world, Side::Server), came_in, "seed {seed}: {:#?}", world.story);
+        answered += usize::from(
+            world
+                .story
+                .iter()
+                .any(|line| line.starts_with("Phone CallAnswered")),
+        );
+        assert_eq!(
+            ends(&world, Side::Phone),
+            1,
+            "seed {seed}: {:#?}",
+            world.story
+        );
+        let came_in = world
+            .story
+            .iter()
+            .filter(|line| line.starts_with("Server IncomingCall"))
+            .count();
+        assert_eq!(
+            ends(&world, Side::Server),
+            came_in,
+            "seed {seed}: {:#?}",
+            world.story
+        );
         world.assert_empty();
     }
     assert!(answered * 2 > seeds().count(), "only {answered} answered");

@@ -73,7 +73,10 @@ impl Peer {
 
     pub(super) fn send(&mut self, data: &[u8]) {
         let input = match self.flow.conn {
-            None => Input::Datagram { flow: self.flow, data },
+            None => Input::Datagram {
+                flow: self.flow,
+                data,
+            },
             Some(conn) => Input::StreamData { conn, data },
         };
         self.endpoint.handle(self.now, input);
@@ -98,7 +101,10 @@ impl Peer {
     pub(super) fn statuses(&mut self, request: &Request) -> Vec<u16> {
         self.send(&request.to_bytes());
         let received = self.take();
-        received.iter().filter_map(|(_, message)| status_of(message)).collect()
+        received
+            .iter()
+            .filter_map(|(_, message)| status_of(message))
+            .collect()
     }
 
     /// Sends, and returns the last response.
@@ -143,9 +149,10 @@ pub(super) fn next_request(request: &mut Request) {
     let branch = format!("{}x", via.branch().unwrap_or_default());
     via.params.set("branch", Some(&branch));
     request.headers.set_top_via(&via);
-    request
-        .headers
-        .set(HeaderName::CSeq, format!("{} {}", cseq.number + 1, cseq.method));
+    request.headers.set(
+        HeaderName::CSeq,
+        format!("{} {}", cseq.number + 1, cseq.method),
+    );
 }
 
 pub(super) fn status_of(message: &Message) -> Option<u16> {
@@ -172,11 +179,18 @@ pub(super) fn request(first: &str, branch: &str, extra: &str) -> Request {
     ];
     let (head, body) = extra.split_once("\n\n").unwrap_or((extra, ""));
     for (name, value) in defaults {
-        if !head.lines().any(|line| line.starts_with(&format!("{name}:"))) {
+        if !head
+            .lines()
+            .any(|line| line.starts_with(&format!("{name}:")))
+        {
             lines.push(format!("{name}: {value}"));
         }
     }
-    lines.extend(head.lines().filter(|line| !line.is_empty()).map(str::to_owned));
+    lines.extend(
+        head.lines()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned),
+    );
     lines.push(format!("Content-Length: {}", body.len()));
     let text = format!("{}\r\n\r\n{body}", lines.join("\r\n"));
     match Message::parse_datagram(text.as_bytes()) {
@@ -186,7 +200,11 @@ pub(super) fn request(first: &str, branch: &str, extra: &str) -> Request {
 }
 
 pub(super) fn invite(branch: &str) -> Request {
-    let mut request = request("INVITE sip:100@192.0.2.1", branch, "To: <sip:100@192.0.2.1>");
+    let mut request = request(
+        "INVITE sip:100@192.0.2.1",
+        branch,
+        "To: <sip:100@192.0.2.1>",
+    );
     request.set_body("application/sdp", super::world::OFFER);
     request
 }

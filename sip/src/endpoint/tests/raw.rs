@@ -56,12 +56,17 @@ fn last_request(peer: &mut Peer) -> (Flow, Request) {
 /// Answered and acknowledged.
 fn standing(peer: &mut Peer) -> (CallKey, Response) {
     let (call, _) = ringing(peer, invite("a"));
-    peer.endpoint.answer(peer.now, call, ANSWER.into()).expect("answer");
+    peer.endpoint
+        .answer(peer.now, call, ANSWER.into())
+        .expect("answer");
     peer.drain();
     let answered = last_response(peer);
     assert_eq!(answered.status, 200);
     peer.send(&inside("ACK sip:100@192.0.2.1", 2, &answered, "").to_bytes());
-    assert_eq!(story(peer).last().map(String::as_str), Some("CallConfirmed -"));
+    assert_eq!(
+        story(peer).last().map(String::as_str),
+        Some("CallConfirmed -")
+    );
     (call, answered)
 }
 
@@ -75,17 +80,37 @@ fn what_strangers_get() {
         ("MESSAGE sip:100@192.0.2.1", "", vec![405]),
         ("SUBSCRIBE sip:100@192.0.2.1", "Event: presence", vec![405]),
         ("PUBLISH sip:100@192.0.2.1", "Event: presence", vec![405]),
-        ("NOTIFY sip:100@192.0.2.1", "Event: presence\nSubscription-State: active", vec![405]),
+        (
+            "NOTIFY sip:100@192.0.2.1",
+            "Event: presence\nSubscription-State: active",
+            vec![405],
+        ),
         ("REFER sip:100@192.0.2.1", "Refer-To: <sip:a@b>", vec![405]),
         ("BYE sip:100@192.0.2.1", "", vec![481]),
-        ("BYE sip:100@192.0.2.1", "To: <sip:100@192.0.2.1>;tag=no", vec![481]),
-        ("INVITE sip:100@192.0.2.1", "To: <sip:100@192.0.2.1>;tag=no", vec![481]),
+        (
+            "BYE sip:100@192.0.2.1",
+            "To: <sip:100@192.0.2.1>;tag=no",
+            vec![481],
+        ),
+        (
+            "INVITE sip:100@192.0.2.1",
+            "To: <sip:100@192.0.2.1>;tag=no",
+            vec![481],
+        ),
         ("CANCEL sip:100@192.0.2.1", "", vec![481]),
         ("ACK sip:100@192.0.2.1", "", vec![]),
-        ("ACK sip:100@192.0.2.1", "To: <sip:100@192.0.2.1>;tag=no", vec![]),
+        (
+            "ACK sip:100@192.0.2.1",
+            "To: <sip:100@192.0.2.1>;tag=no",
+            vec![],
+        ),
         ("DANCE sip:100@192.0.2.1", "", vec![501]),
         ("invite sip:100@192.0.2.1", "", vec![501]),
-        ("INVITE sip:100@192.0.2.1", "Require: nothing-known", vec![420]),
+        (
+            "INVITE sip:100@192.0.2.1",
+            "Require: nothing-known",
+            vec![420],
+        ),
     ];
     for (n, (first, extra, expected)) in rows.into_iter().enumerate() {
         let mut peer = peer();
@@ -108,42 +133,89 @@ fn refusals_say_what_is_possible() {
         (HeaderName::Supported, ""),
         (HeaderName::Server, "Offhook/"),
     ] {
-        assert!(options.headers.get(&name).is_some_and(|value| value.contains(part)), "{name}");
+        assert!(
+            options
+                .headers
+                .get(&name)
+                .is_some_and(|value| value.contains(part)),
+            "{name}"
+        );
     }
     let tag = |response: &Response| response.headers.to().expect("To").tag().map(str::to_owned);
     assert!(tag(&options).is_some());
-    assert_eq!(tag(&options), tag(&peer.ask(&request("OPTIONS sip:192.0.2.1", "a", ""))));
+    assert_eq!(
+        tag(&options),
+        tag(&peer.ask(&request("OPTIONS sip:192.0.2.1", "a", "")))
+    );
     let refused = peer.ask(&request("MESSAGE sip:192.0.2.1", "b", ""));
     assert!(refused.headers.has(&HeaderName::Allow));
     let challenged = peer.ask(&invite("c"));
-    let values: Vec<&str> = challenged.headers.get_all(&HeaderName::WwwAuthenticate).collect();
+    let values: Vec<&str> = challenged
+        .headers
+        .get_all(&HeaderName::WwwAuthenticate)
+        .collect();
     assert_eq!(values.len(), 2, "one challenge per algorithm: {values:?}");
     assert!(values[0].contains("algorithm=SHA-256") && values[1].contains("algorithm=MD5"));
-    assert!(values.iter().all(|value| value.contains("qop=\"auth\"") && !value.contains("stale")));
+    assert!(
+        values
+            .iter()
+            .all(|value| value.contains("qop=\"auth\"") && !value.contains("stale"))
+    );
 }
 
 /// RFC 3261 §18.2.2 and RFC 3581 §4. Rows: Via, source, where the response goes, what its Via says.
 #[test]
 fn responses_find_their_way() {
     let rows = [
-        ("SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKa;rport", "203.0.113.9:4444", "203.0.113.9:4444", "rport=4444;received=203.0.113.9"),
-        ("SIP/2.0/UDP 10.0.0.1:5070;branch=z9hG4bKa", "203.0.113.9:4444", "203.0.113.9:5070", "received=203.0.113.9"),
-        ("SIP/2.0/UDP 203.0.113.9;branch=z9hG4bKa", "203.0.113.9:4444", "203.0.113.9:5060", "branch=z9hG4bKa"),
-        ("SIP/2.0/UDP phone.example:5070;branch=z9hG4bKa", "203.0.113.9:4444", "203.0.113.9:5070", "received=203.0.113.9"),
-        ("SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa;maddr=198.51.100.1", "203.0.113.9:4444", "203.0.113.9:5060", "received=203.0.113.9"),
+        (
+            "SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKa;rport",
+            "203.0.113.9:4444",
+            "203.0.113.9:4444",
+            "rport=4444;received=203.0.113.9",
+        ),
+        (
+            "SIP/2.0/UDP 10.0.0.1:5070;branch=z9hG4bKa",
+            "203.0.113.9:4444",
+            "203.0.113.9:5070",
+            "received=203.0.113.9",
+        ),
+        (
+            "SIP/2.0/UDP 203.0.113.9;branch=z9hG4bKa",
+            "203.0.113.9:4444",
+            "203.0.113.9:5060",
+            "branch=z9hG4bKa",
+        ),
+        (
+            "SIP/2.0/UDP phone.example:5070;branch=z9hG4bKa",
+            "203.0.113.9:4444",
+            "203.0.113.9:5070",
+            "received=203.0.113.9",
+        ),
+        (
+            "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa;maddr=198.51.100.1",
+            "203.0.113.9:4444",
+            "203.0.113.9:5060",
+            "received=203.0.113.9",
+        ),
     ];
     for (via, source, goes_to, says) in rows {
         let mut peer = peer();
         peer.from(source);
         let mut options = request("OPTIONS sip:192.0.2.1", "a", "");
         options.headers.set(HeaderName::Via, via);
-        options.headers.push(HeaderName::Via, "SIP/2.0/UDP far.example;branch=z9hG4bKfar");
+        options
+            .headers
+            .push(HeaderName::Via, "SIP/2.0/UDP far.example;branch=z9hG4bKfar");
         peer.send(&options.to_bytes());
         let (flow, message) = peer.take().pop().expect("a response");
         assert_eq!(flow.remote.to_string(), goes_to, "{via}");
         let vias = message.headers().vias().expect("Via");
         assert_eq!(vias.len(), 2);
-        assert!(vias[0].to_string().contains(says), "{} instead of {says}", vias[0]);
+        assert!(
+            vias[0].to_string().contains(says),
+            "{} instead of {says}",
+            vias[0]
+        );
     }
 }
 
@@ -152,14 +224,22 @@ fn repetitions_are_absorbed() {
     let mut peer = peer();
     let (call, request) = ringing(&mut peer, invite("a"));
     assert_eq!(peer.statuses(&request), [100]);
-    peer.endpoint.provisional(peer.now, call, 180, None).expect("ring");
+    peer.endpoint
+        .provisional(peer.now, call, 180, None)
+        .expect("ring");
     peer.drain();
     peer.take();
     assert_eq!(peer.statuses(&request), [180], "the last provisional again");
-    peer.endpoint.answer(peer.now, call, ANSWER.into()).expect("answer");
+    peer.endpoint
+        .answer(peer.now, call, ANSWER.into())
+        .expect("answer");
     peer.drain();
     peer.take();
-    assert_eq!(peer.statuses(&request), [] as [u16; 0], "RFC 6026: the 2xx has its own clock");
+    assert_eq!(
+        peer.statuses(&request),
+        [] as [u16; 0],
+        "RFC 6026: the 2xx has its own clock"
+    );
     assert_eq!(peer.events.len(), 1);
 }
 
@@ -185,7 +265,11 @@ fn cancelling() {
     cancel.headers.remove(&HeaderName::ContentType);
     cancel.headers.set(HeaderName::CSeq, "2 CANCEL");
     assert_eq!(peer.statuses(&cancel), [200, 487]);
-    assert_eq!(peer.statuses(&cancel), [200], "again: the INVITE is settled");
+    assert_eq!(
+        peer.statuses(&cancel),
+        [200],
+        "again: the INVITE is settled"
+    );
     peer.wait_ms(500);
     let refused = last_response(&mut peer);
     assert_eq!(refused.status, 487, "timer G");
@@ -195,13 +279,19 @@ fn cancelling() {
     assert_eq!(peer.statuses(&ack), [] as [u16; 0]);
     peer.wait_ms(10_000);
     assert!(peer.take().is_empty());
-    assert_eq!(story(&peer), ["IncomingCall phone1 100 sdp", "CallEnded Cancelled"]);
+    assert_eq!(
+        story(&peer),
+        ["IncomingCall phone1 100 sdp", "CallEnded Cancelled"]
+    );
 }
 
 /// RFC 2543 peers: no magic cookie in the branch, or no branch at all.
 #[test]
 fn ancient_peers() {
-    for via in ["SIP/2.0/UDP 192.0.2.7:5062", "SIP/2.0/UDP 192.0.2.7:5062;branch=1"] {
+    for via in [
+        "SIP/2.0/UDP 192.0.2.7:5062",
+        "SIP/2.0/UDP 192.0.2.7:5062;branch=1",
+    ] {
         let mut peer = peer();
         let mut invited = invite("a");
         invited.headers.set(HeaderName::Via, via);
@@ -214,15 +304,22 @@ fn ancient_peers() {
         invited.headers.set(HeaderName::CSeq, "2 INVITE");
         assert_eq!(peer.statuses(&invited), [100]);
         assert_eq!(peer.statuses(&invited), [100], "known again");
-        let Some(Event::IncomingCall { call, .. }) = peer.events.last() else { panic!("no call") };
+        let Some(Event::IncomingCall { call, .. }) = peer.events.last() else {
+            panic!("no call")
+        };
         let call = *call;
-        peer.endpoint.reject(peer.now, call, 486, Vec::new()).expect("reject");
+        peer.endpoint
+            .reject(peer.now, call, 486, Vec::new())
+            .expect("reject");
         peer.drain();
         let refused = last_response(&mut peer);
         let mut ack = invited.clone();
         ack.method = crate::Method::Ack;
         ack.headers.set(HeaderName::CSeq, "2 ACK");
-        ack.headers.set(HeaderName::To, refused.headers.get(&HeaderName::To).expect("To"));
+        ack.headers.set(
+            HeaderName::To,
+            refused.headers.get(&HeaderName::To).expect("To"),
+        );
         peer.send(&ack.to_bytes());
         peer.wait_ms(40_000);
         assert!(peer.take().is_empty(), "the ACK was matched");
@@ -236,7 +333,12 @@ fn inside_a_call() {
     let rows = [
         ("OPTIONS sip:100@192.0.2.1", 3, "", 200),
         ("INFO sip:100@192.0.2.1", 4, "", 200),
-        ("INFO sip:100@192.0.2.1", 5, "Content-Type: application/dtmf-relay\n\nSignal=5", 415),
+        (
+            "INFO sip:100@192.0.2.1",
+            5,
+            "Content-Type: application/dtmf-relay\n\nSignal=5",
+            415,
+        ),
         ("REFER sip:100@192.0.2.1", 6, "Refer-To: <sip:a@b>", 405),
         ("UPDATE sip:100@192.0.2.1", 7, "", 405),
         ("DANCE sip:100@192.0.2.1", 8, "", 501),
@@ -252,7 +354,10 @@ fn inside_a_call() {
         assert_eq!(peer.statuses(&request), [expected], "{first} {cseq}");
         assert_eq!(peer.statuses(&request), [expected], "{first} {cseq} again");
     }
-    assert_eq!(story(&peer).last().map(String::as_str), Some("CallEnded ByeReceived { reason: None }"));
+    assert_eq!(
+        story(&peer).last().map(String::as_str),
+        Some("CallEnded ByeReceived { reason: None }")
+    );
 }
 
 #[test]
@@ -260,37 +365,62 @@ fn changing_a_call() {
     let mut peer = peer();
     let (call, answered) = standing(&mut peer);
     let reinvite = |cseq: u32, sdp: bool| {
-        let mut request = inside("INVITE sip:100@192.0.2.1", cseq, &answered, "Contact: <sip:phone1@192.0.2.7:6666>");
+        let mut request = inside(
+            "INVITE sip:100@192.0.2.1",
+            cseq,
+            &answered,
+            "Contact: <sip:phone1@192.0.2.7:6666>",
+        );
         if sdp {
             request.set_body("application/sdp", OFFER);
         }
         request
     };
+    let acknowledge = |peer: &mut Peer, refused: &Request| {
+        let mut ack = refused.clone();
+        ack.method = crate::Method::Ack;
+        let number = refused.headers.cseq().expect("CSeq").number;
+        ack.headers.set(HeaderName::CSeq, format!("{number} ACK"));
+        peer.send(&ack.to_bytes());
+    };
     // Asked, asked once more too early, answered, acknowledged.
     assert_eq!(peer.statuses(&reinvite(3, true)), [100]);
     let early = peer.ask(&reinvite(4, true));
     assert_eq!(early.status, 500);
-    let wait: u64 = early.headers.get(&HeaderName::RetryAfter).expect("Retry-After").parse().expect("a number");
+    acknowledge(&mut peer, &reinvite(4, true));
+    let wait: u64 = early
+        .headers
+        .get(&HeaderName::RetryAfter)
+        .expect("Retry-After")
+        .parse()
+        .expect("a number");
     assert!((1..=10).contains(&wait));
-    peer.endpoint.answer_reinvite(peer.now, call, Ok(ANSWER.into())).expect("answer");
+    peer.endpoint
+        .answer_reinvite(peer.now, call, Ok(ANSWER.into()))
+        .expect("answer");
     peer.drain();
     assert_eq!(last_response(&mut peer).sdp(), Some(ANSWER));
     // Not acknowledged yet: again after T1, and no other re-INVITE meanwhile.
     peer.wait_ms(500);
     assert_eq!(last_response(&mut peer).status, 200);
     assert_eq!(peer.statuses(&reinvite(5, true)), [500]);
+    acknowledge(&mut peer, &reinvite(5, true));
     peer.send(&inside("ACK sip:100@192.0.2.1", 3, &answered, "").to_bytes());
     peer.wait_ms(5_000);
     assert!(peer.take().is_empty());
     // Refused: the call goes on.
     assert_eq!(peer.statuses(&reinvite(6, true)), [100]);
-    peer.endpoint.answer_reinvite(peer.now, call, Err(488)).expect("refuse");
+    peer.endpoint
+        .answer_reinvite(peer.now, call, Err(488))
+        .expect("refuse");
     peer.drain();
     assert_eq!(last_response(&mut peer).status, 488);
-    peer.send(&inside("ACK sip:100@192.0.2.1", 6, &answered, "").to_bytes());
+    acknowledge(&mut peer, &reinvite(6, true));
     // With our offer: the answer comes in the ACK.
     assert_eq!(peer.statuses(&reinvite(7, false)), [100]);
-    peer.endpoint.answer_reinvite(peer.now, call, Ok(OFFER.into())).expect("offer");
+    peer.endpoint
+        .answer_reinvite(peer.now, call, Ok(OFFER.into()))
+        .expect("offer");
     peer.drain();
     peer.take();
     let mut ack = inside("ACK sip:100@192.0.2.1", 7, &answered, "");
@@ -308,7 +438,14 @@ fn changing_a_call() {
     assert_eq!(peer.statuses(&cancel), [200, 487]);
     assert_eq!(
         story(&peer)[2..],
-        ["ReInvite sdp", "ReInvite sdp", "ReInvite -", "CallConfirmed sdp", "ReInvite sdp", "ReInvite sdp"]
+        [
+            "ReInvite sdp",
+            "ReInvite sdp",
+            "ReInvite -",
+            "CallConfirmed sdp",
+            "ReInvite sdp",
+            "ReInvite sdp"
+        ]
     );
     // The target it was refreshed with is where the BYE points.
     peer.endpoint.hangup(peer.now, call, None).expect("hangup");
@@ -324,27 +461,36 @@ fn an_offer_in_the_200_is_answered_in_the_ack() {
     plain.body.clear();
     plain.headers.remove(&HeaderName::ContentType);
     let (call, _) = ringing(&mut peer, plain);
-    peer.endpoint.answer(peer.now, call, OFFER.into()).expect("offer");
+    peer.endpoint
+        .answer(peer.now, call, OFFER.into())
+        .expect("offer");
     peer.drain();
     let answered = last_response(&mut peer);
     assert_eq!(answered.sdp(), Some(OFFER));
     let mut ack = inside("ACK sip:100@192.0.2.1", 2, &answered, "");
     ack.set_body("application/sdp", ANSWER);
     peer.send(&ack.to_bytes());
-    assert_eq!(story(&peer), ["IncomingCall phone1 100 -", "CallConfirmed sdp"]);
+    assert_eq!(
+        story(&peer),
+        ["IncomingCall phone1 100 -", "CallConfirmed sdp"]
+    );
 }
 
 #[test]
 fn bodies_we_cannot_read() {
     let rows = [
         ("Content-Type: text/plain\n\nhello", 415),
-        ("Content-Type: application/sdp\nContent-Encoding: gzip\n\nxxxx", 415),
+        (
+            "Content-Type: application/sdp\nContent-Encoding: gzip\n\nxxxx",
+            415,
+        ),
         ("Content-Type: multipart/mixed;boundary=a\n\n--a--", 415),
     ];
     for (extra, expected) in rows {
         let mut peer = peer();
         let request = request("INVITE sip:100@192.0.2.1", "a", extra);
-        assert_eq!(peer.ask_as("phone1", request).status, expected, "{extra}");
+        // Admission sees it before anybody is asked who they are.
+        assert_eq!(peer.statuses(&request), [expected], "{extra}");
         assert!(peer.events.is_empty());
     }
 }
@@ -368,7 +514,10 @@ fn a_call_follows_its_phone() {
     let mut peer = peer();
     let (call, answered) = standing(&mut peer);
     peer.from("192.0.2.7:9999");
-    assert_eq!(peer.statuses(&inside("OPTIONS sip:100@192.0.2.1", 3, &answered, "")), [200]);
+    assert_eq!(
+        peer.statuses(&inside("OPTIONS sip:100@192.0.2.1", 3, &answered, "")),
+        [200]
+    );
     peer.endpoint.hangup(peer.now, call, None).expect("hangup");
     peer.drain();
     let (flow, bye) = last_request(&mut peer);
@@ -381,24 +530,40 @@ fn a_call_follows_its_phone() {
 fn the_route_back_is_the_recorded_one() {
     let rows = [
         // Loose routers stay in Route; a strict one takes the Request-URI.
-        ("<sip:p1.example;lr>, <sip:p2.example;lr>", "sip:phone1@192.0.2.7:5062", vec!["<sip:p1.example;lr>", "<sip:p2.example;lr>"]),
-        ("<sip:p1.example>, <sip:p2.example;lr>", "sip:p1.example", vec!["<sip:p2.example;lr>", "<sip:phone1@192.0.2.7:5062>"]),
+        (
+            "<sip:p1.example;lr>, <sip:p2.example;lr>",
+            "sip:phone1@192.0.2.7:5062",
+            vec!["<sip:p1.example;lr>", "<sip:p2.example;lr>"],
+        ),
+        (
+            "<sip:p1.example>, <sip:p2.example;lr>",
+            "sip:p1.example",
+            vec!["<sip:p2.example;lr>", "<sip:phone1@192.0.2.7:5062>"],
+        ),
     ];
     for (recorded, uri, routes) in rows {
         let mut peer = peer();
         let mut request = invite("a");
         request.headers.push(HeaderName::RecordRoute, recorded);
         let (call, _) = ringing(&mut peer, request);
-        peer.endpoint.answer(peer.now, call, ANSWER.into()).expect("answer");
+        peer.endpoint
+            .answer(peer.now, call, ANSWER.into())
+            .expect("answer");
         peer.drain();
         let answered = last_response(&mut peer);
-        assert_eq!(answered.headers.get(&HeaderName::RecordRoute), Some(recorded));
+        assert_eq!(
+            answered.headers.get(&HeaderName::RecordRoute),
+            Some(recorded)
+        );
         peer.send(&inside("ACK sip:100@192.0.2.1", 2, &answered, "").to_bytes());
         peer.endpoint.hangup(peer.now, call, None).expect("hangup");
         peer.drain();
         let (_, bye) = last_request(&mut peer);
         assert_eq!(bye.uri.to_string(), uri);
-        assert_eq!(bye.headers.get_all(&HeaderName::Route).collect::<Vec<_>>(), routes);
+        assert_eq!(
+            bye.headers.get_all(&HeaderName::Route).collect::<Vec<_>>(),
+            routes
+        );
     }
 }
 
@@ -407,7 +572,9 @@ fn the_route_back_is_the_recorded_one() {
 fn a_route_that_names_us_is_taken_off() {
     let mut peer = peer();
     let mut request = register("a");
-    request.headers.push(HeaderName::Route, "<sip:192.0.2.1:5060;lr>");
+    request
+        .headers
+        .push(HeaderName::Route, "<sip:192.0.2.1:5060;lr>");
     assert_eq!(peer.ask_as("phone1", request).status, 200);
 }
 
@@ -423,8 +590,15 @@ fn names_for_this_machine() {
     ];
     for (domains, uri, expected) in rows {
         let domains = domains.iter().map(|domain| (*domain).to_owned()).collect();
-        let mut peer = Peer::new(EndpointConfig { domains, ..EndpointConfig::default() });
-        assert_eq!(peer.statuses(&request(&format!("INVITE {uri}"), "a", "")), [expected], "{uri}");
+        let mut peer = Peer::new(EndpointConfig {
+            domains,
+            ..EndpointConfig::default()
+        });
+        assert_eq!(
+            peer.statuses(&request(&format!("INVITE {uri}"), "a", "")),
+            [expected],
+            "{uri}"
+        );
     }
 }
 
@@ -452,8 +626,12 @@ fn calling(peer: &mut Peer) -> (CallKey, Request) {
 fn answer_from(invited: &Request, status: u16, tag: &str) -> Response {
     let mut response = Response::to_request(invited, status);
     let to = invited.headers.get(&HeaderName::To).expect("To");
-    response.headers.set(HeaderName::To, format!("{to};tag={tag}"));
-    response.headers.push(HeaderName::Contact, format!("<sip:{tag}@192.0.2.7:5062>"));
+    response
+        .headers
+        .set(HeaderName::To, format!("{to};tag={tag}"));
+    response
+        .headers
+        .push(HeaderName::Contact, format!("<sip:{tag}@192.0.2.7:5062>"));
     if status == 200 {
         response.set_body("application/sdp", ANSWER);
     }
@@ -484,10 +662,20 @@ fn forked_answers() {
     peer.send(&answer_from(&invited, 200, "two").to_bytes());
     assert_eq!(requests(&mut peer), ["ACK sip:two@192.0.2.7:5062"]);
     peer.send(&answer_from(&invited, 200, "one").to_bytes());
-    assert_eq!(requests(&mut peer), ["ACK sip:one@192.0.2.7:5062", "BYE sip:one@192.0.2.7:5062"]);
+    assert_eq!(
+        requests(&mut peer),
+        ["ACK sip:one@192.0.2.7:5062", "BYE sip:one@192.0.2.7:5062"]
+    );
     peer.send(&answer_from(&invited, 200, "one").to_bytes());
     assert_eq!(requests(&mut peer), ["ACK sip:one@192.0.2.7:5062"]);
-    assert_eq!(story(&peer), ["CallProgress 180 -", "CallProgress 180 -", "CallAnswered sdp"]);
+    assert_eq!(
+        story(&peer),
+        [
+            "CallProgress 180 -",
+            "CallProgress 180 -",
+            "CallAnswered sdp"
+        ]
+    );
     // RFC 6026: after timer M a 2xx is nobody's.
     peer.wait_ms(33_000);
     peer.take();
@@ -516,8 +704,14 @@ fn challenges_are_answered_as_often_as_they_make_sense() {
     let rows: [(&[(u16, bool)], &[&str]); 4] = [
         (&[(407, false)], &[]),
         (&[(401, false), (401, true)], &[]),
-        (&[(401, false), (401, false)], &["CallEnded Rejected { status: 401 }"]),
-        (&[(407, false), (407, true), (407, true)], &["CallEnded Rejected { status: 407 }"]),
+        (
+            &[(401, false), (401, false)],
+            &["CallEnded Rejected { status: 401 }"],
+        ),
+        (
+            &[(407, false), (407, true), (407, true)],
+            &["CallEnded Rejected { status: 407 }"],
+        ),
     ];
     for (challenges, expected) in rows {
         let mut peer = peer();
@@ -525,15 +719,25 @@ fn challenges_are_answered_as_often_as_they_make_sense() {
         let mut cseq = invited.headers.cseq().expect("CSeq").number;
         for (status, stale) in challenges {
             let mut refused = answer_from(&invited, *status, "one");
-            let name = if *status == 407 { HeaderName::ProxyAuthenticate } else { HeaderName::WwwAuthenticate };
+            let name = if *status == 407 {
+                HeaderName::ProxyAuthenticate
+            } else {
+                HeaderName::WwwAuthenticate
+            };
             let stale = if *stale { ", stale=TRUE" } else { "" };
-            refused.headers.push(name, format!("Digest realm=\"pbx\", nonce=\"n\", qop=\"auth\"{stale}"));
+            refused.headers.push(
+                name,
+                format!("Digest realm=\"pbx\", nonce=\"n\", qop=\"auth\"{stale}"),
+            );
             peer.send(&refused.to_bytes());
             let (_, next) = last_request(&mut peer);
             if next.method == crate::Method::Invite {
                 cseq += 1;
                 assert_eq!(next.headers.cseq().expect("CSeq").number, cseq);
-                assert!(next.headers.has(&HeaderName::Authorization) || next.headers.has(&HeaderName::ProxyAuthorization));
+                assert!(
+                    next.headers.has(&HeaderName::Authorization)
+                        || next.headers.has(&HeaderName::ProxyAuthorization)
+                );
                 assert_ne!(next.headers.top_via(), invited.headers.top_via());
                 assert_eq!(next.headers.vias().expect("Via").len(), 1);
                 invited = next;

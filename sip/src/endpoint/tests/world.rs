@@ -191,7 +191,11 @@ impl World {
     }
 
     /// Does one thing with an endpoint and drains it.
-    pub(super) fn act<T>(&mut self, side: Side, act: impl FnOnce(&mut Endpoint, Instant) -> T) -> T {
+    pub(super) fn act<T>(
+        &mut self,
+        side: Side,
+        act: impl FnOnce(&mut Endpoint, Instant) -> T,
+    ) -> T {
         let now = self.now;
         let result = act(self.endpoint(side), now);
         self.drain(side);
@@ -331,7 +335,11 @@ impl World {
             self.endpoint(side).handle(now, input);
             self.drain(side);
         } else {
-            let side = if timers[0] == Some(next) { Side::Server } else { Side::Phone };
+            let side = if timers[0] == Some(next) {
+                Side::Server
+            } else {
+                Side::Phone
+            };
             self.endpoint(side).handle(now, Input::Timeout);
             self.drain(side);
         }
@@ -348,8 +356,16 @@ impl World {
     pub(super) fn run_until(&mut self, start: &str) {
         let until = self.now + Duration::from_secs(120);
         let from = self.story.len();
-        while !self.story[from.min(self.story.len())..].iter().any(|line| line.starts_with(start)) {
-            assert!(self.step(until), "{start:?} never came: {:#?}\n{:#?}", self.story, self.wire);
+        while !self.story[from.min(self.story.len())..]
+            .iter()
+            .any(|line| line.starts_with(start))
+        {
+            assert!(
+                self.step(until),
+                "{start:?} never came: {:#?}\n{:#?}",
+                self.story,
+                self.wire
+            );
         }
     }
 
@@ -368,8 +384,10 @@ impl World {
         let phone_call = self.dial("100");
         self.run_until("Server IncomingCall");
         let server_call = self.incoming();
-        self.act(Side::Server, |server, now| server.answer(now, server_call, ANSWER.to_owned()))
-            .expect("answer");
+        self.act(Side::Server, |server, now| {
+            server.answer(now, server_call, ANSWER.to_owned())
+        })
+        .expect("answer");
         self.run_until("Server CallConfirmed");
         self.run_ms(1_000);
         self.story.clear();
@@ -386,12 +404,19 @@ impl World {
         for (name, endpoint) in [("server", &self.server), ("phone", &self.phone)] {
             let stats = endpoint.stats();
             assert_eq!(
-                (stats.server_transactions, stats.client_transactions, stats.calls),
+                (
+                    stats.server_transactions,
+                    stats.client_transactions,
+                    stats.calls
+                ),
                 (0, 0, 0),
                 "{name} did not end: {:#?}",
                 self.story
             );
-            assert!(endpoint.calls.is_empty() && endpoint.dialogs.is_empty(), "{name} keeps calls");
+            assert!(
+                endpoint.calls.is_empty() && endpoint.dialogs.is_empty(),
+                "{name} keeps calls"
+            );
         }
     }
 }
@@ -400,11 +425,21 @@ impl World {
 pub(super) fn line(event: &Event) -> String {
     let some = |sdp: &Option<String>| if sdp.is_some() { "sdp" } else { "-" };
     match event {
-        Event::Registered { user, expires_s, refreshed, .. } => {
+        Event::Registered {
+            user,
+            expires_s,
+            refreshed,
+            ..
+        } => {
             format!("Registered {user} {expires_s} refreshed={refreshed}")
         }
         Event::Unregistered { user, why, .. } => format!("Unregistered {user} {why:?}"),
-        Event::IncomingCall { user, target, offer, .. } => {
+        Event::IncomingCall {
+            user,
+            target,
+            offer,
+            ..
+        } => {
             format!("IncomingCall {user} {target} {}", some(offer))
         }
         Event::CallConfirmed { answer, .. } => format!("CallConfirmed {}", some(answer)),
