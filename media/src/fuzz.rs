@@ -271,6 +271,6 @@ mod tests {
             steady.extend([2, 40, 0, n, 0, 0, n, 0xa0, 0, 0, 0, 1, 0, 20, 6, 0]);
         }
         let noise: Vec<u8> = (0..2_000).map(|_| random.random()).collect();
-        mutate(&[steady, noise], 400, |data| session(start, data));
+        mutate(&[steady, noise], 120, |data| session(start, data));
     }
 }

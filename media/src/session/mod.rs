@@ -385,4 +385,6 @@ impl Session {
 }
 
 #[cfg(test)]
+mod network_tests;
+#[cfg(test)]
 mod tests;
