@@ -25,6 +25,8 @@ pub mod sdp;
 pub mod secret;
 pub mod status;
 mod syntax;
+#[cfg(test)]
+mod test_clock;
 pub mod timer;
 mod transaction;
 pub mod uri;

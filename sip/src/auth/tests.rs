@@ -1,6 +1,8 @@
 //! The arithmetic against the published examples (RFC 2617 §3.5, RFC 7616 §3.9.1), nonces against forgers and replays,
 //! client against server.
 
+#![allow(clippy::type_complexity, reason = "rows of a table")]
+
 use std::net::IpAddr;
 
 use super::client::Challenge;

@@ -44,6 +44,10 @@ pub enum Input<'a> {
 
 /// What the shell must do, in order.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "lives for one drain; an allocation would cost more"
+)]
 pub enum Output {
     Datagram {
         flow: Flow,
@@ -89,6 +93,10 @@ pub enum LogLevel {
 
 /// What happened, for the program to act on.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "lives for one drain; an allocation would cost more"
+)]
 pub enum Event {
     Registered {
         user: String,

@@ -1,6 +1,8 @@
 //! Messages by hand against the endpoint as UAS, and hand-made answers to it as UAC: the corners of RFC 3261 that no
 //! well-behaved peer visits.
 
+#![allow(clippy::type_complexity, reason = "rows of a table")]
+
 use super::peer::{Peer, invite, next_request, register, request, status_of};
 use super::world::{ANSWER, OFFER, PASSWORD, line, server_address};
 use crate::endpoint::{CallKey, CallParams, EndpointConfig, Event};
