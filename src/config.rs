@@ -1,4 +1,4 @@
-//! PURE apart from [`Config::load`], which reads one file. One TOML file becomes one typed value.
+//! One TOML file becomes one typed value. Only [`Config::load`] and its like touch the machine.
 //!
 //! Every default is stated once, in `config/sections.rs`. Every key is named once, in
 //! `config/keys.rs`, where the file, the environment (`OFFHOOK_<SECTION>_<KEY>`) and `offhook config
@@ -78,11 +78,15 @@ impl Config {
             return Err(unreadable(io::Error::other(why)));
         }
         let text = fs::read_to_string(path).map_err(unreadable)?;
-        let environment: Vec<(String, String)> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| name.starts_with("OFFHOOK_"))
-            .collect();
-        Config::parse(&text, &environment).map_err(|problems| ConfigError::Wrong {
+        Config::parse(&text, &environment()).map_err(|problems| ConfigError::Wrong {
+            path: path.to_path_buf(),
+            problems,
+        })
+    }
+
+    /// What is in force without a file; `path` is where it would be.
+    pub fn from_environment(path: &Path) -> Result<(Config, Vec<Setting>), ConfigError> {
+        Config::parse("", &environment()).map_err(|problems| ConfigError::Wrong {
             path: path.to_path_buf(),
             problems,
         })
@@ -103,6 +107,14 @@ impl Config {
         let settings = reader.finish()?;
         Ok((config, settings))
     }
+}
+
+/// The variables of this process that are ours.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("OFFHOOK_"))
+        .collect()
 }
 
 /// Writes the commented template to `path` unless something stands there. True when it was written.

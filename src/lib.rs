@@ -1,12 +1,27 @@
 //! The program: everything that touches the world. The binary in `main.rs` is a thin start.
 
+pub mod agents;
+pub mod banner;
+pub mod call;
+pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod console;
+pub mod doctor;
+pub mod engines;
 pub mod home;
 pub mod log;
 pub mod models;
+pub mod ports;
+pub mod records;
 pub mod redact;
+pub mod routing;
 pub mod secrets;
+pub mod server;
+pub mod signalling;
 pub mod store;
+pub mod switchboard;
 pub mod tailnet;
+pub mod test_caller;
 #[cfg(test)]
 mod testing;

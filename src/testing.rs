@@ -26,3 +26,8 @@ impl Drop for Scratch {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
+
+/// What `cli::main` does first: without it no HTTP client can be made.
+pub fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

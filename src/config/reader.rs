@@ -754,13 +754,18 @@ pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// The candidate that `word` was probably meant to be.
+/// The candidate that `word` was probably meant to be: a slip of the fingers, or much alike.
 fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let word = word.to_lowercase();
-    let score = |candidate: &str| strsim::jaro_winkler(&word, &candidate.to_lowercase());
+    let slips_max = (word.chars().count() / 2).max(1);
+    let closeness = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let slips = strsim::damerau_levenshtein(&word, &candidate);
+        let likeness = strsim::jaro_winkler(&word, &candidate);
+        (slips <= slips_max || likeness >= 0.88).then(|| likeness - slips as f64)
+    };
     candidates
-        .map(|candidate| (score(candidate), candidate))
-        .filter(|(score, _)| *score >= 0.8)
+        .filter_map(|candidate| Some((closeness(candidate)?, candidate)))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }

@@ -18,8 +18,7 @@ const SECRET_FILE_BYTES_MAX: u64 = 16 * 1024;
 
 const HEADER: &str = "\
 # Offhook's secrets. For its owner only: offhook refuses to start when others may read this file.
-# `offhook user add|list|remove|passwd` edits the users. Keys for gateways may be added by hand:
-#   [keys]
+# `offhook user add|list|remove|passwd` edits the users. Keys may be added by hand, under [keys]:
 #   agent = \"the API key of [agent] in offhook.toml\"
 ";
 

@@ -74,7 +74,7 @@ mod tests {
         (0u8..)
             .zip(&mut counting)
             .for_each(|(value, byte)| *byte = value);
-        check(counting, "0004-2031-0m2g-e1w8-1464", "0004203");
+        check(counting, "000g-40r4-0m30-e209-185g", "000g40r4");
     }
 
     #[test]

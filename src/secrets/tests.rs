@@ -206,10 +206,7 @@ fn keys_are_found_where_the_config_says() {
     let scratch = Scratch::new("secrets");
     let (store, _) = fresh(&scratch);
     let mut text = fs::read_to_string(store.path()).unwrap();
-    text = text.replace(
-        "[selftest]",
-        "[keys]\nagent = \"from-the-store\"\n\n[selftest]",
-    );
+    text = text.replace("[keys]\n", "[keys]\nagent = \"from-the-store\"\n");
     fs::write(store.path(), text).unwrap();
     let store = SecretStore::open(store.path()).unwrap();
     fs::write(scratch.path().join("key"), "from-a-file\n").unwrap();

@@ -1,0 +1,497 @@
+//! The command line: its words, its help, its exit codes.
+//!
+//! Not here: what the commands do (`commands`, `server`, `doctor`, `test_caller`).
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::user::PasswordFrom;
+use crate::config::{Config, ConfigError, Setting};
+use crate::home::Home;
+use crate::secrets::SecretsError;
+use crate::store::{Store, StoreError};
+use crate::test_caller::report::CallOptions;
+use crate::{commands, config, doctor, log, server, test_caller};
+
+/// Exit codes, as `offhook --help` states them. 2 is clap's own for wrong usage.
+const FAILED: u8 = 1;
+const NOT_CONFIGURED: u8 = 3;
+
+const ABOUT: &str = "The phone line of your own assistant: register a softphone, dial 100, talk.";
+
+const AFTER_HELP: &str = "\
+First steps:
+  offhook run                        start; prints what to type into your phone
+  offhook call                       place a test call without a phone
+  offhook doctor                     check everything
+
+Files (in the home folder: --home, OFFHOOK_HOME, or ~/.local/share/offhook):
+  offhook.toml    settings            secrets.toml   who may log in
+  offhook.db      calls and talks     models/        speech models
+
+Each setting can come from the environment: [sip] port is OFFHOOK_SIP_PORT.
+
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 config or secrets wrong";
+
+#[derive(Parser)]
+#[command(name = "offhook", version, about = ABOUT, after_help = AFTER_HELP, max_term_width = 100)]
+struct Cli {
+    /// Folder of this installation
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Config file, instead of offhook.toml in the home folder
+    #[arg(long, global = true, value_name = "FILE", env = "OFFHOOK_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the phone line until Ctrl-C
+    #[command(after_help = "\
+Makes the home folder, offhook.toml and a first user where they are missing; never overwrites.
+Fetches a speech model on the first start (OFFLINE=1 skips that).
+Ctrl-C says goodbye in every call and stops; a second one stops at once.")]
+    Run(RunArgs),
+    /// Say who may register a phone
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  offhook user add kitchen                    makes up a password and shows it once
+  offhook user add kitchen --prompt           asks for one
+  pass phone | offhook user passwd kitchen --password-stdin
+A running server notices within a second. Passwords are stored as hashes only."
+    )]
+    User(UserCommand),
+    /// Write what is said in a sound file to standard output
+    #[command(after_help = "\
+Examples:
+  offhook transcribe note.ogg
+  offhook transcribe --model small.en-q5_1 note.wav
+Reads WAV and Ogg/Opus (voice notes), any rate. Prints one line; an empty one when nobody speaks.")]
+    Transcribe(TranscribeArgs),
+    /// Say a text into a sound file
+    #[command(after_help = "\
+Examples:
+  offhook speak \"The kettle is on.\" -o kettle.wav
+  echo \"Good morning\" | offhook speak - -o morning.ogg")]
+    Speak(SpeakArgs),
+    /// List, fetch and check speech models
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  offhook models list
+  offhook models pull                  the one a first start fetches
+  offhook models pull small.en-q5_1    better ears, slower
+Broken downloads go on where they stopped. OFFLINE=1 fetches nothing."
+    )]
+    Models(ModelsCommand),
+    /// Check config, network, speech, voice and agent
+    Doctor,
+    /// Place a test call and measure it
+    #[command(after_help = "\
+Examples:
+  offhook call                                  dials 100 and asks what time it is
+  offhook call 101 --wav hello.wav              echo test
+  offhook call --say \"roll two dice\" --record call.wav
+  OFFHOOK_PASSWORD=… offhook call --server 100.64.0.7:5060 --user kitchen
+Fails unless every utterance was answered.")]
+    Call(CallArgs),
+    /// Show and check the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// If the database is damaged, rename it and start an empty one
+    #[arg(long)]
+    set_aside_database: bool,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Let a new user register
+    Add(PasswordArgs),
+    /// Show all users
+    List,
+    /// Lock a user out
+    Remove {
+        /// User name
+        name: String,
+    },
+    /// Give a user a new password
+    Passwd(PasswordArgs),
+}
+
+#[derive(Args)]
+struct PasswordArgs {
+    /// User name: small letters, digits and . _ - +
+    name: String,
+    /// Ask for the password at the terminal, without echo
+    #[arg(long, conflicts_with = "password_stdin")]
+    prompt: bool,
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+impl PasswordArgs {
+    fn from(&self) -> PasswordFrom {
+        match (self.prompt, self.password_stdin) {
+            (true, _) => PasswordFrom::Terminal,
+            (_, true) => PasswordFrom::Stdin,
+            _ => PasswordFrom::Generator,
+        }
+    }
+}
+
+#[derive(Args)]
+struct TranscribeArgs {
+    /// WAV or Ogg/Opus file; - is standard input
+    file: PathBuf,
+    /// Model name or file, instead of [asr] model
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Language, instead of [asr] language
+    #[arg(long, value_name = "CODE")]
+    language: Option<String>,
+}
+
+#[derive(Args)]
+struct SpeakArgs {
+    /// What to say; - is standard input
+    text: String,
+    /// WAV or Ogg/Opus file, by its ending; - writes WAV to standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Voice, instead of [tts] voice
+    #[arg(long, value_name = "NAME")]
+    voice: Option<String>,
+    /// Speaking rate, instead of [tts] rate
+    #[arg(long, value_name = "0.5…2", value_parser = rate)]
+    rate: Option<f32>,
+}
+
+#[derive(Subcommand)]
+enum ModelsCommand {
+    /// Show known and installed models
+    List,
+    /// Fetch a model and check it
+    Pull {
+        /// Model name; without one, [models] preferred
+        name: Option<String>,
+    },
+    /// Check installed models against their checksums
+    Verify {
+        /// Model names; without any, all that are installed
+        names: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+struct CallArgs {
+    /// Number or name to dial
+    #[arg(default_value = "100")]
+    number: String,
+    /// Server to register with; without one, this machine's
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    server: Option<SocketAddr>,
+    /// TCP instead of UDP
+    #[arg(long)]
+    tcp: bool,
+    /// User to log in as, with OFFHOOK_PASSWORD or --password-file; without one, the program's own
+    #[arg(long)]
+    user: Option<String>,
+    /// File that holds the user's password
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// Sound file to speak; may be given again
+    #[arg(long, value_name = "FILE")]
+    wav: Vec<PathBuf>,
+    /// Text to speak; may be given again
+    #[arg(long, value_name = "TEXT")]
+    say: Vec<String>,
+    /// All of it so many times
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeat: u32,
+    /// Write the call to this WAV file: left sent, right heard
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+    /// Longest wait for a reply, in seconds
+    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    reply_s_max: u32,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Check the config file; every mistake with its line
+    Check,
+    /// Print every key with its value and where that comes from
+    Show,
+    /// Print where the config file is
+    Path,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    // SAFETY: nothing else runs yet, so nobody reads the environment meanwhile.
+    unsafe {
+        // A failed assertion of the model library would otherwise start a debugger.
+        std::env::set_var("GGML_NO_BACKTRACE", "1");
+    }
+    // Fails only where one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(std::env::args_os()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILED),
+        Err(error) => {
+            eprintln!("offhook: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let is_config = error.chain().any(|cause| {
+        let secrets = cause.downcast_ref::<SecretsError>();
+        cause.is::<ConfigError>()
+            || matches!(
+                secrets,
+                Some(SecretsError::TooOpen { .. } | SecretsError::Corrupt { .. })
+            )
+    });
+    if is_config { NOT_CONFIGURED } else { FAILED }
+}
+
+/// Whether what was asked for went well.
+fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<bool> {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let home = Home::locate(cli.home.as_deref())?;
+    let config_path = cli.config.unwrap_or_else(|| home.config_path());
+    if let Command::Config(command) = &cli.command {
+        match command {
+            ConfigCommand::Check => commands::config::check(&home, &config_path)?,
+            ConfigCommand::Show => commands::config::show(&config_path)?,
+            ConfigCommand::Path => commands::print(&format!("{}\n", config_path.display()))?,
+        }
+        return Ok(true);
+    }
+    if let Command::Run(_) = &cli.command {
+        home.create()?;
+        let wrote = config::write_template(&config_path);
+        if wrote.with_context(|| format!("writing {}", config_path.display()))? {
+            eprintln!(
+                "offhook: wrote {} (settings, all at their defaults)",
+                config_path.display()
+            );
+        }
+    }
+    let (mut config, _) = load_config(&config_path)?;
+    let is_server = matches!(cli.command, Command::Run(_));
+    if !is_server && config.log.level == config::Log::default().level {
+        // A command's own words are on standard output; lines of the inside would be in the way.
+        config.log.level = "warn".to_owned();
+    }
+    let _log = log::start(&config.log).context("log")?;
+    match cli.command {
+        Command::Run(args) => {
+            if args.set_aside_database {
+                set_aside_database(&home, &config)?;
+            }
+            wait(server::run(home, config))?;
+        }
+        Command::User(command) => match command {
+            UserCommand::Add(args) => commands::user::add(&home, &config, &args.name, args.from())?,
+            UserCommand::Passwd(args) => {
+                commands::user::passwd(&home, &config, &args.name, args.from())?
+            }
+            UserCommand::Remove { name } => commands::user::remove(&home, &config, &name)?,
+            UserCommand::List => commands::user::list(&home, &config)?,
+        },
+        Command::Transcribe(args) => {
+            if let Some(model) = args.model {
+                config.asr.model = model;
+            }
+            if let Some(language) = args.language {
+                config.asr.language = language;
+            }
+            commands::transcribe::transcribe(&home, &config, &args.file)?;
+        }
+        Command::Speak(args) => {
+            if let Some(voice) = args.voice {
+                config.tts.voice = voice;
+            }
+            if let Some(rate) = args.rate {
+                config.tts.rate = rate;
+            }
+            commands::speak::speak(&config, &args.text, &args.output)?;
+        }
+        Command::Models(command) => match command {
+            ModelsCommand::List => commands::models::list(&home, &config)?,
+            ModelsCommand::Pull { name } => {
+                wait(commands::models::pull(&home, &config, name.as_deref()))?
+            }
+            ModelsCommand::Verify { names } => {
+                wait(commands::models::verify(&home, &config, &names))?
+            }
+        },
+        Command::Doctor => return wait(doctor::run(home, config)),
+        Command::Call(args) => {
+            let options = args.options()?;
+            return wait(test_caller::report::run(home, config, options));
+        }
+        Command::Config(_) => {}
+    }
+    Ok(true)
+}
+
+impl CallArgs {
+    fn options(self) -> anyhow::Result<CallOptions> {
+        let password = match (&self.user, &self.password_file) {
+            (None, _) => None,
+            (Some(_), None) => std::env::var("OFFHOOK_PASSWORD").ok(),
+            (Some(_), Some(path)) => {
+                let text = std::fs::read_to_string(path);
+                let text = text.with_context(|| format!("password file {}", path.display()))?;
+                Some(text.trim_end_matches(['\n', '\r']).to_owned())
+            }
+        };
+        Ok(CallOptions {
+            server: self.server,
+            tcp: self.tcp,
+            user: self.user,
+            password,
+            number: self.number,
+            wav: self.wav,
+            say: self.say,
+            repeat: self.repeat,
+            record: self.record,
+            json: self.json,
+            reply_s_max: self.reply_s_max,
+        })
+    }
+}
+
+/// Reads the config file; a missing one is an empty one, so that every command works before the first
+/// start.
+pub(crate) fn load_config(path: &Path) -> Result<(Config, Vec<Setting>), ConfigError> {
+    match Config::load_with_settings(path) {
+        Err(ConfigError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Config::from_environment(path)
+        }
+        loaded => loaded,
+    }
+}
+
+fn set_aside_database(home: &Home, config: &Config) -> anyhow::Result<()> {
+    let path = config
+        .store
+        .path
+        .as_ref()
+        .map_or_else(|| home.database_path(), |path| home.root().join(path));
+    if let Err(StoreError::Corrupt { why, .. }) = Store::open(&path) {
+        let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
+        let aside = Store::set_aside(&path, now_s).context("setting the database aside")?;
+        eprintln!(
+            "offhook: the database was damaged ({why}); it is {} now",
+            aside.display()
+        );
+    }
+    Ok(())
+}
+
+fn rate(text: &str) -> Result<f32, String> {
+    let rate: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.5..=2.0).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err("not from 0.5 to 2".to_owned())
+    }
+}
+
+fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("runtime")?;
+    let done = runtime.block_on(work);
+    // A blocked engine thread must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn words_are_understood() {
+        let check = |line: &str, expected: bool| {
+            let words = std::iter::once("offhook").chain(line.split_whitespace());
+            assert_eq!(Cli::try_parse_from(words).is_ok(), expected, "{line}");
+        };
+        check("run", true);
+        check("--home x run", true);
+        check("run --home x --set-aside-database", true);
+        check("user add kitchen", true);
+        check("user add kitchen secret", false);
+        check("user add kitchen --prompt --password-stdin", false);
+        check("user passwd kitchen --password-stdin", true);
+        check("transcribe note.ogg --model tiny.en-q5_1", true);
+        check("transcribe", false);
+        check("speak hello -o hello.wav --rate 1.2", true);
+        check("speak hello", false);
+        check("speak hello -o a.wav --rate 9", false);
+        check("models pull", true);
+        check("models verify base.en", true);
+        check("call", true);
+        check("call 101 --wav a.wav --wav b.wav --tcp", true);
+        check("call --password-file x", false);
+        check("call --repeat 0", false);
+        check("config check", true);
+        check("config", false);
+        check("", false);
+    }
+
+    #[test]
+    fn exit_codes() {
+        let wrong = ConfigError::Wrong {
+            path: PathBuf::from("x"),
+            problems: Vec::new(),
+        };
+        assert_eq!(
+            exit_code(&anyhow::Error::from(wrong).context("starting")),
+            3
+        );
+        let open = SecretsError::TooOpen {
+            path: PathBuf::from("x"),
+            mode: 0o644,
+        };
+        assert_eq!(exit_code(&open.into()), 3);
+        assert_eq!(exit_code(&SecretsError::Reserved.into()), 1);
+        assert_eq!(exit_code(&anyhow::anyhow!("other")), 1);
+    }
+}

@@ -1,0 +1,48 @@
+//! `offhook transcribe`: the words of one sound file, and nothing else, on standard output.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use asr::engine::{Engine as _, Kind, Options};
+
+use super::{print, read_bytes};
+use crate::config::Config;
+use crate::home::Home;
+use crate::{engines, models, server};
+
+/// Decodes the file at `path` (`-`: standard input) with the model of the config.
+pub fn transcribe(home: &Home, config: &Config, path: &Path) -> anyhow::Result<()> {
+    let bytes = read_bytes(path)?;
+    let clip = media::file::read(&bytes).with_context(|| path.display().to_string())?;
+    let pcm = media::resample::resample_clip(&clip.samples, clip.rate_hz, asr::SAMPLE_RATE_HZ);
+    let choice = models::choose(home, config);
+    if config.asr.model != "auto"
+        && let Some(advice) = &choice.advice
+    {
+        // Somebody who asked for one model does not want the words of another.
+        anyhow::bail!("{advice}");
+    }
+    let plan = server::engine_plan(config, choice.path.clone());
+    let mut engine = engines::whisper(&plan).context("speech recognition")?;
+    if choice.is_for_trying_out {
+        eprintln!("offhook: {}", choice.name);
+        if let Some(advice) = &choice.advice {
+            eprintln!("offhook: {advice}");
+        }
+    }
+    let samples_max = engine.info().window_ms_max as usize * (asr::SAMPLE_RATE_HZ as usize / 1000);
+    let mut heard = Vec::new();
+    for piece in asr::window::cut(&pcm, samples_max) {
+        let options = Options::new(Kind::Final, std::sync::Arc::default());
+        let transcript = engine
+            .transcribe(&pcm[piece.range], &options)
+            .context("speech recognition")?;
+        heard.push((transcript.text, piece.overlaps_previous));
+    }
+    let text = asr::window::join(
+        heard
+            .iter()
+            .map(|(text, overlaps)| (text.as_str(), *overlaps)),
+    );
+    print(&format!("{}\n", text.trim()))
+}
