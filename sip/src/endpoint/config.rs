@@ -26,7 +26,8 @@ pub struct EndpointConfig {
     pub contacts_per_user_max: usize,
     /// At the bound a further contact of anybody is refused with 503.
     pub bindings_max: usize,
-    /// Client and server transactions together. At the bound new requests are refused with 503, statelessly.
+    /// Client and server transactions together. At the bound new requests are refused with 503,
+    /// statelessly; those inside calls have as much room again.
     pub transactions_max: usize,
     /// At the bound a further INVITE is refused with 503.
     pub calls_max: usize,

@@ -24,6 +24,9 @@ const KEEP_ALIVE_LEN_MAX: usize = 4;
 /// challenged.
 const VOUCHED_TOKENS: u32 = 2;
 
+/// Characters of a stranger's user name that the program gets to hear.
+const NAME_TOLD_MAX: usize = 64;
+
 /// Told to those who come while the endpoint is full or closing.
 const RETRY_LATER: Duration = Duration::from_secs(10);
 
@@ -142,7 +145,10 @@ impl Endpoint {
         {
             return self.reply(reply_to, &request, 482, []);
         }
-        if self.transactions_full() {
+        let known = dialog
+            .as_ref()
+            .is_some_and(|id| self.dialogs.contains_key(id));
+        if self.transactions_full(known) {
             return self.reply(reply_to, &request, 503, [retry_after(RETRY_LATER)]);
         }
         self.pop_own_route(&mut request, flow);
@@ -266,6 +272,7 @@ impl Endpoint {
             Verdict::Wrong { user } => {
                 self.stats.authentication_failures += 1;
                 let locked = self.lockout.failed(now, source, &user);
+                let user = user.chars().take(NAME_TOLD_MAX).collect();
                 self.event(Event::AuthenticationFailed { user, flow, locked });
                 if locked {
                     let wait = Duration::from_secs(u64::from(self.config.auth.lockout_s));

@@ -198,9 +198,10 @@ impl ClientTable {
 }
 
 impl Endpoint {
-    /// No room for another transaction.
-    pub(super) fn transactions_full(&self) -> bool {
-        self.servers.len() + self.clients.len() >= self.config.transactions_max
+    /// No room for another transaction. Calls have as much again, or a full table could not hang up.
+    pub(super) fn transactions_full(&self, in_call: bool) -> bool {
+        let reserve = if in_call { 2 } else { 1 };
+        self.servers.len() + self.clients.len() >= self.config.transactions_max * reserve
     }
 
     /// Opens the server transaction of a request; its To tag is `to_tag`.
