@@ -1,3 +1,4 @@
+//! PURE.
 //! Where a message came from and where the next one goes: RFC 5626's flow, cut down to addresses and a number for the
 //! stream connection. Does not own sockets, name resolution (RFC 3263) or connection state (see `endpoint`).
 

@@ -222,7 +222,7 @@ mod tests {
     /// Rows of (ms, source, expected) against a bucket of 2 that refills 1 per second.
     #[test]
     fn bucket_runs_dry_and_refills() {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let mut guard = Guard::new(GuardConfig {
             tokens_per_s: 1,
             tokens_max: 2,
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn forgets_the_source_longest_quiet() {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let mut guard = Guard::new(GuardConfig {
             tokens_per_s: 0,
             tokens_max: 1,
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn locks_after_too_many_and_opens_again() {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let config = AuthConfig {
             failures_per_address_max: 3,
             failures_per_user_max: 2,
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn old_failures_do_not_count() {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let config = AuthConfig {
             failures_per_user_max: 1,
             failure_window_s: 60,

@@ -252,7 +252,7 @@ mod tests {
     /// RFC 3261 §13.3.1.4 with the default times: 2xx sent again after 0.5, 1, 2, 4, 4 … seconds until 32 s.
     #[test]
     fn an_unacknowledged_answer_is_repeated_for_32_seconds() {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let timers = TimerConfig::default();
         let address = "127.0.0.1:5060".parse().expect("address");
         let mut answer = UnackedAnswer::new(

@@ -1,3 +1,4 @@
+//! PURE.
 //! RFC 3261 without IO: messages, transactions, dialogs, registrar, digest, offer and answer.
 //!
 //! Owns every decision about SIP; does not own sockets, clocks, randomness, name resolution or the media that is agreed
@@ -26,7 +27,7 @@ pub mod secret;
 pub mod status;
 mod syntax;
 #[cfg(test)]
-mod test_clock;
+mod testing;
 pub mod timer;
 mod transaction;
 pub mod uri;

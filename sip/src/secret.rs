@@ -1,3 +1,4 @@
+//! PURE.
 //! A value that must never reach a log: passwords and HA1 digests. Owns its redacted printing and its constant-time
 //! comparison; does not own hashing (see `auth`).
 

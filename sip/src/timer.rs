@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn wakes_in_order_and_forgets_what_was_cleared() {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let at = |ms| base + Duration::from_millis(ms);
         let mut table = TimerTable::new();
         table.set('a', Some(at(30)));

@@ -7,5 +7,6 @@ mod digest_flows;
 mod lossy;
 mod peer;
 mod raw;
+mod raw_uac;
 mod register_flows;
 mod world;

@@ -52,7 +52,7 @@ fn resends(times: &[u128], end: u128, how: Fired) -> Vec<(u128, Fired)> {
 
 #[test]
 fn client_invite_without_any_answer() {
-    let base = crate::test_clock::start();
+    let base = crate::testing::start();
     let timers = TimerConfig::default();
     // Timers A and B.
     let mut machine = ClientInviteTransaction::new(base, timers, UDP);
@@ -68,7 +68,7 @@ fn client_invite_without_any_answer() {
 
 #[test]
 fn client_other_without_any_answer() {
-    let base = crate::test_clock::start();
+    let base = crate::testing::start();
     let timers = TimerConfig::default();
     // Timers E and F.
     let times = [
@@ -122,7 +122,7 @@ fn client_invite_answers() {
         (UDP, vec![(603, PassAndAck)], ended(32_100)),
     ];
     for (reliable, arrivals, expected) in rows {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let mut machine = ClientInviteTransaction::new(base, TimerConfig::default(), reliable);
         for (n, (status, outcome)) in arrivals.iter().enumerate() {
             let at = base + Duration::from_millis(100 * (n as u64 + 1));
@@ -139,7 +139,7 @@ fn client_invite_answers() {
 /// RFC 3261 §9.1: after a CANCEL the wait for a final response ends at 64*T1.
 #[test]
 fn client_invite_cancelled_and_never_answered() {
-    let base = crate::test_clock::start();
+    let base = crate::testing::start();
     let mut machine = ClientInviteTransaction::new(base, TimerConfig::default(), UDP);
     assert!(!machine.has_provisional());
     machine.on_response(base, 180);
@@ -177,7 +177,7 @@ fn client_other_answers() {
         ),
     ];
     for (reliable, arrivals, expected) in rows {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let mut machine = ClientTransaction::new(base, TimerConfig::default(), reliable);
         for (n, (status, outcome)) in arrivals.iter().enumerate() {
             let at = base + Duration::from_millis(100 * (n as u64 + 1));
@@ -209,7 +209,7 @@ fn server_other() {
         (TCP, vec![(200, true)], true, vec![(0, Fired::Ended)]),
     ];
     for (reliable, sent, again, expected) in rows {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let mut machine = ServerTransaction::new(TimerConfig::default(), reliable);
         for (status, goes) in &sent {
             assert_eq!(
@@ -254,7 +254,7 @@ fn server_invite() {
         ),
     ];
     for (reliable, sent, again, expected) in rows {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let mut machine = ServerInviteTransaction::new(TimerConfig::default(), reliable);
         for (status, goes) in &sent {
             assert_eq!(
@@ -272,7 +272,7 @@ fn server_invite() {
 #[test]
 fn server_invite_acknowledged() {
     for (reliable, end) in [(UDP, 5_100), (TCP, 100)] {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let at = base + Duration::from_millis(100);
         let mut machine = ServerInviteTransaction::new(TimerConfig::default(), reliable);
         machine.on_respond(base, 486);
@@ -284,7 +284,7 @@ fn server_invite_acknowledged() {
         assert!(!machine.on_ack(at));
         assert_eq!(alone!(base, machine), [(end, Fired::Ended)]);
     }
-    let base = crate::test_clock::start();
+    let base = crate::testing::start();
     let mut machine = ServerInviteTransaction::new(TimerConfig::default(), UDP);
     machine.on_respond(base, 200);
     assert!(machine.on_ack(base), "the ACK of a 2xx is the user's");

@@ -24,7 +24,7 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) fn new(config: EndpointConfig) -> Peer {
-        let now = crate::test_clock::start();
+        let now = crate::testing::start();
         let mut endpoint = Endpoint::new(config, [5; 32], now, 1_000_000);
         endpoint.set_users(vec![account("phone1"), account("phone2")]);
         let flow = Flow::udp(server_address(), "192.0.2.7:5062".parse().expect("address"));

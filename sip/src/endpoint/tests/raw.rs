@@ -1,20 +1,19 @@
-//! Messages by hand against the endpoint as UAS, and hand-made answers to it as UAC: the corners of RFC 3261 that no
-//! well-behaved peer visits.
+//! Messages by hand against the endpoint as UAS: the corners of RFC 3261 that no well-behaved peer visits.
 
 #![allow(clippy::type_complexity, reason = "rows of a table")]
 
-use super::peer::{Peer, invite, next_request, register, request, status_of};
-use super::world::{ANSWER, OFFER, PASSWORD, line, server_address};
-use crate::endpoint::{CallKey, CallParams, EndpointConfig, Event};
-use crate::flow::{Flow, FlowTarget, Transport};
-use crate::header::{HeaderName, NameAddr};
+use super::peer::{Peer, invite, register, request};
+use super::world::{ANSWER, OFFER, PASSWORD, line};
+use crate::endpoint::{CallKey, EndpointConfig, Event};
+use crate::flow::Flow;
+use crate::header::HeaderName;
 use crate::message::{Message, Request, Response};
 
-fn peer() -> Peer {
+pub(super) fn peer() -> Peer {
     Peer::new(EndpointConfig::default())
 }
 
-fn story(peer: &Peer) -> Vec<String> {
+pub(super) fn story(peer: &Peer) -> Vec<String> {
     peer.events.iter().map(line).collect()
 }
 
@@ -46,7 +45,7 @@ fn last_response(peer: &mut Peer) -> Response {
     responses.next().expect("a response")
 }
 
-fn last_request(peer: &mut Peer) -> (Flow, Request) {
+pub(super) fn last_request(peer: &mut Peer) -> (Flow, Request) {
     let received = peer.take().into_iter().rev();
     let mut requests = received.filter_map(|(flow, message)| match message {
         Message::Request(request) => Some((flow, request)),
@@ -602,168 +601,4 @@ fn names_for_this_machine() {
             "{uri}"
         );
     }
-}
-
-// ---- the endpoint as UAC ----
-
-fn calling(peer: &mut Peer) -> (CallKey, Request) {
-    let params = CallParams {
-        target: "sip:bob@192.0.2.7:5062".parse().expect("uri"),
-        flow: FlowTarget {
-            transport: Transport::Udp,
-            local: server_address(),
-            remote: peer.flow.remote,
-        },
-        from: NameAddr::new("sip:assistant@192.0.2.1".parse().expect("uri")),
-        contact: "sip:assistant@192.0.2.1".parse().expect("uri"),
-        credentials: Some(("assistant".to_owned(), PASSWORD.into())),
-        offer: OFFER.to_owned(),
-    };
-    let call = peer.endpoint.call(peer.now, params);
-    peer.drain();
-    let (_, request) = last_request(peer);
-    (call, request)
-}
-
-fn answer_from(invited: &Request, status: u16, tag: &str) -> Response {
-    let mut response = Response::to_request(invited, status);
-    let to = invited.headers.get(&HeaderName::To).expect("To");
-    response
-        .headers
-        .set(HeaderName::To, format!("{to};tag={tag}"));
-    response
-        .headers
-        .push(HeaderName::Contact, format!("<sip:{tag}@192.0.2.7:5062>"));
-    if status == 200 {
-        response.set_body("application/sdp", ANSWER);
-    }
-    response
-}
-
-fn requests(peer: &mut Peer) -> Vec<String> {
-    let received = peer.take().into_iter();
-    let requests = received.filter(|(_, message)| status_of(message).is_none());
-    requests
-        .map(|(_, message)| match message {
-            Message::Request(request) => format!("{} {}", request.method, request.uri),
-            Message::Response(_) => String::new(),
-        })
-        .collect()
-}
-
-/// RFC 3261 §13.2.2.4: the first branch is the call, the others are acknowledged and hung up; each repetition of a 2xx
-/// is acknowledged again.
-#[test]
-fn forked_answers() {
-    let mut peer = peer();
-    let (_, invited) = calling(&mut peer);
-    peer.send(&answer_from(&invited, 180, "one").to_bytes());
-    peer.send(&answer_from(&invited, 180, "two").to_bytes());
-    peer.send(&answer_from(&invited, 200, "two").to_bytes());
-    assert_eq!(requests(&mut peer), ["ACK sip:two@192.0.2.7:5062"]);
-    peer.send(&answer_from(&invited, 200, "two").to_bytes());
-    assert_eq!(requests(&mut peer), ["ACK sip:two@192.0.2.7:5062"]);
-    peer.send(&answer_from(&invited, 200, "one").to_bytes());
-    assert_eq!(
-        requests(&mut peer),
-        ["ACK sip:one@192.0.2.7:5062", "BYE sip:one@192.0.2.7:5062"]
-    );
-    peer.send(&answer_from(&invited, 200, "one").to_bytes());
-    assert_eq!(requests(&mut peer), ["ACK sip:one@192.0.2.7:5062"]);
-    assert_eq!(
-        story(&peer),
-        [
-            "CallProgress 180 -",
-            "CallProgress 180 -",
-            "CallAnswered sdp"
-        ]
-    );
-    // RFC 6026: after timer M a 2xx is nobody's.
-    peer.wait_ms(33_000);
-    peer.take();
-    peer.send(&answer_from(&invited, 200, "three").to_bytes());
-    assert!(peer.take().is_empty());
-}
-
-#[test]
-fn the_ack_of_a_refusal_copies_the_invite() {
-    let mut peer = peer();
-    let (_, invited) = calling(&mut peer);
-    peer.send(&answer_from(&invited, 486, "one").to_bytes());
-    let (_, ack) = last_request(&mut peer);
-    assert_eq!(ack.method, crate::Method::Ack);
-    assert_eq!(ack.uri, invited.uri);
-    for name in [HeaderName::Via, HeaderName::From, HeaderName::CallId] {
-        assert_eq!(ack.headers.get(&name), invited.headers.get(&name), "{name}");
-    }
-    assert_eq!(ack.headers.to().expect("To").tag(), Some("one"));
-    assert_eq!(story(&peer), ["CallEnded Rejected { status: 486 }"]);
-}
-
-#[test]
-fn challenges_are_answered_as_often_as_they_make_sense() {
-    // Rows: challenges in a row, each with whether it says stale; what becomes of the call.
-    let rows: [(&[(u16, bool)], &[&str]); 4] = [
-        (&[(407, false)], &[]),
-        (&[(401, false), (401, true)], &[]),
-        (
-            &[(401, false), (401, false)],
-            &["CallEnded Rejected { status: 401 }"],
-        ),
-        (
-            &[(407, false), (407, true), (407, true)],
-            &["CallEnded Rejected { status: 407 }"],
-        ),
-    ];
-    for (challenges, expected) in rows {
-        let mut peer = peer();
-        let (_, mut invited) = calling(&mut peer);
-        let mut cseq = invited.headers.cseq().expect("CSeq").number;
-        for (status, stale) in challenges {
-            let mut refused = answer_from(&invited, *status, "one");
-            let name = if *status == 407 {
-                HeaderName::ProxyAuthenticate
-            } else {
-                HeaderName::WwwAuthenticate
-            };
-            let stale = if *stale { ", stale=TRUE" } else { "" };
-            refused.headers.push(
-                name,
-                format!("Digest realm=\"pbx\", nonce=\"n\", qop=\"auth\"{stale}"),
-            );
-            peer.send(&refused.to_bytes());
-            let (_, next) = last_request(&mut peer);
-            if next.method == crate::Method::Invite {
-                cseq += 1;
-                assert_eq!(next.headers.cseq().expect("CSeq").number, cseq);
-                assert!(
-                    next.headers.has(&HeaderName::Authorization)
-                        || next.headers.has(&HeaderName::ProxyAuthorization)
-                );
-                assert_ne!(next.headers.top_via(), invited.headers.top_via());
-                assert_eq!(next.headers.vias().expect("Via").len(), 1);
-                invited = next;
-            }
-        }
-        assert_eq!(story(&peer), expected, "{challenges:?}");
-    }
-}
-
-#[test]
-fn strangers_responses_are_nothing() {
-    let mut peer = peer();
-    let (_, invited) = calling(&mut peer);
-    let mut forged = answer_from(&invited, 200, "one");
-    let mut via = forged.headers.top_via().expect("Via");
-    via.params.set("branch", Some("z9hG4bKguess"));
-    forged.headers.set_top_via(&via);
-    peer.send(&forged.to_bytes());
-    let mut other_method = answer_from(&invited, 200, "one");
-    other_method.headers.set(HeaderName::CSeq, "1 BYE");
-    peer.send(&other_method.to_bytes());
-    assert!(peer.take().is_empty() && peer.events.is_empty());
-    assert_eq!(peer.endpoint.stats().messages_dropped, 2);
-    let mut again = register("z");
-    next_request(&mut again);
-    assert_eq!(peer.statuses(&again), [401], "and nothing is broken");
 }

@@ -110,7 +110,7 @@ impl World {
         seed: u64,
         config: EndpointConfig,
     ) -> World {
-        let base = crate::test_clock::start();
+        let base = crate::testing::start();
         let seed_of = |side: u8| {
             let mut bytes = [side; 32];
             bytes[..8].copy_from_slice(&seed.to_be_bytes());
