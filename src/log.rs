@@ -60,10 +60,11 @@ impl Drop for LogGuard {
         }
         // A terminal that takes nothing must not keep the program from ending.
         let asked = self.lines.queue.try_send(None).is_ok();
-        if asked && self.written.recv_timeout(FLUSH_WAIT).is_ok() {
-            if let Some(thread) = self.thread.take() {
-                let _ = thread.join();
-            }
+        if asked
+            && self.written.recv_timeout(FLUSH_WAIT).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            let _ = thread.join();
         }
     }
 }

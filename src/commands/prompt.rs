@@ -1,7 +1,7 @@
 //! Asking for a password: from a terminal without echo, or from standard input. Never from arguments,
 //! which every user of a machine can read.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::os::fd::AsRawFd as _;
 
 use anyhow::{Context as _, bail};

@@ -1,6 +1,7 @@
 //! `offhook transcribe`: the words of one sound file, and nothing else, on standard output.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use asr::engine::{Engine as _, Kind, Options};
@@ -14,7 +15,7 @@ use crate::{engines, models, server};
 pub fn transcribe(home: &Home, config: &Config, path: &Path) -> anyhow::Result<()> {
     let bytes = read_bytes(path)?;
     let clip = media::file::read(&bytes).with_context(|| path.display().to_string())?;
-    let pcm = media::resample::resample_clip(&clip.samples, clip.rate_hz, asr::SAMPLE_RATE_HZ);
+    let pcm = clip.into_internal_rate();
     let choice = models::choose(home, config);
     if config.asr.model != "auto"
         && let Some(advice) = &choice.advice
@@ -30,19 +31,9 @@ pub fn transcribe(home: &Home, config: &Config, path: &Path) -> anyhow::Result<(
             eprintln!("offhook: {advice}");
         }
     }
-    let samples_max = engine.info().window_ms_max as usize * (asr::SAMPLE_RATE_HZ as usize / 1000);
-    let mut heard = Vec::new();
-    for piece in asr::window::cut(&pcm, samples_max) {
-        let options = Options::new(Kind::Final, std::sync::Arc::default());
-        let transcript = engine
-            .transcribe(&pcm[piece.range], &options)
-            .context("speech recognition")?;
-        heard.push((transcript.text, piece.overlaps_previous));
-    }
-    let text = asr::window::join(
-        heard
-            .iter()
-            .map(|(text, overlaps)| (text.as_str(), *overlaps)),
-    );
-    print(&format!("{}\n", text.trim()))
+    let options = Options::new(Kind::Final, Arc::default());
+    let transcript = engine
+        .transcribe(&pcm, &options)
+        .context("speech recognition")?;
+    print(&format!("{}\n", transcript.text.trim()))
 }

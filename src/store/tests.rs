@@ -329,7 +329,7 @@ fn the_thread_writes_in_order_and_hands_back_what_it_cannot_take() {
         handle.write(Write::Message(message(number))).unwrap();
     }
     let over = Write::Message(message(5));
-    assert_eq!(handle.write(over.clone()), Err(over.clone()));
+    assert_eq!(handle.write(over.clone()), Err(Box::new(over.clone())));
     assert!(matches!(
         handle.save_bindings("a", Vec::new()),
         Err(StoreError::Unavailable { .. })
@@ -337,7 +337,7 @@ fn the_thread_writes_in_order_and_hands_back_what_it_cannot_take() {
     drop(free);
     handle.stop();
     thread.join().unwrap();
-    assert_eq!(handle.write(over.clone()), Err(over));
+    assert_eq!(handle.write(over.clone()), Err(Box::new(over)));
     let store = open(&scratch);
     assert_eq!(store.conversation("phone1", 9).unwrap().len(), 4);
     assert_eq!(store.load_bindings().unwrap(), [binding("a", 1)]);

@@ -55,13 +55,13 @@ impl StoreHandle {
     }
 
     /// Queues a record; when the queue is full or the thread gone, it comes back.
-    pub fn write(&self, write: Write) -> Result<(), Write> {
+    pub fn write(&self, write: Write) -> Result<(), Box<Write>> {
         self.queue.try_send(Job::Write(write)).map_err(|error| {
             let (TrySendError::Full(job) | TrySendError::Disconnected(job)) = error;
             let Job::Write(write) = job else {
                 unreachable!("the job just handed in")
             };
-            write
+            Box::new(write)
         })
     }
 
