@@ -55,7 +55,7 @@ fn contains_word(line: &str, word: &str) -> bool {
 }
 
 fn is_marked(file: &crate::tree::TextFile) -> bool {
-    file.header().any(|line| line.starts_with("//! PURE"))
+    file.header().any(|line| line.starts_with("//! PURE."))
 }
 
 #[test]
