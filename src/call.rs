@@ -370,6 +370,11 @@ impl Call {
                     expected: self.expected_from,
                     seen: self.seen_from,
                 });
+                // Sound that died in the middle of a word never stops by itself.
+                if self.vad.is_speech() && self.reflector.is_none() {
+                    self.wiring.speech_ended(now);
+                    self.turn_event(now, agent_bridge::turn::Event::SpeechStopped);
+                }
                 // Said once: a caller who hears it can act on it, one who does not has hung up.
                 if !self.no_audio_said && self.reflector.is_none() {
                     self.no_audio_said = true;
@@ -424,6 +429,10 @@ impl Call {
             self.note(Note::AlarmEnded);
             let text = alarm_text(&alarm.label);
             self.turn_event(now, agent_bridge::turn::Event::Announce { text });
+            if self.alarms.next_due().is_none() {
+                let waits = false;
+                self.turn_event(now, agent_bridge::turn::Event::CallerWaits { waits });
+            }
         }
         for _ in 0..CATCH_UP_FRAMES_MAX {
             if !self.playout.next_deadline().is_some_and(|due| due <= now) {

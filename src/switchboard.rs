@@ -283,7 +283,7 @@ impl Switchboard {
         let (sdp, negotiated, our_offer) = match &offer {
             Some(offer) => {
                 let (sdp, negotiated) = offer_answer::answer(offer, &local).map_err(|error| {
-                    let warning = format!("305 {} \"{error}\"", self.config.host_name);
+                    let warning = format!("{} {} \"{error}\"", error.warning_code(), self.config.host_name);
                     (error.to_status(), vec![(HeaderName::Warning, warning)], error.to_string())
                 })?;
                 (sdp, Some(negotiated), None)

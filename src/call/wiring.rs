@@ -409,6 +409,9 @@ impl Call {
                     Some(seconds) => self.alarms.set(now, seconds, label),
                     None => Err(AlarmError::TooLong),
                 };
+                if result.is_ok() {
+                    events.push_back(Event::CallerWaits { waits: true });
+                }
                 if let Err(error) = result {
                     let text = match error {
                         AlarmError::TooMany => "I already keep eight timers, so I left that one out.",
@@ -421,6 +424,7 @@ impl Call {
             }
             "cancel_timers" => {
                 self.alarms.cancel_all();
+                events.push_back(Event::CallerWaits { waits: false });
             }
             "hang_up" => self.wiring.hangup_after = Some(id),
             _ => self.note(Note::UnknownTool {
