@@ -60,7 +60,7 @@ Makes the home folder, offhook.toml and a first user where they are missing; nev
 Fetches a speech model on the first start (OFFLINE=1 skips that).
 Ctrl-C says goodbye in every call and stops; a second one stops at once.")]
     Run(RunArgs),
-    /// Say who may register a phone
+    /// Manage who may register a phone
     #[command(
         subcommand,
         after_help = "\
@@ -303,6 +303,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<bool> {
         }
     }
     let (mut config, _) = load_config(&config_path)?;
+    config.anchor(home.root());
     let is_server = matches!(cli.command, Command::Run(_));
     if !is_server && config.log.level == config::Log::default().level {
         // A command's own words are on standard output; lines of the inside would be in the way.

@@ -51,6 +51,7 @@ impl fmt::Display for Listed<'_> {
             }
             match problem.place {
                 Some((line, column)) => write!(f, "{}:{line}:{column}: ", self.0.display())?,
+                None if problem.is_of_environment => f.write_str("environment: ")?,
                 None => write!(f, "{}: ", self.0.display())?,
             }
             f.write_str(&problem.message)?;
@@ -90,6 +91,18 @@ impl Config {
             path: path.to_path_buf(),
             problems,
         })
+    }
+
+    /// Lets relative paths start at `home`, the home folder.
+    pub fn anchor(&mut self, home: &Path) {
+        let paths = [
+            &mut self.store.path,
+            &mut self.models.dir,
+            &mut self.agent.api_key.file,
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = home.join(&*path);
+        }
     }
 
     /// Reads `text` as the file and `environment` as the process environment (name, value).

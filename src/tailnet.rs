@@ -283,6 +283,26 @@ mod tests {
     }
 
     #[test]
+    fn hostile_answers_give_no_panic() {
+        use rand::{RngExt as _, SeedableRng as _};
+        let mut rng = rand::rngs::StdRng::seed_from_u64(11);
+        let whole = b"HTTP/1.0 200 OK\r\n\r\n{\"Self\":{\"TailscaleIPs\":[\"100.64.1.2\"]}}";
+        for _ in 0..2_000 {
+            let mut answer = whole.to_vec();
+            answer.truncate(rng.random_range(0..=whole.len()));
+            for _ in 0..rng.random_range(0..4) {
+                if !answer.is_empty() {
+                    let at = rng.random_range(0..answer.len());
+                    answer[at] = rng.random_range(0..=255);
+                }
+            }
+            if let Some(addresses) = read_status(&answer) {
+                assert!(addresses.len() <= ADDRESSES_MAX);
+            }
+        }
+    }
+
+    #[test]
     fn a_socket_that_answers_and_one_that_does_not() {
         let scratch = Scratch::new("tailnet");
         let socket = scratch.path().join("sock");

@@ -26,6 +26,8 @@ pub struct Problem {
     /// Line and column in the file, both from 1, the column in characters. None: the environment, or
     /// something that is missing.
     pub place: Option<(usize, usize)>,
+    /// The file has nothing to do with it.
+    pub is_of_environment: bool,
     pub message: String,
 }
 
@@ -199,7 +201,11 @@ impl<'a> Reader<'a> {
     }
 
     fn problem(&mut self, place: Option<(usize, usize)>, message: String) {
-        self.problems.push(Problem { place, message });
+        self.problems.push(Problem {
+            place,
+            is_of_environment: false,
+            message,
+        });
     }
 
     /// All settings, or all mistakes in the order of the file.
@@ -218,6 +224,7 @@ impl<'a> Reader<'a> {
             let message = format!("and {} more mistakes", count - PROBLEMS_MAX);
             self.problems.push(Problem {
                 place: None,
+                is_of_environment: false,
                 message,
             });
         }
@@ -301,6 +308,7 @@ impl<'a> Reader<'a> {
             let message = format!("unknown environment variable {}{hint}", clean(name));
             self.problems.push(Problem {
                 place: None,
+                is_of_environment: true,
                 message,
             });
         }
@@ -323,6 +331,7 @@ impl<'a> Reader<'a> {
 pub(super) fn syntax_problems(text: &str, mistakes: &[toml::de::Error]) -> Vec<Problem> {
     let problem = |mistake: &toml::de::Error| Problem {
         place: mistake.span().map(|span| place(text, span.start)),
+        is_of_environment: false,
         message: clean(mistake.message()),
     };
     mistakes.iter().take(PROBLEMS_MAX).map(problem).collect()

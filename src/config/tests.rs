@@ -473,3 +473,19 @@ fn files() {
             .contains("more than the")
     );
 }
+
+#[test]
+fn relative_paths_start_at_the_home_folder() {
+    let text = "[store]\npath = 'a.db'\n[models]\ndir = '/m'\n[agent]\napi_key_file = 'key'";
+    let mut config = read(text, &[]);
+    config.anchor(Path::new("/home/o"));
+    let expected = ["/home/o/a.db", "/m", "/home/o/key"].map(|path| Some(PathBuf::from(path)));
+    assert_eq!(
+        [
+            config.store.path,
+            config.models.dir,
+            config.agent.api_key.file
+        ],
+        expected
+    );
+}

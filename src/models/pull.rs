@@ -111,17 +111,17 @@ pub async fn pull(
 
     let give_up = options.first_byte.map(|patience| Instant::now() + patience);
     let mut failures = Vec::new();
-    for url in &model.urls {
-        match fetch(url, &part, model, options, give_up, progress)
-            .await
-            .map_err(failed(&part))?
-        {
+    for (number, url) in model.urls.iter().enumerate() {
+        let fetched = fetch(url, &part, model, options, give_up, progress).await;
+        match fetched.map_err(failed(&part))? {
             Ok(()) => {
                 put_in_place(&part, &place).map_err(failed(&place))?;
                 return Ok(place);
             }
             Err(why) => {
-                progress.note(&why);
+                if number + 1 < model.urls.len() {
+                    progress.note(&format!("{why}; trying the next mirror"));
+                }
                 failures.push(why);
             }
         }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
 
 use super::wording::{clean, place, quoted, shown};
-use super::{Reader, Setting, Source};
+use super::{Problem, Reader, Setting, Source};
 use crate::config::SecretSource;
 
 /// A value found for a key, not yet of the type wanted.
@@ -403,10 +403,11 @@ impl<'a> Section<'_, 'a> {
             Some(Raw::Variable(name, text)) => (None, name.clone(), quoted(&clean(text))),
             None => (None, format!("{}.{key}", self.name), "nothing".to_owned()),
         };
-        self.reader.problem(
+        self.reader.problems.push(Problem {
             place,
-            format!("{label}: expected {expected}; found {found}"),
-        );
+            is_of_environment: matches!(raw, Some(Raw::Variable(..))),
+            message: format!("{label}: expected {expected}; found {found}"),
+        });
     }
 
     fn record(&mut self, key: &'static str, value: Option<String>, source: Source) {
