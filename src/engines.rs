@@ -133,7 +133,7 @@ pub fn whisper(plan: &EnginePlan) -> Result<WhisperEngine, asr::AsrError> {
 impl Engines {
     /// Speaks `text` and waits for all of it: 16 kHz samples. Not for use on a thread of the runtime.
     pub fn speak(&self, text: &str) -> Result<Vec<i16>, EngineError> {
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, told) = std::sync::mpsc::sync_channel(CHUNKS_MAX);
         let job = tts::worker::Job {
             caller: OWN_CALLER,
             reply: 0,
@@ -158,7 +158,7 @@ impl Engines {
 
     /// Hears `pcm` (16 kHz) of any length and waits for the text.
     pub fn transcribe(&self, pcm: &[i16]) -> Result<String, EngineError> {
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
         let job = asr::worker::Job {
             caller: OWN_CALLER,
             utterance: 0,
@@ -177,5 +177,7 @@ impl Engines {
     }
 }
 
+/// Pieces of speech between the voice and whoever waits for it; the voice waits when it is full.
+const CHUNKS_MAX: usize = 64;
 /// Calls count from 1; this is the program itself.
 const OWN_CALLER: u64 = 0;

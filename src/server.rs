@@ -10,12 +10,12 @@ use agent_bridge::phone_text::{PromptFacts, system_prompt};
 use anyhow::Context as _;
 use sip::{Endpoint, EndpointConfig};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::call::CallSettings;
 use crate::config::{Answerer, Bind, Config};
-use crate::engines::{self, EnginePlan};
+use crate::engines::{self, EnginePlan, EngineState};
 use crate::home::Home;
 use crate::ports::Ports;
 use crate::records::Recorder;
@@ -53,6 +53,9 @@ pub async fn addresses(bind: &[Bind]) -> Vec<IpAddr> {
 /// Runs until SIGINT or SIGTERM, then says goodbye in every call and stops.
 pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let (secrets, first_phone) = SecretStore::open_or_create(&home.secrets_path(), &config.sip.realm)?;
+    for user in secrets.users_of_other_realms(&config.sip.realm) {
+        warn!(%user, "cannot log in: the password belongs to another realm. Run `offhook user passwd {user}`");
+    }
     let store_path = config.store.path.clone().unwrap_or_else(|| home.database_path());
     let mut store = Store::open(&store_path)?;
     store.close_unfinished(records::unix_ms())?;
@@ -113,6 +116,11 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        // Phones that ring for ever help nobody: a program without ears or voice says why and ends.
+        why = engines_failed(engines) => {
+            recorder.stop();
+            anyhow::bail!("{why}");
+        }
     }
     info!("stopping: saying goodbye (press Ctrl-C again to stop at once)");
     tokio::select! {
@@ -127,6 +135,17 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let _ = tokio::task::spawn_blocking(move || recording.join()).await;
     info!("stopped");
     Ok(())
+}
+
+/// Why the engines did not start; never returns when they did.
+async fn engines_failed(mut engines: watch::Receiver<EngineState>) -> String {
+    let failed = engines.wait_for(|state| matches!(state, EngineState::Failed(_))).await;
+    if let Ok(state) = failed
+        && let EngineState::Failed(why) = &*state
+    {
+        return why.clone();
+    }
+    std::future::pending().await
 }
 
 /// Waits until every call is over, `longest` at most, then a moment for the last BYEs.

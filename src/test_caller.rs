@@ -395,6 +395,8 @@ impl Caller {
 
     /// Waits for one thing to happen, until `until` at the latest.
     async fn wait(&mut self, until: Instant) -> io::Result<()> {
+        // What a command left in the endpoint goes out before anything is waited for.
+        self.flush().await?;
         let timeout = self.endpoint.next_timeout().map_or(until, |due| due.min(until));
         let mut sip_buffer = [0u8; 8192];
         let mut rtp_buffer = [0u8; 2048];

@@ -133,8 +133,6 @@ pub struct Calls {
     pub per_user_max: usize,
     /// The longest call; a goodbye is said before it ends.
     pub duration_s_max: u32,
-    /// No audio from the phone for so long is told to the caller and the log.
-    pub no_audio_s: u32,
     /// No audio from the phone for so long ends the call.
     pub no_audio_hangup_s: u32,
     /// How long calls may go on saying goodbye when the program stops.
@@ -147,7 +145,6 @@ impl Default for Calls {
             max: 8,
             per_user_max: 2,
             duration_s_max: 4 * 3600,
-            no_audio_s: 5,
             no_audio_hangup_s: 60,
             drain_s: 8,
         }

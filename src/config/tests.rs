@@ -358,11 +358,6 @@ fn rules_between_keys() {
         &[],
         &["5:10: numbers[2].number: `1` is given twice"],
     );
-    check_wrong(
-        "[calls]\nno_audio_s = 90",
-        &[],
-        &["calls.no_audio_hangup_s: must be more than no_audio_s"],
-    );
 }
 
 #[test]

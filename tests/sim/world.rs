@@ -1,7 +1,6 @@
 //! One phone, one server, one network, one clock that jumps from event to event. The server side is the
 //! program's own `sip::Endpoint` and `Call`; the phone is another endpoint and media session.
 //! Owns the order of things and the invariants that are looked at after every step.
-//! PURE.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
