@@ -87,7 +87,7 @@ fn the_assistant_hears_thinks_and_answers() {
     let offhook = Offhook::start("assistant");
     for (transport, number) in [(Transport::Udp, "100"), (Transport::Tcp, "agent")] {
         let says = [(AFTER_GREETING_MS, golden("What is six times twelve"))];
-        let heard = call(&offhook, transport, number, &says, 14);
+        let heard = call(&offhook, transport, number, &says, 12);
         expect_words("seventy two", 1, &heard, &offhook);
     }
 }

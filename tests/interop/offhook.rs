@@ -78,7 +78,8 @@ impl Offhook {
              [media]\nport_min = {rtp_min}\nport_max = {rtp_max}\n\n\
              [web]\nport = {web}\n\n\
              [asr]\nmodel = \"embedded\"\n\n\
-             [models]\nauto_download = false\n\n{config}"
+             [models]\nauto_download = false\n\n\
+             [log]\ntranscripts = true\n\n{config}"
         );
         fs::write(folder.path().join("offhook.toml"), text).expect("a writable home");
         make_private(folder.path());

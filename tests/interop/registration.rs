@@ -83,7 +83,7 @@ fn a_user_added_while_it_runs_can_register() {
         return;
     };
     let mut offhook = Offhook::start("user-added");
-    let account = offhook.add_user("kitchen", "a sentence is a password");
+    let account = offhook.add_user("kitchen", "Tea-at-4-with-scones");
     // The running program notices within about a second, and says so.
     offhook.expect_log("users changed", Duration::from_secs(10));
     Phone::registered(&offhook, &silent(&account, Transport::Udp, true));

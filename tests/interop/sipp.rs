@@ -49,6 +49,10 @@ impl Run<'_> {
         };
         if let Some(Account { user, password }) = self.account {
             command.args(["-au", user, "-ap", password, "-key", "user", user]);
+            // Its digest must name the Request-URI, and for calls it does not do so by itself.
+            if self.scenario != Some("register.xml") {
+                command.args(["-auth_uri", &format!("{}@{}", self.number, offhook.sip)]);
+            }
         }
         command
             .args(["-s", self.number, "-i", "127.0.0.1", "-mi", "127.0.0.1"])

@@ -75,6 +75,12 @@ impl Sound {
         }
     }
 
+    /// The same at another rate.
+    pub fn at(self, rate_hz: u32) -> Sound {
+        let samples = media::resample::resample_clip(&self.samples, self.rate_hz, rate_hz);
+        Sound { rate_hz, samples }
+    }
+
     pub fn then(mut self, other: &Sound) -> Sound {
         assert_eq!(self.rate_hz, other.rate_hz, "one rate per file");
         self.samples.extend_from_slice(&other.samples);

@@ -1,4 +1,6 @@
 //! Any script of packets and waits for a media session.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| media::fuzz::session(data));
+use std::time::Instant;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| media::fuzz::session(Instant::now(), data));
