@@ -36,6 +36,10 @@ const OUTPUTS_MAX: usize = 4096;
 /// A driver that slept this long does not send every frame it missed.
 const CATCH_UP_FRAMES_MAX: usize = 5;
 
+/// Longest sound of one turn of the caller, pauses included. The turn machine cuts a stretch without any
+/// pause after a minute, so this is several of those.
+const UTTERANCE_MS_MAX: u32 = 180_000;
+
 /// Everything a call needs to know at its start.
 #[derive(Debug, Clone)]
 pub struct CallSettings {
@@ -109,7 +113,7 @@ pub enum CallOutput {
     Transcribe { ticket: u32, pcm: Arc<[i16]> },
     AbandonTranscript { ticket: u32 },
     Synthesise { reply: ReplyId, clause: u32, text: String },
-    /// No more of this reply's clauses are wanted.
+    /// Nothing more of this reply is to be spoken: all of it was, or it was stopped.
     CancelSpeech { reply: ReplyId },
     Ask(Question),
     /// Nothing of this reply is wanted any more: close the stream upstream at once.
@@ -121,7 +125,19 @@ pub enum CallOutput {
     Turn(TurnRecord),
     /// Worth one line in the log.
     Note(Note),
-    Hangup { why: HangupReason },
+    /// At most once per call.
+    Hangup { why: HangupCause },
+}
+
+/// Why we end a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HangupCause {
+    /// What the turn machine decided.
+    Turn(HangupReason),
+    /// It has lasted as long as calls may.
+    LongestCall,
+    /// The phone has sent nothing for so long that nobody can be there.
+    NoAudio,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -141,6 +157,9 @@ pub enum Note {
     Stranger { from: SocketAddr },
     NoAudio { for_s: u32, expected: Option<SocketAddr>, seen: Option<SocketAddr> },
     AudioResumed,
+    /// The phone put us on hold: we may not send.
+    Held,
+    Resumed,
     PeerRtcpBye,
     Digit { digit: char },
     TranscriptFailed { why: String },
@@ -167,11 +186,17 @@ pub struct Call {
     expected_from: Option<SocketAddr>,
     confirmed: bool,
     no_audio_said: bool,
-    /// When the phone was last heard from, or when it was last told not to send.
+    /// When the phone was last heard from, or when what it sends was last agreed on.
     heard_from_at: Instant,
     is_receiving: bool,
+    /// The phone does not want to hear us (RFC 3264 section 8.4).
+    is_held: bool,
+    /// The turn machine holds the sound: the caller may be about to interrupt.
+    is_claimed: bool,
     end_at: Instant,
-    is_closing: bool,
+    /// Why the call is being ended by its own clock.
+    closing: Option<HangupCause>,
+    hung_up: bool,
     ended: bool,
 }
 
@@ -184,16 +209,20 @@ impl Call {
         now: Instant,
     ) -> Call {
         let (expected_from, is_receiving) = (media.remote_rtp, media.receive);
+        let is_held = !media.send;
         let reflector = (settings.service == Answerer::Echo).then(|| Reflector::new(settings.seed));
         let mut playout = Playout::new(PlayoutConfig::default());
         if reflector.is_none() {
             playout.start(now);
         }
-        Call {
+        let mut call = Call {
             media: Session::new(media, settings.seed, now),
             tones: ToneDetector::new(),
             vad: Vad::new(settings.vad.clone()),
-            utterance: Utterance::new(UtteranceConfig::default()),
+            utterance: Utterance::new(UtteranceConfig {
+                length_ms_max: UTTERANCE_MS_MAX,
+                ..UtteranceConfig::default()
+            }),
             turn: Turn::new(settings.turn.clone()),
             playout,
             wiring: Wiring::default(),
@@ -207,11 +236,16 @@ impl Call {
             no_audio_said: false,
             heard_from_at: now,
             is_receiving,
+            is_held,
+            is_claimed: false,
             end_at: now + settings.duration_max,
-            is_closing: false,
+            closing: None,
+            hung_up: false,
             ended: false,
             settings,
-        }
+        };
+        call.pace_playout();
+        call
     }
 
     /// Applies one input. The caller drains `poll_output` before the next one.
@@ -233,20 +267,8 @@ impl Call {
             CallInput::Transcript { ticket, result } => self.transcript(now, ticket, result),
             CallInput::Sound { reply, clause, sound } => self.sound(now, reply, clause, sound),
             CallInput::Reply { id, event } => self.reply(now, id, event),
-            CallInput::Media(config) => {
-                self.expected_from = config.remote_rtp;
-                self.is_receiving = config.receive;
-                self.heard_from_at = now;
-                self.media.reconfigure(now, config);
-                self.drain_media(now);
-            }
-            CallInput::Drain { text } => {
-                if self.reflector.is_some() {
-                    self.outputs.push_back(CallOutput::Hangup { why: HangupReason::Drained });
-                } else {
-                    self.turn_event(now, agent_bridge::turn::Event::Drain { text });
-                }
-            }
+            CallInput::Media(config) => self.renegotiated(now, config),
+            CallInput::Drain { text } => self.say_goodbye(now, text, HangupReason::Drained),
             CallInput::Ended => self.end(now),
             CallInput::Timeout => self.timeout(now),
         }
@@ -301,37 +323,90 @@ impl Call {
     /// When the call is ended for its length or for want of a phone.
     fn close_due(&self) -> Option<Instant> {
         let gone_at = self.heard_from_at + self.settings.no_audio_hangup;
-        let due = if self.is_receiving { self.end_at.min(gone_at) } else { self.end_at };
-        (!self.is_closing).then_some(due)
+        // A phone that holds us, or only listens, owes no sound.
+        let is_owed = self.is_receiving && !self.is_held;
+        let due = if is_owed { self.end_at.min(gone_at) } else { self.end_at };
+        (self.closing.is_none() && !self.hung_up).then_some(due)
     }
 
     fn close(&mut self, now: Instant) {
-        self.is_closing = true;
-        let (text, why) = if now >= self.end_at {
-            (TOO_LONG_TEXT, HangupReason::Drained)
+        let (text, cause) = if now >= self.end_at {
+            (TOO_LONG_TEXT, HangupCause::LongestCall)
         } else {
-            ("", HangupReason::SilentCaller)
+            ("", HangupCause::NoAudio)
         };
-        if text.is_empty() || self.reflector.is_some() {
-            self.outputs.push_back(CallOutput::Hangup { why });
+        self.closing = Some(cause);
+        self.say_goodbye(now, text.to_owned(), HangupReason::Drained);
+    }
+
+    /// Last words, where somebody listens, then the end.
+    fn say_goodbye(&mut self, now: Instant, text: String, why: HangupReason) {
+        if self.reflector.is_some() {
+            self.hang_up(why);
         } else {
-            let text = text.to_owned();
+            let text = if self.is_held { String::new() } else { text };
             self.turn_event(now, agent_bridge::turn::Event::Drain { text });
         }
     }
 
-    fn rtp(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
-        self.media.handle(now, media::session::Input::Rtp { from, data });
+    fn hang_up(&mut self, why: HangupReason) {
+        if !std::mem::replace(&mut self.hung_up, true) {
+            let why = self.closing.unwrap_or(HangupCause::Turn(why));
+            self.outputs.push_back(CallOutput::Hangup { why });
+        }
+    }
+
+    /// Another offer and answer: hold, resume, another address or codec.
+    fn renegotiated(&mut self, now: Instant, config: SessionConfig) {
+        let was_held = std::mem::replace(&mut self.is_held, !config.send);
+        self.expected_from = config.remote_rtp;
+        self.is_receiving = config.receive;
+        self.heard_from_at = now;
+        self.media.reconfigure(now, config);
+        self.pace_playout();
         self.drain_media(now);
-        if self.seen_from == Some(from) {
+        if was_held != self.is_held {
+            self.note(if self.is_held { Note::Held } else { Note::Resumed });
+            if self.reflector.is_none() {
+                // Nobody is asked whether they are still there while they have us on hold.
+                let waits = self.caller_waits();
+                self.turn_event(now, agent_bridge::turn::Event::CallerWaits { waits });
+            }
+        }
+    }
+
+    /// Sound goes out only where there is somewhere to send it: what is not sent is not heard.
+    fn pace_playout(&mut self) {
+        if self.is_claimed || self.media.stats().sending_to.is_none() {
+            self.playout.pause();
+        } else {
+            self.playout.resume();
+        }
+    }
+
+    /// Whether the caller's silence is explained.
+    fn caller_waits(&self) -> bool {
+        self.is_held || self.alarms.next_due().is_some()
+    }
+
+    fn rtp(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
+        let before = self.media.stats().packets_received;
+        self.media.handle(now, media::session::Input::Rtp { from, data });
+        let stats = self.media.stats();
+        // Only what the session took says that the phone is there; a stranger's packets do not.
+        if stats.packets_received > before {
             self.heard_from_at = now;
+            self.seen_from = Some(from);
+            self.pace_playout();
+            if stats.sending_to == Some(from)
+                && !media::rtp::is_rtcp(data)
+                && let Some(reflector) = &mut self.reflector
+                && let Some(data) = reflector.reflect(data)
+            {
+                self.outputs.push_back(CallOutput::Rtp { to: from, data });
+            }
         }
-        if let Some(reflector) = &mut self.reflector
-            && self.seen_from == Some(from)
-            && let Some(data) = reflector.reflect(data)
-        {
-            self.outputs.push_back(CallOutput::Rtp { to: from, data });
-        }
+        self.drain_media(now);
     }
 
     fn drain_media(&mut self, now: Instant) {
@@ -364,17 +439,13 @@ impl Call {
                 self.note(Note::Latched { from, expected });
             }
             MediaEvent::Stranger { from } => self.note(Note::Stranger { from }),
+            MediaEvent::NoAudio { .. } if self.is_held => {}
             MediaEvent::NoAudio { for_s, .. } => {
                 self.note(Note::NoAudio {
                     for_s,
                     expected: self.expected_from,
                     seen: self.seen_from,
                 });
-                // Sound that died in the middle of a word never stops by itself.
-                if self.vad.is_speech() && self.reflector.is_none() {
-                    self.wiring.speech_ended(now);
-                    self.turn_event(now, agent_bridge::turn::Event::SpeechStopped);
-                }
                 // Said once: a caller who hears it can act on it, one who does not has hung up.
                 if !self.no_audio_said && self.reflector.is_none() {
                     self.no_audio_said = true;
@@ -396,6 +467,8 @@ impl Call {
         if self.reflector.is_some() {
             return;
         }
+        // What comes from a phone that holds us is music, or talk that is not for us.
+        let pcm = if self.is_held { &media::SILENCE } else { pcm };
         let is_tone = self.tones.push(pcm).is_some();
         self.utterance.push_frame(pcm);
         match self.vad.frame(pcm, is_tone) {
@@ -429,7 +502,7 @@ impl Call {
             self.note(Note::AlarmEnded);
             let text = alarm_text(&alarm.label);
             self.turn_event(now, agent_bridge::turn::Event::Announce { text });
-            if self.alarms.next_due().is_none() {
+            if !self.caller_waits() {
                 let waits = false;
                 self.turn_event(now, agent_bridge::turn::Event::CallerWaits { waits });
             }
@@ -445,6 +518,7 @@ impl Call {
                 self.playout_event(now, event);
             }
         }
+        self.synthesise_ahead();
     }
 
     fn playout_event(&mut self, now: Instant, event: PlayoutEvent) {
@@ -456,7 +530,7 @@ impl Call {
             }
             PlayoutEvent::Finished { reply, heard } => {
                 let id = ReplyId(reply);
-                self.wiring.forget(id);
+                self.silence(id);
                 self.close_exchange(id, heard.text.clone(), false);
                 self.turn_event(
                     now,
@@ -466,7 +540,9 @@ impl Call {
                         complete: true,
                     },
                 );
-                self.hang_up_if_wanted(id);
+                if self.hang_up_if_wanted(id) {
+                    self.end_turn(now);
+                }
             }
             PlayoutEvent::Underrun { .. } => {}
         }
@@ -474,9 +550,19 @@ impl Call {
 
     fn end(&mut self, now: Instant) {
         self.ended = true;
+        self.hung_up = true;
+        if self.reflector.is_none() {
+            self.end_turn(now);
+        }
         self.wiring.end(&mut self.outputs);
         self.media.goodbye(now);
         self.drain_media(now);
+    }
+
+    /// Stops what is being said; what was heard of it is recorded.
+    fn end_turn(&mut self, now: Instant) {
+        let text = String::new();
+        self.turn_event(now, agent_bridge::turn::Event::Drain { text });
     }
 
     fn note(&mut self, note: Note) {
@@ -496,3 +582,6 @@ fn alarm_text(label: &str) -> String {
         format!("Your {label} timer has ended.")
     }
 }
+
+#[cfg(test)]
+mod tests;

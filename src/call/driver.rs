@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use super::record::{Blame, CallResult, Termination, TurnRecord};
-use super::{Call, CallInput, CallOutput, Note, ReplyEvent, Sound, Words};
+use super::{Call, CallInput, CallOutput, HangupCause, Note, ReplyEvent, Sound, Words};
 use crate::engines::Engines;
 use crate::redact::Private;
 
@@ -131,9 +131,8 @@ impl Driver {
                     None => std::future::pending().await,
                 }
             };
+            // Fair on purpose: whoever floods a media port delays nothing but packets.
             tokio::select! {
-                // Packets first: they are what cannot wait.
-                biased;
                 received = running.sockets.rtp.recv_from(&mut rtp) => match received {
                     Ok((length, from)) => call.handle(Instant::now(), CallInput::Rtp { from, data: &rtp[..length] }),
                     // ICMP errors of earlier packets surface here; the peer may still come back.
@@ -249,7 +248,7 @@ impl Running {
                 CallOutput::Note(note) => log_note(&note),
                 CallOutput::Hangup { why } => {
                     if self.hangup.is_none() {
-                        let (termination, reason) = termination(&why);
+                        let (termination, reason) = termination(why);
                         self.hangup = Some((Instant::now() + HANGUP_GRACE, termination));
                         let _ = self.reports.send(Report::Hangup { reason }).await;
                     }
@@ -374,12 +373,14 @@ fn send(socket: &UdpSocket, to: SocketAddr, data: &[u8]) {
     }
 }
 
-fn termination(why: &HangupReason) -> (Termination, Option<String>) {
+fn termination(why: HangupCause) -> (Termination, Option<String>) {
     let (reason, blame) = match why {
-        HangupReason::Goodbye => ("the assistant said goodbye", Blame::Nobody),
-        HangupReason::Drained => ("the program was stopped", Blame::Nobody),
-        HangupReason::SilentCaller => ("nobody spoke any more", Blame::Peer),
-        HangupReason::AgentFailed => ("the agent failed", Blame::Upstream),
+        HangupCause::Turn(HangupReason::Goodbye) => ("the assistant said goodbye", Blame::Nobody),
+        HangupCause::Turn(HangupReason::Drained) => ("the program was stopped", Blame::Nobody),
+        HangupCause::Turn(HangupReason::SilentCaller) => ("nobody spoke any more", Blame::Peer),
+        HangupCause::Turn(HangupReason::AgentFailed) => ("the agent failed", Blame::Upstream),
+        HangupCause::LongestCall => ("the call was as long as calls may be", Blame::Nobody),
+        HangupCause::NoAudio => ("no sound came from the phone any more", Blame::Peer),
     };
     let termination = Termination {
         result: CallResult::Completed,
@@ -403,6 +404,8 @@ fn log_note(note: &Note) {
             "one-way audio: nothing arrives from the phone. Check its microphone, and firewalls for the UDP ports in [media]"
         ),
         Note::AudioResumed => info!("audio arrives again"),
+        Note::Held => info!("the phone holds the call"),
+        Note::Resumed => info!("the phone is back"),
         Note::PeerRtcpBye => debug!("RTCP BYE"),
         Note::Digit { .. } => debug!("digit"),
         Note::TranscriptFailed { why } => warn!(why, "not transcribed"),

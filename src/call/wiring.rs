@@ -16,6 +16,10 @@ use super::{Call, CallOutput, Note, Question, ReplyEvent, Sound, Words};
 
 /// At most one reply is audible and one is being prepared; a few more may still be winding up.
 const REPLIES_MAX: usize = 8;
+/// A long reply is synthesised as it plays: so many clauses with the voice at a time, and none while so
+/// much sound waits. Otherwise it would fill the voice's queue and playout's, and lose its end.
+const CLAUSES_AHEAD_MAX: u32 = 4;
+const SOUND_AHEAD_MS_MAX: u32 = 20_000;
 /// Bytes of a reply's text kept for its turn record.
 const REPLY_CHARS_KEPT: usize = 16 * 1024;
 /// Events that one turn event can cause in turn; more means that two parts disagree for ever.
@@ -39,6 +43,8 @@ struct Voice {
     reply: ReplyId,
     tidy: Tidy,
     splitter: Splitter,
+    /// Clauses that the voice has not been given yet. Bounded by the turn machine's longest reply.
+    waiting: VecDeque<String>,
     /// Texts of clauses whose first sound has not come yet.
     texts: VecDeque<(u32, String)>,
     next_clause: u32,
@@ -71,10 +77,6 @@ impl Wiring {
         }
     }
 
-    pub fn forget(&mut self, id: ReplyId) {
-        self.voices.retain(|voice| voice.reply != id);
-    }
-
     /// Everything still under way is called off.
     pub fn end(&mut self, outputs: &mut VecDeque<CallOutput>) {
         if let Some((ticket, _)) = self.awaited.take() {
@@ -104,6 +106,7 @@ impl Wiring {
             reply: id,
             tidy: Tidy::default(),
             splitter: Splitter::default(),
+            waiting: VecDeque::new(),
             texts: VecDeque::new(),
             next_clause: 0,
             open_clauses: 0,
@@ -119,7 +122,16 @@ impl Call {
     pub(super) fn turn_event(&mut self, now: Instant, event: Event) {
         let mut events = VecDeque::from([event]);
         let mut handled = 0;
-        while let Some(event) = events.pop_front() {
+        loop {
+            let event = match events.pop_front() {
+                Some(event) => event,
+                // Hung up by a tool: the turn is over as well.
+                None if self.hung_up && !matches!(self.turn.state(), State::Closing | State::Ended) => {
+                    let text = String::new();
+                    Event::Drain { text }
+                }
+                None => break,
+            };
             handled += 1;
             debug_assert!(handled <= CASCADE_MAX, "turn events chase each other");
             if handled > CASCADE_MAX {
@@ -145,6 +157,10 @@ impl Call {
                 self.wiring.tickets = self.wiring.tickets.wrapping_add(1);
                 let ticket = self.wiring.tickets;
                 self.wiring.awaited = Some((ticket, utterance));
+                // A speech without any pause is cut while it goes on.
+                if self.vad.is_speech() {
+                    self.wiring.speech_ended(now);
+                }
                 let pcm = self.utterance.snapshot();
                 self.outputs.push_back(CallOutput::Transcribe { ticket, pcm });
             }
@@ -152,6 +168,11 @@ impl Call {
             Action::Speculate { id, text } => self.speculate(id, text),
             Action::Commit { id } => {
                 self.utterance.take();
+                self.wiring.doors = Doors::default();
+                // Cut in the middle of a long speech: what follows is the next turn's.
+                if self.vad.is_speech() {
+                    self.utterance.start(self.vad.position());
+                }
                 if let Some(exchange) = self.wiring.exchange(id) {
                     exchange.doors.committed = Some(now);
                     exchange.committed = true;
@@ -161,12 +182,16 @@ impl Call {
             Action::Cancel { id } => {
                 self.outputs.push_back(CallOutput::CancelReply { id });
                 self.silence(id);
-                self.close_exchange(id, String::new(), true);
+                self.wiring.hangup_after.take_if(|after| *after == id);
+                let by_caller = self.vad.is_speech();
+                self.close_exchange(id, String::new(), by_caller);
             }
             Action::Speak { id, text, last } => events.extend(self.speak(id, &text, last)),
             Action::RunTool { id, call } => self.run_tool(now, id, &call, events),
-            Action::Pause => self.playout.pause(),
-            Action::Resume => self.playout.resume(),
+            Action::Pause | Action::Resume => {
+                self.is_claimed = action == Action::Pause;
+                self.pace_playout();
+            }
             Action::StopPlayout { id } => {
                 let heard = self.playout.stop(id.0);
                 self.silence(id);
@@ -183,7 +208,7 @@ impl Call {
                 self.conversation.push(entry.clone());
                 self.outputs.push_back(CallOutput::Said(entry));
             }
-            Action::Hangup { why } => self.outputs.push_back(CallOutput::Hangup { why }),
+            Action::Hangup { why } => self.hang_up(why),
         }
     }
 
@@ -231,6 +256,7 @@ impl Call {
             return;
         }
         self.wiring.awaited = None;
+        let is_failed = result.is_err();
         let text = match result {
             Ok(words) => {
                 self.wiring.doors.transcribed = Some(now);
@@ -243,6 +269,11 @@ impl Call {
             }
         };
         self.turn_event(now, Event::Final { utterance, text });
+        if is_failed {
+            // Words that were lost on our side are not passed over in silence.
+            let text = self.settings.turn.phrases.not_understood.clone();
+            self.turn_event(now, Event::Announce { text });
+        }
     }
 
     pub(super) fn reply(&mut self, now: Instant, id: ReplyId, event: ReplyEvent) {
@@ -286,10 +317,22 @@ impl Call {
             clauses.extend(voice.splitter.finish());
             voice.text_complete = true;
         }
-        for text in clauses {
-            if text.trim().is_empty() {
-                continue;
-            }
+        let clauses = clauses.into_iter().filter(|text| !text.trim().is_empty());
+        voice.waiting.extend(clauses);
+        self.synthesise(id);
+        self.finish_if_spoken(id)
+    }
+
+    /// Gives the voice the next clauses of a reply, as far as it may work ahead.
+    fn synthesise(&mut self, id: ReplyId) {
+        let queued_ms = self.playout.queued_ms();
+        let Some(voice) = self.wiring.voices.iter_mut().find(|voice| voice.reply == id) else {
+            return;
+        };
+        while voice.open_clauses < CLAUSES_AHEAD_MAX
+            && queued_ms < SOUND_AHEAD_MS_MAX
+            && let Some(text) = voice.waiting.pop_front()
+        {
             let clause = voice.next_clause;
             voice.next_clause += 1;
             voice.open_clauses += 1;
@@ -300,44 +343,52 @@ impl Call {
                 text,
             });
         }
-        self.finish_if_spoken(id)
+    }
+
+    /// Sound has been played, so more of what waits may be made.
+    pub(super) fn synthesise_ahead(&mut self) {
+        let waiting = self.wiring.voices.iter().find(|voice| !voice.waiting.is_empty());
+        if let Some(id) = waiting.map(|voice| voice.reply) {
+            self.synthesise(id);
+        }
     }
 
     pub(super) fn sound(&mut self, now: Instant, id: ReplyId, clause: u32, sound: Sound) {
         let Some(voice) = self.wiring.voices.iter_mut().find(|voice| voice.reply == id) else {
             return;
         };
-        let is_end = !matches!(sound, Sound::Samples(_));
-        let samples = match &sound {
-            Sound::Samples(samples) => samples.as_slice(),
-            Sound::Done | Sound::Failed(_) => &[],
-        };
         // The text goes with the first sound; a clause without any has not been heard.
-        let mut text = String::new();
-        if (is_end || !samples.is_empty())
-            && let Some((_, first)) = voice.texts.pop_front_if(|(number, _)| *number == clause)
-        {
-            text = first;
-        }
+        let text = match voice.texts.iter().position(|(number, _)| *number == clause) {
+            Some(at) => voice.texts.remove(at).map_or_else(String::new, |(_, text)| text),
+            None => String::new(),
+        };
+        let (samples, is_end) = match &sound {
+            Sound::Samples(samples) => (samples.as_slice(), false),
+            Sound::Done | Sound::Failed(_) => (&[][..], true),
+        };
         if is_end {
             voice.open_clauses = voice.open_clauses.saturating_sub(1);
         }
-        if samples.is_empty() {
-            text.clear();
-        } else {
-            voice.has_sound = true;
+        let mut is_full = false;
+        if !samples.is_empty() {
+            is_full = self.playout.push(id.0, clause, &text, samples, false).is_err();
+            voice.has_sound |= !is_full;
             if let Some(exchange) = self.wiring.exchange(id) {
                 exchange.doors.first_sound.get_or_insert(now);
             }
+        } else if is_end && voice.has_sound {
+            // A reply that playout knows, and that never sounds, would hold back all that follow it.
+            is_full = self.playout.push(id.0, clause, "", &[], true).is_err();
         }
-        if let Sound::Failed(why) = &sound {
-            self.note(Note::VoiceFailed { why: why.clone() });
+        if let Sound::Failed(why) = sound {
+            self.note(Note::VoiceFailed { why });
         }
-        if self.playout.push(id.0, clause, &text, samples, is_end).is_err() {
+        if is_full {
             self.note(Note::VoiceFailed {
                 why: "the reply is longer than the playout queue".to_owned(),
             });
         }
+        self.synthesise(id);
         if let Some(event) = self.finish_if_spoken(id) {
             self.turn_event(now, event);
         }
@@ -347,14 +398,14 @@ impl Call {
     /// report the end itself because there was nothing to hear.
     fn finish_if_spoken(&mut self, id: ReplyId) -> Option<Event> {
         let voice = self.wiring.voices.iter().find(|voice| voice.reply == id)?;
-        if !voice.text_complete || voice.open_clauses > 0 {
+        if !voice.text_complete || voice.open_clauses > 0 || !voice.waiting.is_empty() {
             return None;
         }
         if voice.has_sound {
             self.playout.finish(id.0);
             return None;
         }
-        self.wiring.forget(id);
+        self.silence(id);
         self.close_exchange(id, String::new(), false);
         self.hang_up_if_wanted(id);
         Some(Event::PlayoutStopped {
@@ -365,9 +416,9 @@ impl Call {
     }
 
     /// No more sound of this reply is wanted.
-    fn silence(&mut self, id: ReplyId) {
-        if self.wiring.voices.iter().any(|voice| voice.reply == id) {
-            self.wiring.forget(id);
+    pub(super) fn silence(&mut self, id: ReplyId) {
+        if let Some(at) = self.wiring.voices.iter().position(|voice| voice.reply == id) {
+            self.wiring.voices.remove(at);
             self.outputs.push_back(CallOutput::CancelSpeech { reply: id });
         }
     }
@@ -424,7 +475,8 @@ impl Call {
             }
             "cancel_timers" => {
                 self.alarms.cancel_all();
-                events.push_back(Event::CallerWaits { waits: false });
+                let waits = self.caller_waits();
+                events.push_back(Event::CallerWaits { waits });
             }
             "hang_up" => self.wiring.hangup_after = Some(id),
             _ => self.note(Note::UnknownTool {
@@ -434,11 +486,11 @@ impl Call {
     }
 
     /// After the last word of a goodbye.
-    pub(super) fn hang_up_if_wanted(&mut self, id: ReplyId) {
-        if self.wiring.hangup_after.take_if(|after| *after == id).is_some() {
-            self.outputs.push_back(CallOutput::Hangup {
-                why: HangupReason::Goodbye,
-            });
+    pub(super) fn hang_up_if_wanted(&mut self, id: ReplyId) -> bool {
+        let is_wanted = self.wiring.hangup_after.take_if(|after| *after == id).is_some();
+        if is_wanted {
+            self.hang_up(HangupReason::Goodbye);
         }
+        is_wanted
     }
 }
