@@ -9,7 +9,7 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 10] = [
+const TARGETS: [(&str, Body, Option<&str>); 16] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
     ("sip_values", sip::fuzz::parse_values, None),
@@ -20,11 +20,26 @@ const TARGETS: [(&str, Body, Option<&str>); 10] = [
     ("sound_file", media::fuzz::read_file, Some("speech")),
     ("media_session", media_session, None),
     ("model_file", asr::model_file::fuzz::inspect, None),
+    ("turn", turn, None),
+    ("sse", agent_bridge::fuzz::sse, None),
+    ("phone_text", agent_bridge::fuzz::tidy, None),
+    ("demo_agent", agent_bridge::fuzz::demo, None),
+    ("speech_text", tts::text::fuzz::normalise_any, None),
+    ("clauses", clauses, None),
 ];
 
-/// The body takes its time base from outside: cores do not read clocks.
+/// Cores do not read clocks: bodies take their time base from outside.
 fn media_session(data: &[u8]) {
     media::fuzz::session(Instant::now(), data);
+}
+
+fn turn(data: &[u8]) {
+    agent_bridge::fuzz::turn(data, Instant::now());
+}
+
+/// The first octet is the size of the pieces.
+fn clauses(data: &[u8]) {
+    tts::clause::fuzz::split_any(data, usize::from(data.first().copied().unwrap_or(1)));
 }
 
 fn tests() -> PathBuf {
