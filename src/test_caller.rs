@@ -118,7 +118,7 @@ pub async fn call(plan: &Plan) -> Result<Outcome, TestCallError> {
         remote: plan.server,
     };
     let domain = domain_host(&plan.realm_domain);
-    caller.endpoint.register(
+    let registration = caller.endpoint.register(
         Instant::now(),
         RegisterParams {
             registrar: Uri::sip(None, domain.clone(), None),
@@ -215,6 +215,10 @@ pub async fn call(plan: &Plan) -> Result<Outcome, TestCallError> {
             .until(BYE_MAX, |event| matches!(event, Event::CallEnded { .. }).then_some(()))
             .await?;
     }
+    caller.endpoint.unregister(Instant::now(), registration);
+    caller
+        .until(BYE_MAX, |event| matches!(event, Event::RegistrationResult { .. }).then_some(()))
+        .await?;
     Ok(caller.outcome(spoken, registered_ms, answered_ms, ended_by_peer))
 }
 
