@@ -30,7 +30,7 @@ impl Ports {
     /// `first` and `last` are inclusive; an odd `first` moves up to the next even port. `start` spreads
     /// the first port over the range, so that a restart does not meet the last run's stray packets.
     pub fn new(first: u16, last: u16, start: u16) -> Ports {
-        let first = first.saturating_add(first % 2);
+        let first = first.saturating_add(first % 2).min(u16::MAX - 1);
         let pairs = (last.saturating_sub(first).saturating_add(1) / 2).max(1);
         Ports { first, pairs, next: start % pairs }
     }

@@ -114,6 +114,26 @@ impl Recorder {
         conversation
     }
 
+    /// Users with a registration of the last run. Empty where the store fails.
+    pub async fn registered_users(&self) -> Vec<String> {
+        let (tell, told) = oneshot::channel();
+        let asked = self.store.read(move |store| {
+            let _ = tell.send(store.load_bindings());
+        });
+        let rows = match (asked, told.await) {
+            (Ok(()), Ok(Ok(rows))) => rows,
+            (Err(error), _) | (_, Ok(Err(error))) => {
+                warn!(%error, "registrations of the last run not read");
+                Vec::new()
+            }
+            (_, Err(_)) => Vec::new(),
+        };
+        let mut users: Vec<String> = rows.into_iter().map(|row| row.user).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
     /// Ends the store's thread after everything queued.
     pub fn stop(&self) {
         self.store.stop();

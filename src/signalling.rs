@@ -31,6 +31,9 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
 const STREAM_OUTBOX_MAX: usize = 64;
 /// A connection that says nothing for this long is closed; phones ping every few minutes at most.
 const STREAM_IDLE: Duration = Duration::from_secs(2 * 3600);
+/// A peer that takes nothing for this long has lost the connection.
+const WRITE_MAX: Duration = Duration::from_secs(20);
+const SOCKET_ERROR_PAUSE: Duration = Duration::from_millis(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections we open count from here, so that they never meet the endpoint's own numbers.
 const INBOUND_CONN_FIRST: u64 = 1 << 32;
@@ -110,6 +113,8 @@ pub async fn run(
     switchboard: Switchboard,
     mut commands: mpsc::Receiver<Command>,
 ) {
+    let mut switchboard = switchboard;
+    switchboard.set_users(recorder.registered_users().await);
     let (inbox, mut inbound) = mpsc::channel(INBOX_MAX);
     let mut udp = Vec::new();
     for socket in listeners.udp {
@@ -233,11 +238,18 @@ impl Shell {
         let now = Instant::now();
         let result = match command {
             Command::Provisional { call, status } => self.endpoint.provisional(now, call, status, None),
-            Command::Answer { call, sdp } => self.endpoint.answer(now, call, sdp),
+            Command::Answer { call, sdp } => {
+                let answered = self.endpoint.answer(now, call, sdp);
+                if answered.is_err() {
+                    self.switchboard.unanswered(call);
+                }
+                answered
+            }
             Command::Reject { call, status, headers } => self.endpoint.reject(now, call, status, headers),
             Command::Hangup { call, reason } => self.endpoint.hangup(now, call, reason),
             Command::AnswerReinvite { call, answer } => self.endpoint.answer_reinvite(now, call, answer),
             Command::Users(users) => {
+                self.switchboard.set_users(users.iter().map(|user| user.name.clone()).collect());
                 self.endpoint.set_users(users);
                 Ok(())
             }
@@ -296,8 +308,11 @@ async fn read_datagrams(socket: Arc<UdpSocket>, local: SocketAddr, inbox: mpsc::
                     return;
                 }
             }
-            // ICMP port unreachable of an earlier answer; the socket is fine.
-            Err(error) => debug!(%error, "SIP socket"),
+            // ICMP port unreachable of an earlier answer; the socket is fine. One that is not must not spin.
+            Err(error) => {
+                debug!(%error, "SIP socket");
+                tokio::time::sleep(SOCKET_ERROR_PAUSE).await;
+            }
         }
     }
 }
@@ -368,8 +383,10 @@ async fn serve(stream: TcpStream, conn: ConnId, remote: SocketAddr, inbox: mpsc:
     }
     let writing = async {
         while let Some(data) = outgoing.recv().await {
-            if writer.write_all(&data).await.is_err() {
-                break;
+            match tokio::time::timeout(WRITE_MAX, writer.write_all(&data)).await {
+                Ok(Ok(())) => {}
+                // Closed, or a peer that no longer reads.
+                Ok(Err(_)) | Err(_) => break,
             }
         }
         let _ = writer.shutdown().await;

@@ -2,14 +2,17 @@
 //! Owns the table of calls, the limits and the SDP of our side; not the dialogs (`sip::Endpoint`), not the
 //! talk (`call`). Lives in the signalling task; everything here returns at once.
 
+mod endings;
+mod session;
+mod view;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_bridge::gateways::Gateway;
-use media::session::SessionConfig;
-use sip::offer_answer::{self, AudioCodec, Direction, LocalMedia, NegotiatedAudio};
+use sip::offer_answer::{self, AudioCodec, LocalMedia, NegotiatedAudio};
 use sip::{CallKey, EndCause, Endpoint, Event, Flow, HeaderName, User};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{Instrument as _, error, info, info_span, warn};
@@ -22,10 +25,17 @@ use crate::engines::{EngineState, Engines};
 use crate::ports::{Ports, source_address};
 use crate::records::{CallStart, Recorder, unix_ms};
 use crate::routing::route;
+use endings::{cause, termination};
+use session::session_config;
+pub use view::{CallView, RegistrationView, Snapshot};
 
 /// Control messages on their way to one call; a call that does not empty them is broken and ends.
 const CONTROLS_MAX: usize = 32;
 const REPORTS_MAX: usize = 256;
+/// Users whose registrations the console lists; those of others are not shown.
+const USERS_SHOWN_MAX: usize = 4096;
+/// Longest wait for what was said in earlier calls; then the call starts without it.
+const MEMORY_MAX: Duration = Duration::from_secs(1);
 /// A phone rings this long at most while models warm up.
 const WARMING_MAX: Duration = Duration::from_secs(90);
 
@@ -47,31 +57,6 @@ pub enum Command {
     /// End every call now.
     HangupAll,
     Snapshot(oneshot::Sender<Snapshot>),
-}
-
-/// What the console shows.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Snapshot {
-    pub calls: Vec<CallView>,
-    pub registrations: Vec<RegistrationView>,
-    pub calls_total: u64,
-    pub draining: bool,
-}
-
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct CallView {
-    pub user: String,
-    pub number: String,
-    pub seconds: u64,
-}
-
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct RegistrationView {
-    pub user: String,
-    pub contact: String,
-    pub transport: String,
-    pub address: String,
-    pub user_agent: Option<String>,
 }
 
 /// What is the same for every call.
@@ -160,7 +145,7 @@ impl Switchboard {
                 if !refreshed {
                     info!(%user, from = %flow.remote, transport = ?flow.transport, "phone registered");
                 }
-                if !self.users.contains(&user) && self.users.len() < 4096 {
+                if !self.users.contains(&user) && self.users.len() < USERS_SHOWN_MAX {
                     self.users.push(user);
                 }
                 Vec::new()
@@ -343,7 +328,13 @@ impl Switchboard {
         let run = async move {
             // The read-back test has no memory; the assistant remembers earlier calls.
             let conversation = match service {
-                Answerer::Agent => recorder.conversation(&settings.session).await,
+                Answerer::Agent => {
+                    let earlier = recorder.conversation(&settings.session);
+                    tokio::time::timeout(MEMORY_MAX, earlier).await.unwrap_or_else(|_| {
+                        warn!("earlier conversation not read: the disk is too slow");
+                        Default::default()
+                    })
+                }
                 _ => Default::default(),
             };
             let call = Call::new(settings, session, conversation, Instant::now());
@@ -406,14 +397,24 @@ impl Switchboard {
             return Vec::new();
         };
         // Late offer: the answer comes in the ACK (RFC 3261 section 13.2.2.4).
-        if let (Some(offer), Some(answer)) = (our_offer.take(), answer) {
-            match offer_answer::accept_answer(&offer, &answer, local) {
+        if let Some(offer) = our_offer.take() {
+            let negotiated = match &answer {
+                Some(answer) => offer_answer::accept_answer(&offer, answer, local).map_err(|error| error.to_string()),
+                // RFC 3261 section 13.2.1: an offer in the 2xx is answered in its ACK.
+                None => Err("there is none".to_owned()),
+            };
+            match negotiated {
                 Ok(negotiated) => {
                     let config = session_config(Some(&negotiated), &self.config.host_name);
                     let _ = control.try_send(Control::Media(Box::new(config)));
                 }
-                Err(error) => {
-                    warn!("answer in ACK not usable: {error}");
+                Err(why) => {
+                    warn!("answer in ACK not usable: {why}");
+                    let _ = control.try_send(Control::Ended(Termination {
+                        result: CallResult::Failed,
+                        reason: "the phone's answer to our offer was not usable".to_owned(),
+                        blame: Blame::Peer,
+                    }));
                     return vec![Command::Hangup { call, reason: Some(cause(488, "unusable answer")) }];
                 }
             }
@@ -428,23 +429,27 @@ impl Switchboard {
         let Some(Line { state: LineState::Up { control, local, our_offer }, .. }) = self.calls.get_mut(&call) else {
             return vec![Command::AnswerReinvite { call, answer: Err(481) }];
         };
-        // RFC 3264 section 8: each new description has the version counted up.
-        local.session_version += 1;
+        let is_late = offer.is_none();
+        // RFC 3264 section 8: each new description has the version counted up by one.
+        let next = LocalMedia { session_version: local.session_version + 1, ..local.clone() };
         let answer = match offer {
-            Some(offer) => match offer_answer::answer(&offer, local) {
+            Some(offer) => match offer_answer::answer(&offer, &next) {
                 Ok((sdp, negotiated)) => {
                     let config = session_config(Some(&negotiated), &self.config.host_name);
-                    let _ = control.try_send(Control::Media(Box::new(config)));
-                    Ok(sdp)
+                    match control.try_send(Control::Media(Box::new(config))) {
+                        Ok(()) => Ok(sdp),
+                        // Agreed on is what the call does, so what it cannot be told is not agreed on.
+                        Err(_) => Err(500),
+                    }
                 }
                 Err(error) => Err(error.to_status()),
             },
-            None => {
-                let ours = offer_answer::offer(local);
-                *our_offer = Some(ours.clone());
-                Ok(ours)
-            }
+            None => Ok(offer_answer::offer(&next)),
         };
+        if let Ok(sdp) = &answer {
+            *our_offer = is_late.then(|| sdp.clone());
+            *local = next;
+        }
         vec![Command::AnswerReinvite { call, answer }]
     }
 
@@ -464,6 +469,16 @@ impl Switchboard {
             }
             LineState::Over => {}
         }
+    }
+
+    /// The dialog went away before our answer could be sent; no event tells of its end any more.
+    pub fn unanswered(&mut self, call: CallKey) {
+        self.ended(call, &EndCause::Cancelled);
+    }
+
+    /// The accounts there are, to ask the endpoint about.
+    pub fn set_users(&mut self, users: Vec<String>) {
+        self.users = users;
     }
 
     pub fn finished(&mut self, call: CallKey) {
@@ -538,59 +553,5 @@ fn service_name(service: Answerer) -> &'static str {
     }
 }
 
-/// What was negotiated, in the media crate's words. Nothing yet means: send to nobody, receive from anybody.
-fn session_config(negotiated: Option<&NegotiatedAudio>, cname: &str) -> SessionConfig {
-    let codec = |codec: AudioCodec| match codec {
-        AudioCodec::Pcmu => media::codec::Codec::Pcmu,
-        AudioCodec::Pcma => media::codec::Codec::Pcma,
-    };
-    let base = SessionConfig {
-        codec: media::codec::Codec::Pcmu,
-        payload_type: 0,
-        receive_payload_types: vec![(0, media::codec::Codec::Pcmu), (8, media::codec::Codec::Pcma)],
-        telephone_event: None,
-        remote_rtp: None,
-        remote_rtcp: None,
-        cname: cname.to_owned(),
-        ntp_offset: unix_ms(),
-        send: true,
-        receive: true,
-    };
-    let Some(audio) = negotiated else {
-        return base;
-    };
-    SessionConfig {
-        codec: codec(audio.codec),
-        payload_type: audio.payload_type,
-        receive_payload_types: audio
-            .receive_payload_types
-            .iter()
-            .map(|(number, kind)| (*number, codec(*kind)))
-            .collect(),
-        telephone_event: audio.telephone_event,
-        remote_rtp: audio.remote_rtp,
-        remote_rtcp: audio.remote_rtcp,
-        send: matches!(audio.direction, Direction::SendRecv | Direction::SendOnly),
-        receive: matches!(audio.direction, Direction::SendRecv | Direction::RecvOnly),
-        ..base
-    }
-}
-
-fn termination(end: &EndCause) -> Termination {
-    let (result, reason, blame) = match end {
-        EndCause::ByeReceived { .. } => (CallResult::Completed, "the caller hung up".to_owned(), Blame::Nobody),
-        EndCause::ByeSent => (CallResult::Completed, "we hung up".to_owned(), Blame::Nobody),
-        EndCause::Cancelled => (CallResult::Cancelled, "the caller gave up".to_owned(), Blame::Nobody),
-        EndCause::Rejected { status } => (CallResult::Refused, format!("refused with {status}"), Blame::Ours),
-        EndCause::Failed { status, why } => (CallResult::Failed, format!("{why} ({status})"), Blame::Peer),
-        EndCause::AckTimeout => (CallResult::Failed, "the phone never acknowledged the answer".to_owned(), Blame::Peer),
-        EndCause::TransactionTimeout => (CallResult::Failed, "the phone no longer answers".to_owned(), Blame::Peer),
-        EndCause::TransportFailed => (CallResult::Failed, "the connection to the phone broke".to_owned(), Blame::Peer),
-    };
-    Termination { result, reason, blame }
-}
-
-/// A Reason header value (RFC 3326).
-fn cause(status: u16, text: &str) -> String {
-    format!("SIP;cause={status};text=\"{text}\"")
-}
+#[cfg(test)]
+mod tests;

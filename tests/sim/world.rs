@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use agent_bridge::conversation::Conversation;
-use agent_bridge::turn::{HangupReason, ReplyId};
+use agent_bridge::turn::ReplyId;
 use media::FRAME_SAMPLES;
 use media::codec::Codec;
 use media::session::{Session, SessionConfig};
@@ -557,11 +557,7 @@ impl World {
                 }
             }
         }
-        if let Some(why) = hangup {
-            assert!(matches!(
-                why,
-                HangupReason::Drained | HangupReason::SilentCaller | HangupReason::Goodbye | HangupReason::AgentFailed
-            ));
+        if hangup.is_some() {
             self.server.todo.push_back(Todo::HangUp);
         }
     }

@@ -1,0 +1,227 @@
+//! The switchboard's rules as tables, with scripted engines, an agent that never answers and real sockets
+//! on loopback. No dialog is behind it: what it would have the endpoint do is what is looked at.
+
+use agent_bridge::gateways::fake::FakeGateway;
+use agent_bridge::turn::TurnConfig;
+use sip::{Host, Uri};
+
+use super::*;
+use crate::store::Store;
+use crate::testing::Scratch;
+
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+                     m=audio 20000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n";
+
+fn engines() -> Arc<Engines> {
+    let ears = asr::fake::FakeEngine::saying(&[]);
+    let voice = tts::fake::FakeEngine::new();
+    let (ears_info, voice_info) = (asr::engine::Engine::info(&ears), tts::engine::Engine::info(&voice));
+    Arc::new(Engines {
+        asr: asr::worker::Worker::start(vec![Box::new(ears)], asr::worker::WorkerConfig { queue_max: 4 })
+            .expect("a thread"),
+        tts: tts::worker::Worker::start(vec![Box::new(voice)], tts::worker::WorkerConfig::default())
+            .expect("a thread"),
+        ears: ears_info,
+        voice: voice_info,
+    })
+}
+
+fn settings() -> CallSettings {
+    CallSettings {
+        service: Answerer::Agent,
+        greeting: String::new(),
+        turn: TurnConfig::default(),
+        vad: asr::vad::VadConfig::default(),
+        system_prompt: String::new(),
+        history_messages_max: 20,
+        history_chars_max: 4_000,
+        session: String::new(),
+        seed: [0; 32],
+        duration_max: Duration::from_secs(600),
+        no_audio_hangup: Duration::from_secs(60),
+    }
+}
+
+struct Rig {
+    board: Switchboard,
+    state: watch::Sender<EngineState>,
+    inbox: mpsc::Receiver<Command>,
+    calls: u64,
+    _folder: Scratch,
+}
+
+impl Rig {
+    /// `first` is the range's first port: each test has one of its own.
+    fn new(state: EngineState, first: u16) -> Rig {
+        let folder = Scratch::new("switchboard");
+        let store = Store::open(&folder.path().join("test.db")).expect("a store");
+        let (recorder, _thread) = Recorder::start(store, true).expect("a thread");
+        let (commands, inbox) = mpsc::channel(64);
+        let (state, engines) = watch::channel(state);
+        let config = SwitchboardConfig {
+            numbers: Numbers::default(),
+            calls_max: 3,
+            calls_per_user_max: 2,
+            ports: Ports::new(first, first + 19, 0),
+            advertise: None,
+            settings: settings(),
+            agent: Arc::new(FakeGateway::new([])),
+            readback: Arc::new(FakeGateway::new([])),
+            readback_greeting: String::new(),
+            goodbye: "Goodbye.".to_owned(),
+            host_name: "offhook".to_owned(),
+        };
+        Rig {
+            board: Switchboard::new(config, engines, recorder, commands),
+            state,
+            inbox,
+            calls: 0,
+            _folder: folder,
+        }
+    }
+
+    fn dial(&mut self, user: &str, target: &str, offer: Option<&str>) -> Vec<Command> {
+        self.calls += 1;
+        let local = "127.0.0.1:5060".parse().expect("an address");
+        let remote = "127.0.0.1:5062".parse().expect("an address");
+        self.board.event(Event::IncomingCall {
+            call: CallKey(self.calls),
+            user: user.to_owned(),
+            target: target.to_owned(),
+            request_uri: Uri::sip(Some(target), Host::Name("offhook".to_owned()), None),
+            offer: offer.map(str::to_owned),
+            flow: Flow::udp(local, remote),
+            call_id: format!("call-{}", self.calls),
+            user_agent: None,
+        })
+    }
+}
+
+/// What the endpoint would be told, in short.
+fn spell(commands: &[Command]) -> String {
+    let words = commands.iter().map(|command| match command {
+        Command::Provisional { status, .. } => format!("provisional {status}"),
+        Command::Answer { .. } => "answer".to_owned(),
+        Command::Reject { status, headers, .. } => {
+            let names: String = headers.iter().map(|(name, _)| format!(" {name:?}")).collect();
+            format!("reject {status}{names}")
+        }
+        Command::Hangup { .. } => "hang up".to_owned(),
+        Command::AnswerReinvite { answer: Ok(_), .. } => "accept".to_owned(),
+        Command::AnswerReinvite { answer: Err(status), .. } => format!("refuse {status}"),
+        other => format!("{other:?}"),
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
+fn version(sdp: &str) -> &str {
+    let origin = sdp.lines().find_map(|line| line.strip_prefix("o="));
+    origin.and_then(|origin| origin.split(' ').nth(2)).expect("o=")
+}
+
+#[tokio::test]
+async fn who_is_answered_and_who_is_refused() {
+    let mut rig = Rig::new(EngineState::Ready(engines()), 41_000);
+    let srtp = OFFER.replace("RTP/AVP", "RTP/SAVP");
+    let rows = [
+        ("a", "999", Some(OFFER), "reject 404"),
+        ("a", "100", Some(srtp.as_str()), "reject 488 Warning"),
+        ("a", "100", Some("not SDP"), "reject 400 Warning"),
+        ("a", "agent", Some(OFFER), "answer"),
+        ("a", "101", Some(OFFER), "answer"),
+        ("a", "100", Some(OFFER), "reject 486"),
+        ("b", "100", None, "answer"),
+        ("b", "100", Some(OFFER), "reject 503 RetryAfter"),
+    ];
+    for (user, target, offer, expected) in rows {
+        assert_eq!(spell(&rig.dial(user, target, offer)), expected, "{user} {target}");
+    }
+    let drained = rig.board.drain();
+    assert_eq!(spell(&drained), "", "calls that are up hear a goodbye first");
+    assert_eq!(spell(&rig.dial("c", "100", Some(OFFER))), "reject 503 RetryAfter");
+    assert_eq!(rig.board.hang_up_all().len(), 3);
+}
+
+#[tokio::test]
+async fn a_phone_rings_while_the_models_warm_up() {
+    let mut rig = Rig::new(EngineState::Warming, 41_100);
+    for _ in 0..2 {
+        assert_eq!(spell(&rig.dial("a", "100", Some(OFFER))), "provisional 180");
+    }
+    let given_up = Event::CallEnded { call: CallKey(1), cause: EndCause::Cancelled };
+    assert_eq!(spell(&rig.board.event(given_up)), "");
+    rig.state.send_replace(EngineState::Ready(engines()));
+    for _ in 0..2 {
+        let Some(Command::Ready(call)) = rig.inbox.recv().await else { panic!("nobody is ready") };
+        let expected = if call == CallKey(1) { "" } else { "answer" };
+        assert_eq!(spell(&rig.board.ready(call)), expected, "{call:?}");
+        assert_eq!(spell(&rig.board.ready(call)), "", "answered once");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_refuses_those_that_ring() {
+    let mut rig = Rig::new(EngineState::Warming, 41_200);
+    assert_eq!(spell(&rig.dial("a", "100", Some(OFFER))), "provisional 180");
+    assert_eq!(spell(&rig.board.drain()), "reject 503");
+}
+
+#[tokio::test]
+async fn engines_that_failed_refuse_the_call() {
+    let mut rig = Rig::new(EngineState::Failed("no model".to_owned()), 41_300);
+    assert_eq!(spell(&rig.dial("a", "100", Some(OFFER))), "reject 503 RetryAfter");
+    assert!(rig.board.calls.is_empty());
+}
+
+/// RFC 3264 section 8: one more with each description that goes out, none for those that do not.
+#[tokio::test]
+async fn re_invites_count_the_version_up_by_one() {
+    let mut rig = Rig::new(EngineState::Ready(engines()), 41_400);
+    let answered = rig.dial("a", "100", Some(OFFER));
+    let Some(Command::Answer { call, sdp }) = answered.first() else { panic!("{answered:?}") };
+    assert_eq!(version(sdp), "1");
+    let held = OFFER.replace("sendrecv", "sendonly");
+    let srtp = OFFER.replace("RTP/AVP", "RTP/SAVP");
+    let rows = [(Some(held.as_str()), Ok("2")), (Some(srtp.as_str()), Err(488)), (None, Ok("3")), (Some(OFFER), Ok("4"))];
+    for (offer, expected) in rows {
+        let event = Event::ReInvite { call: *call, offer: offer.map(str::to_owned) };
+        let commands = rig.board.event(event);
+        let [Command::AnswerReinvite { answer, .. }] = commands.as_slice() else { panic!("{commands:?}") };
+        assert_eq!(answer.as_deref().map(version).map_err(|status| *status), expected, "{offer:?}");
+    }
+    let gone = Event::ReInvite { call: CallKey(99), offer: None };
+    assert_eq!(spell(&rig.board.event(gone)), "refuse 481");
+}
+
+/// RFC 3261 section 13.2.1: an offer in the 2xx is answered in its ACK.
+#[tokio::test]
+async fn a_late_offer_wants_its_answer() {
+    let two = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n";
+    let rows = [(Some(OFFER), ""), (None, "hang up"), (Some(two), "hang up"), (Some("nonsense"), "hang up")];
+    for (at, (answer, expected)) in rows.into_iter().enumerate() {
+        let mut rig = Rig::new(EngineState::Ready(engines()), 41_500 + 20 * at as u16);
+        assert_eq!(spell(&rig.dial("a", "100", None)), "answer");
+        let confirmed = Event::CallConfirmed { call: CallKey(1), answer: answer.map(str::to_owned) };
+        assert_eq!(spell(&rig.board.event(confirmed)), expected, "{answer:?}");
+    }
+}
+
+/// However a call ends, its line is free again and its task is gone.
+#[tokio::test]
+async fn a_line_is_freed_when_its_call_is_over() {
+    let mut rig = Rig::new(EngineState::Ready(engines()), 41_600);
+    for end in [true, false] {
+        let answered = rig.dial("a", "101", Some(OFFER));
+        let Some(Command::Answer { call, .. }) = answered.first() else { panic!("{answered:?}") };
+        if end {
+            let cause = EndCause::ByeReceived { reason: None };
+            assert_eq!(spell(&rig.board.event(Event::CallEnded { call: *call, cause })), "");
+        } else {
+            rig.board.unanswered(*call);
+        }
+        let Some(Command::Finished(finished)) = rig.inbox.recv().await else { panic!("the task goes on") };
+        assert_eq!(finished, *call);
+        rig.board.finished(finished);
+        assert!(rig.board.calls.is_empty());
+    }
+}
