@@ -5,6 +5,7 @@
 pub mod report;
 pub mod timeline;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -32,6 +33,10 @@ const GREETING_START_MAX: Duration = Duration::from_secs(3);
 const REGISTER_MAX: Duration = Duration::from_secs(10);
 const ANSWER_MAX: Duration = Duration::from_secs(100);
 const BYE_MAX: Duration = Duration::from_secs(3);
+/// Packets that may be on their way there and back: one second.
+const ECHO_PACKETS_MAX: usize = 50;
+/// An hour of packets.
+const ECHO_SAMPLES_MAX: usize = 180_000;
 /// Samples kept of one call at the most: an hour.
 const CALL_MAX: Duration = Duration::from_secs(3600);
 
@@ -57,6 +62,8 @@ pub struct Outcome {
     /// All that was heard, at 8 kHz.
     pub heard: Vec<i16>,
     pub packets_received: u64,
+    /// What an echo number's packets took to come back, socket to socket, in microseconds.
+    pub echo_us: Vec<u32>,
     pub ended_by_peer: bool,
 }
 
@@ -99,6 +106,9 @@ struct Caller {
     heard: Timeline,
     next_frame: Instant,
     packets_received: u64,
+    /// RTP timestamp and moment of the last packets sent: an echo brings the timestamp back.
+    sent_at: VecDeque<(u32, Instant)>,
+    echo_us: Vec<u32>,
     ended: bool,
 }
 
@@ -279,6 +289,8 @@ impl Caller {
             heard: Timeline::new(now, WIRE_RATE_HZ),
             next_frame: now,
             packets_received: 0,
+            sent_at: VecDeque::new(),
+            echo_us: Vec::new(),
             ended: false,
         };
         caller.flush().await?;
@@ -392,6 +404,10 @@ impl Caller {
             if self.rtp.try_send_to(&packet.to_bytes(), remote).is_ok() {
                 let samples = linear(self.codec, &payload);
                 self.sent.place(now, &samples);
+                if self.sent_at.len() >= ECHO_PACKETS_MAX {
+                    self.sent_at.pop_front();
+                }
+                self.sent_at.push_back((packet.timestamp, now));
             }
         }
         Ok(())
@@ -448,6 +464,13 @@ impl Caller {
             return;
         }
         self.packets_received += 1;
+        let echo_of = self.sent_at.iter().find(|(timestamp, _)| *timestamp == packet.timestamp);
+        if let Some((_, sent_at)) = echo_of
+            && self.echo_us.len() < ECHO_SAMPLES_MAX
+        {
+            let micros = now.saturating_duration_since(*sent_at).as_micros();
+            self.echo_us.push(u32::try_from(micros).unwrap_or(u32::MAX));
+        }
         let samples = linear(self.codec, packet.payload);
         self.heard.place(now, &samples);
     }
@@ -490,6 +513,7 @@ impl Caller {
             turns,
             heard: self.heard.samples().to_vec(),
             packets_received: self.packets_received,
+            echo_us: self.echo_us,
             ended_by_peer,
         }
     }

@@ -154,6 +154,12 @@ fn text(outcome: &Outcome, said: &[String], heard: &[String]) -> String {
             values.len()
         ));
     }
+    if let (Some(p50), Some(p99)) = (percentile(&outcome.echo_us, 50), percentile(&outcome.echo_us, 99)) {
+        out.push_str(&format!(
+            "echoed packets came back after: p50 {p50} µs, p99 {p99} µs (socket to socket, {} packets)\n",
+            outcome.echo_us.len()
+        ));
+    }
     out
 }
 
@@ -179,6 +185,7 @@ fn json(outcome: &Outcome, said: &[String], heard: &[String]) -> String {
         "ended_by_peer": outcome.ended_by_peer,
         "turns": turns,
         "latency_ms": { "p50": percentile(&values, 50), "p95": percentile(&values, 95) },
+        "echo_us": { "p50": percentile(&outcome.echo_us, 50), "p99": percentile(&outcome.echo_us, 99) },
     });
     format!("{report:#}")
 }
