@@ -508,7 +508,7 @@ impl Call {
             }
         }
         for _ in 0..CATCH_UP_FRAMES_MAX {
-            if !self.playout.next_deadline().is_some_and(|due| due <= now) {
+            if self.playout.next_deadline().is_none_or(|due| due > now) {
                 break;
             }
             let (frame, event) = self.playout.next_frame(now);

@@ -132,7 +132,7 @@ pub async fn call(plan: &Plan) -> Result<Outcome, TestCallError> {
         Instant::now(),
         RegisterParams {
             registrar: Uri::sip(None, domain.clone(), None),
-            flow: target.clone(),
+            flow: target,
             user: plan.user.clone(),
             password: plan.password.clone(),
             expires_s: 120,
