@@ -3,7 +3,7 @@
 //! Does not own what a refusal looks like (see `endpoint`) or whether an answer was right (see `auth`).
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,10 @@ impl<K: Clone + Ord + Hash, V> Remembered<K, V> {
 
     fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key).map(|(_, value)| value)
+    }
+
+    fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.entries.get_mut(key).map(|(_, value)| value)
     }
 
     /// The entry, made by `fresh` if it is new, touched now.
@@ -117,6 +121,8 @@ struct Failures {
     since: Instant,
     count: u32,
     locked_until: Option<Instant>,
+    /// Hash of the Call-ID of the last wrong answer.
+    attempt: Option<u64>,
 }
 
 /// Who has guessed too often, by address and by user name. Names that do not exist are watched like those that do.
@@ -161,6 +167,7 @@ impl Lockout {
             since: now,
             count: 0,
             locked_until: None,
+            attempt: None,
         };
         let (window, lockout) = (self.window, self.lockout);
         let address = self.addresses.touch(now, &source.to_canonical(), fresh);
@@ -168,6 +175,16 @@ impl Lockout {
         let user = self.users.touch(now, &watched_name(user), fresh);
         let by_user = count(now, user, self.per_user_max, window, lockout);
         by_address || by_user
+    }
+
+    /// After `failed`: whether the wrong answer before this one came from here and had the same Call-ID.
+    pub(crate) fn is_repeated(&mut self, source: IpAddr, call_id: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        call_id.hash(&mut hasher);
+        let attempt = Some(hasher.finish());
+        self.addresses
+            .get_mut(&source.to_canonical())
+            .is_some_and(|failures| std::mem::replace(&mut failures.attempt, attempt) == attempt)
     }
 
     /// A right answer clears the name's account, and the address's too: a person found the typing error.
@@ -201,6 +218,7 @@ fn count(
             since: now,
             count: 0,
             locked_until: failures.locked_until.filter(|until| *until > now),
+            attempt: None,
         };
     }
     failures.count += 1;

@@ -17,6 +17,10 @@ use crate::secret::Secret;
 use crate::syntax::quote;
 use crate::uri::Uri;
 
+/// User-Agents that give up on a 401 with a challenge they do not know, wherever it stands among the others: RFC 8760
+/// §2.4 has a client ignore it. Seen with baresip 1.0.0 (libre 1.1.0, Debian 12) and SIPp 3.6.1.
+const MD5_ONLY_CLIENTS: [&str; 3] = ["baresip v0.", "baresip v1.", "SIPp"];
+
 /// Answers read from one request. A phone may send one per algorithm it was offered.
 const CREDENTIALS_MAX: usize = 4;
 
@@ -80,13 +84,26 @@ impl DigestServer {
         self.users.contains_key(name)
     }
 
-    /// WWW-Authenticate values, the preferred algorithm first: RFC 8760 §2.4.
-    pub(crate) fn challenge(&mut self, now_ms: u64, source: IpAddr, stale: bool) -> Vec<String> {
+    /// WWW-Authenticate values, the preferred algorithm first: RFC 8760 §2.4. `client` is the User-Agent.
+    pub(crate) fn challenge(
+        &mut self,
+        now_ms: u64,
+        source: IpAddr,
+        stale: bool,
+        client: Option<&str>,
+    ) -> Vec<String> {
+        let md5_only = self.algorithms.contains(&Algorithm::Md5)
+            && client.is_some_and(|client| {
+                MD5_ONLY_CLIENTS
+                    .iter()
+                    .any(|known| client.starts_with(known))
+            });
         let nonce = self.nonces.issue(now_ms, source);
         let realm = quote(&self.realm);
         let stale = if stale { ", stale=true" } else { "" };
         self.algorithms
             .iter()
+            .filter(|algorithm| !md5_only || **algorithm == Algorithm::Md5)
             .map(|algorithm| {
                 format!(
                     "Digest realm={realm}, nonce=\"{nonce}\", opaque=\"{}\", algorithm={}, qop=\"auth\"{stale}",

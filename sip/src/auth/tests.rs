@@ -237,7 +237,7 @@ fn request() -> Request {
 /// What a client answers to the server's challenges.
 fn answered(server: &mut DigestServer, name: &str, password: &str, source: IpAddr) -> Request {
     let challenges: Vec<AuthParams> = server
-        .challenge(NOW_MS, source, false)
+        .challenge(NOW_MS, source, false, None)
         .iter()
         .map(|value| AuthParams::parse(value).expect("a challenge"))
         .collect();
@@ -389,11 +389,30 @@ fn unusable_answers() {
     assert_eq!(server.verify(NOW_MS, &request(), here()), Verdict::Missing);
 }
 
+/// Clients that give up when a challenge they do not know stands beside one they do.
+#[test]
+fn old_clients_are_challenged_with_md5_alone() {
+    use Algorithm::{Md5, Sha256};
+    let rows: [(&[Algorithm], Option<&str>, usize); 6] = [
+        (&[Sha256, Md5], None, 2),
+        (&[Sha256, Md5], Some("Linphone/5.2"), 2),
+        (&[Sha256, Md5], Some("baresip v1.0.0 (x86_64/Linux)"), 1),
+        (&[Sha256, Md5], Some("baresip v3.1.0"), 2),
+        (&[Sha256, Md5], Some("SIPp"), 1),
+        // An owner who turned MD5 off meant it.
+        (&[Sha256], Some("SIPp"), 1),
+    ];
+    for (algorithms, client, count) in rows {
+        let challenges = server(algorithms).challenge(NOW_MS, here(), false, client);
+        assert_eq!(challenges.len(), count, "{client:?}");
+    }
+}
+
 /// The defect of other stacks: a count is hexadecimal and grows past a byte.
 #[test]
 fn counts_are_hexadecimal_and_large() {
     let mut server = server(&[Algorithm::Md5]);
-    let challenge = server.challenge(NOW_MS, here(), false);
+    let challenge = server.challenge(NOW_MS, here(), false, None);
     let challenge = AuthParams::parse(&challenge[0]).expect("a challenge");
     let mut challenge = Challenge::choose([challenge].iter()).expect("one we can answer");
     for _ in 0..300 {

@@ -279,10 +279,18 @@ impl Endpoint {
                     self.reply(reply_to, request, 403, [retry_after(wait)]);
                     return None;
                 }
+                // RFC 3261 §22.2: a client must not try the same password again after a 401. One that does would use up
+                // its guesses within milliseconds and lock its owner out: a second wrong answer in one attempt ends it.
+                let call_id = request.headers.get(&HeaderName::CallId).unwrap_or_default();
+                if self.lockout.is_repeated(source, call_id) {
+                    self.reply(reply_to, request, 403, []);
+                    return None;
+                }
                 false
             }
         };
-        let challenges = self.digest.challenge(unix_ms, source, stale);
+        let client = request.headers.get(&HeaderName::UserAgent);
+        let challenges = self.digest.challenge(unix_ms, source, stale, client);
         self.reply(
             reply_to,
             request,
