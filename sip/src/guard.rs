@@ -325,6 +325,24 @@ mod tests {
     }
 
     #[test]
+    fn the_second_wrong_answer_of_one_attempt_is_known() {
+        let start = Instant::now();
+        let mut lockout = Lockout::new(&AuthConfig::default());
+        let rows = [
+            (1, "a", false),
+            (1, "a", true),
+            (1, "b", false),
+            (2, "b", false),
+            (1, "a", false),
+        ];
+        for (source, call_id, expected) in rows {
+            lockout.failed(start, address(source), "ann");
+            let repeated = lockout.is_repeated(address(source), call_id);
+            assert_eq!(repeated, expected, "{source} {call_id}");
+        }
+    }
+
+    #[test]
     fn old_failures_do_not_count() {
         let base = crate::testing::start();
         let config = AuthConfig {
