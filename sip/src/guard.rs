@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn the_second_wrong_answer_of_one_attempt_is_known() {
-        let start = Instant::now();
+        let start = crate::testing::start();
         let mut lockout = Lockout::new(&AuthConfig::default());
         let rows = [
             (1, "a", false),
