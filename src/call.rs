@@ -36,6 +36,8 @@ const OUTPUTS_MAX: usize = 4096;
 /// A driver that slept this long does not send every frame it missed.
 const CATCH_UP_FRAMES_MAX: usize = 5;
 
+/// How much longer than a phone that should send one may be silent that should not.
+const HELD_PATIENCE: u32 = 10;
 /// Longest sound of one turn of the caller, pauses included. The turn machine cuts a stretch without any
 /// pause after a minute, so this is several of those.
 const UTTERANCE_MS_MAX: u32 = 180_000;
@@ -261,6 +263,9 @@ impl Call {
             CallInput::Confirmed => self.confirmed(now),
             CallInput::Rtp { from, data } => self.rtp(now, from, data),
             CallInput::Rtcp { from, data } => {
+                if self.seen_from.is_some_and(|seen| seen.ip() == from.ip()) {
+                    self.heard_from_at = now;
+                }
                 self.media.handle(now, media::session::Input::Rtcp { from, data });
                 self.drain_media(now);
             }
@@ -322,10 +327,11 @@ impl Call {
 
     /// When the call is ended for its length or for want of a phone.
     fn close_due(&self) -> Option<Instant> {
-        let gone_at = self.heard_from_at + self.settings.no_audio_hangup;
-        // A phone that holds us, or only listens, owes no sound.
+        // A phone that holds us, or only listens, owes no sound; but it does not do so for ever.
         let is_owed = self.is_receiving && !self.is_held;
-        let due = if is_owed { self.end_at.min(gone_at) } else { self.end_at };
+        let patience = if is_owed { 1 } else { HELD_PATIENCE };
+        let gone_at = self.heard_from_at + self.settings.no_audio_hangup * patience;
+        let due = self.end_at.min(gone_at);
         (self.closing.is_none() && !self.hung_up).then_some(due)
     }
 

@@ -338,6 +338,14 @@ fn held_in_the_middle_of_an_answer() {
     rig.check("hold -> Held\n drain Goodbye. -> hang up Turn(Drained)");
 }
 
+#[test]
+fn a_phone_that_vanishes_while_it_holds_does_not_hold_for_ever() {
+    let mut settings = settings(Answerer::Agent);
+    settings.no_audio_hangup = Duration::from_secs(10);
+    let rig = Rig::new(settings, session(Some(PHONE), false));
+    check(rig, "gone 99000\n gone 1100 -> hang up NoAudio");
+}
+
 /// A re-INVITE from another network: the phone is known by its new address at once.
 #[test]
 fn the_phone_moves_and_stays_in_the_call() {

@@ -2,7 +2,11 @@
 //! network, with scripted engines and a scripted agent. `SIM_SEED=n` replays one run, `SIM_RUNS=n` sets
 //! how many there are.
 
+mod edge;
+mod ledger;
 mod net;
+mod phone;
+mod setup;
 mod workers;
 mod world;
 
@@ -14,7 +18,7 @@ use net::Weather;
 use offhook::config::Answerer;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use world::{Scenario, World};
+use world::{Act, Outcome, Scenario, World};
 
 /// Runs in the normal test run; nightly jobs set SIM_RUNS to thousands.
 const RUNS: u64 = 60;
@@ -45,11 +49,30 @@ fn scenario(seed: u64) -> Scenario {
         2 => Weather { loss_percent: 10, duplicate_percent: 5, delay_ms: 60, jitter_ms: 40 },
         _ => Weather { loss_percent: 20, duplicate_percent: 2, delay_ms: 100, jitter_ms: 120 },
     };
+    let talk = rng.random_range(5..60);
+    let mut acts = Vec::new();
+    for at in (1..talk).step_by(3) {
+        let at = Duration::from_secs(at);
+        match rng.random_range(0..12) {
+            0 => acts.push((at, Act::Digit(char::from(b'0' + rng.random_range(0..10))))),
+            1 => acts.push((at, Act::Stranger)),
+            2 => acts.push((at, Act::Hold)),
+            3 | 4 => acts.push((at, Act::Resume)),
+            5 => acts.push((at, Act::Move)),
+            6 if rng.random_range(0..8) == 0 => acts.push((at, Act::Vanish)),
+            _ => {}
+        }
+    }
+    let rings_s = if rng.random_range(0..4) == 0 { rng.random_range(1..20) } else { 0 };
     Scenario {
         weather,
-        talk: Duration::from_secs(rng.random_range(5..60)),
+        talk: Duration::from_secs(talk),
         answerer: if rng.random_range(0..10) == 0 { Answerer::Echo } else { Answerer::Agent },
         caller_ends: rng.random_bool(0.7),
+        rings: Duration::from_secs(rings_s),
+        patience: (rng.random_range(0..6) == 0).then(|| Duration::from_millis(rng.random_range(500..12_000))),
+        late_offer: rng.random_range(0..5) == 0,
+        acts,
     }
 }
 
@@ -63,20 +86,30 @@ fn calls_keep_their_promises_in_any_weather() {
             (1..=runs.unwrap_or(RUNS)).collect()
         }
     };
-    let (mut turns, mut interrupted, mut frames) = (0, 0, 0);
+    let mut sum = Outcome::default();
+    let mut cancelled = 0;
     for seed in seeds.iter().copied() {
         let mut world = World::new(seed, scenario(seed), clips.clone());
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.run())) {
             eprintln!("SIM_SEED={seed} replays this: {:?}", scenario(seed));
             std::panic::resume_unwind(panic);
         }
-        turns += world.outcome.turns;
-        interrupted += world.outcome.interrupted;
-        frames += world.outcome.frames_heard;
+        let outcome = &world.outcome;
+        sum.turns += outcome.turns;
+        sum.interrupted += outcome.interrupted;
+        sum.frames_heard += outcome.frames_heard;
+        sum.digits += outcome.digits;
+        sum.strangers += outcome.strangers;
+        sum.holds += outcome.holds;
+        sum.moves += outcome.moves;
+        sum.renegotiated += outcome.renegotiated;
+        sum.vanished |= outcome.vanished;
+        cancelled += u32::from(outcome.cancelled);
     }
-    println!("{} calls, {turns} turns, {interrupted} interrupted, {frames} frames heard", seeds.len());
-    // A simulator in which nobody talks proves nothing.
-    assert!(seeds.len() == 1 || (turns > 20 && frames > 1000));
+    println!("{} calls, {cancelled} cancelled: {sum:?}", seeds.len());
+    // A simulator in which nothing happens proves nothing.
+    let happened = [sum.turns, sum.interrupted, sum.digits, sum.strangers, sum.holds, sum.moves, sum.renegotiated, cancelled];
+    assert!(seeds.len() < 50 || (happened.iter().all(|count| *count > 0) && sum.vanished), "{happened:?}");
 }
 
 /// The same seed gives the same run, event for event.

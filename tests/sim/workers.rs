@@ -39,7 +39,9 @@ const TEXTS: [&str; 6] = [
 ];
 
 /// Samples per letter of the scripted voice: 60 ms.
-const SAMPLES_PER_LETTER: usize = 960;
+pub const SAMPLES_PER_LETTER: usize = 960;
+/// Its one loudness.
+pub const VOICE_LEVEL: i16 = 2_000;
 
 impl Workers {
     pub fn new(seed: u64) -> Workers {
@@ -72,7 +74,7 @@ impl Workers {
             self.at(first, Answer::Sound { reply, clause, sound });
             return;
         }
-        let samples = vec![2_000i16; text.chars().count() * SAMPLES_PER_LETTER];
+        let samples = vec![VOICE_LEVEL; text.chars().count() * SAMPLES_PER_LETTER];
         let mut at = first;
         for chunk in samples.chunks(8_000) {
             let sound = Sound::Samples(chunk.to_vec());
