@@ -1,5 +1,5 @@
 //! Words to sound. Owns what a voice should say (`text`), how a streamed reply is cut into clauses (`clause`), the voices
-//! (`engine`, `flite`, `voices`) and the engine threads that all calls share (`worker`, `cache`). Not here: what
+//! (`engine`, `flite`, `neural`, `voices`) and the engine threads that all calls share (`worker`, `cache`). Not here: what
 //! to say, when to say it, pacing and packets.
 
 pub mod cache;
@@ -9,6 +9,8 @@ pub mod error;
 pub mod fake;
 pub mod flite;
 pub mod level;
+#[cfg(feature = "neural")]
+pub mod neural;
 pub mod text;
 pub mod voices;
 pub mod worker;

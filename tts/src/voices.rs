@@ -1,6 +1,7 @@
 //! From a voice's name in the configuration to an engine. Owns the names; not the engines.
 //!
-//! "flite:slt" and "flite:rms" are part of the program.
+//! "flite:slt" and "flite:rms" are part of the program. "piper:/path/to/voice.onnx" is a neural voice from a file, and
+//! "piper:/path/to/voice.onnx#3" its speaker 3.
 
 use crate::engine::{Engine, VoiceInfo};
 use crate::error::TtsError;
@@ -15,6 +16,13 @@ pub const DEFAULT: &str = "flite:slt";
 pub fn open(name: &str, rate: f32) -> Result<Box<dyn Engine>, TtsError> {
     match name.split_once(':') {
         Some(("flite", voice)) => Ok(Box::new(FliteEngine::open(voice, rate)?)),
+        #[cfg(feature = "neural")]
+        Some(("piper", place)) => Ok(Box::new(crate::neural::NeuralEngine::open(place, rate)?)),
+        #[cfg(not(feature = "neural"))]
+        Some(("piper", _)) => Err(TtsError::VoiceUnavailable {
+            name: name.to_owned(),
+            reason: "this program was built without the feature `neural`".to_owned(),
+        }),
         _ => Err(TtsError::VoiceUnknown {
             name: name.to_owned(),
             known: names().join(", "),
@@ -36,6 +44,7 @@ fn names() -> Vec<String> {
     VOICES
         .iter()
         .map(|voice| format!("flite:{voice}"))
+        .chain(["piper:/path/to/voice.onnx".to_owned()])
         .collect()
 }
 
@@ -61,6 +70,17 @@ mod tests {
                 assert!(error.to_string().contains("flite:slt"), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn a_voice_from_a_file_says_what_is_missing() {
+        let error = open("piper:/nowhere/voice.onnx", 1.0)
+            .map(|_| ())
+            .unwrap_err();
+        assert!(
+            matches!(error, TtsError::VoiceUnavailable { .. }),
+            "{error}"
+        );
     }
 
     #[test]
