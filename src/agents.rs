@@ -14,7 +14,11 @@ use crate::home::Home;
 use crate::secrets::SecretStore;
 
 /// The gateway that the assistant's number reaches.
-pub fn build(config: &Config, secrets: &SecretStore, home: &Home) -> anyhow::Result<Arc<dyn Gateway>> {
+pub fn build(
+    config: &Config,
+    secrets: &SecretStore,
+    home: &Home,
+) -> anyhow::Result<Arc<dyn Gateway>> {
     let wish = &config.agent;
     Ok(match wish.kind {
         AgentKind::Demo => {

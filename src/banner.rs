@@ -43,11 +43,17 @@ pub fn text(facts: &Facts<'_>) -> String {
     match facts.first_phone {
         Some(phone) => {
             row("User", &phone.name);
-            row("Password", &format!("{}   (shown this once; keep it)", phone.password.expose()));
+            row(
+                "Password",
+                &format!("{}   (shown this once; keep it)", phone.password.expose()),
+            );
         }
         None => {
             row("Users", &facts.users.join(", "));
-            row("", "new password: offhook user passwd NAME   another phone: offhook user add NAME");
+            row(
+                "",
+                "new password: offhook user passwd NAME   another phone: offhook user add NAME",
+            );
         }
     }
     if facts.restored > 0 {
@@ -63,10 +69,16 @@ pub fn text(facts: &Facts<'_>) -> String {
             Answerer::Echo => "echo test: you hear yourself",
             Answerer::Readback => "hearing test: it repeats what it heard",
         };
-        row(if n == 0 { "Dial" } else { "" }, &format!("{:<16} {what}", names.join(" or ")));
+        row(
+            if n == 0 { "Dial" } else { "" },
+            &format!("{:<16} {what}", names.join(" or ")),
+        );
     }
     for (n, address) in facts.web.iter().enumerate() {
-        row(if n == 0 { "Web, API" } else { "" }, &format!("http://{address}/"));
+        row(
+            if n == 0 { "Web, API" } else { "" },
+            &format!("http://{address}/"),
+        );
     }
     row("Ears", &facts.model.name);
     row("Voice", &facts.config.tts.voice);
@@ -84,7 +96,9 @@ pub fn text(facts: &Facts<'_>) -> String {
     row("", "");
     row("", "Ctrl-C stops it. Log lines follow.");
     row("", "");
-    out.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    out.lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }
 
 /// One row per address, its transports together.
@@ -107,7 +121,10 @@ fn servers(listening: &[(Transport, SocketAddr)]) -> Vec<String> {
 
 fn next_steps(facts: &Facts<'_>) -> Vec<String> {
     let mut steps = Vec::new();
-    let is_reachable = facts.sip.iter().any(|(_, address)| !address.ip().is_loopback());
+    let is_reachable = facts
+        .sip
+        .iter()
+        .any(|(_, address)| !address.ip().is_loopback());
     if is_reachable {
         steps.push("register a softphone (Linphone: \"use SIP account\") with the lines above, dial 100, say \"what time is it\"".to_owned());
     } else {

@@ -69,18 +69,36 @@ pub struct CallSettings {
 pub enum CallInput<'a> {
     /// The ACK has arrived: the caller is there and listens.
     Confirmed,
-    Rtp { from: SocketAddr, data: &'a [u8] },
-    Rtcp { from: SocketAddr, data: &'a [u8] },
+    Rtp {
+        from: SocketAddr,
+        data: &'a [u8],
+    },
+    Rtcp {
+        from: SocketAddr,
+        data: &'a [u8],
+    },
     /// A transcript that `CallOutput::Transcribe` asked for.
-    Transcript { ticket: u32, result: Result<Words, String> },
+    Transcript {
+        ticket: u32,
+        result: Result<Words, String>,
+    },
     /// Sound that `CallOutput::Synthesise` asked for.
-    Sound { reply: ReplyId, clause: u32, sound: Sound },
+    Sound {
+        reply: ReplyId,
+        clause: u32,
+        sound: Sound,
+    },
     /// The gateway's stream that `CallOutput::Ask` opened.
-    Reply { id: ReplyId, event: ReplyEvent },
+    Reply {
+        id: ReplyId,
+        event: ReplyEvent,
+    },
     /// A re-INVITE was answered: hold, resume, another address or codec.
     Media(SessionConfig),
     /// The program stops: say goodbye and hang up.
-    Drain { text: String },
+    Drain {
+        text: String,
+    },
     /// The dialog is gone.
     Ended,
     Timeout,
@@ -110,25 +128,48 @@ pub enum ReplyEvent {
 /// What a call wants done.
 #[derive(Debug)]
 pub enum CallOutput {
-    Rtp { to: SocketAddr, data: Vec<u8> },
-    Rtcp { to: SocketAddr, data: Vec<u8> },
-    Transcribe { ticket: u32, pcm: Arc<[i16]> },
-    AbandonTranscript { ticket: u32 },
-    Synthesise { reply: ReplyId, clause: u32, text: String },
+    Rtp {
+        to: SocketAddr,
+        data: Vec<u8>,
+    },
+    Rtcp {
+        to: SocketAddr,
+        data: Vec<u8>,
+    },
+    Transcribe {
+        ticket: u32,
+        pcm: Arc<[i16]>,
+    },
+    AbandonTranscript {
+        ticket: u32,
+    },
+    Synthesise {
+        reply: ReplyId,
+        clause: u32,
+        text: String,
+    },
     /// Nothing more of this reply is to be spoken: all of it was, or it was stopped.
-    CancelSpeech { reply: ReplyId },
+    CancelSpeech {
+        reply: ReplyId,
+    },
     Ask(Question),
     /// Nothing of this reply is wanted any more: close the stream upstream at once.
-    CancelReply { id: ReplyId },
+    CancelReply {
+        id: ReplyId,
+    },
     /// The caller's words are final: what the gateway held back may take effect.
-    CommitReply { id: ReplyId },
+    CommitReply {
+        id: ReplyId,
+    },
     /// Conversation entries in the order they became true.
     Said(Entry),
     Turn(TurnRecord),
     /// Worth one line in the log.
     Note(Note),
     /// At most once per call.
-    Hangup { why: HangupCause },
+    Hangup {
+        why: HangupCause,
+    },
 }
 
 /// Why we end a call.
@@ -154,19 +195,38 @@ pub struct Question {
 /// Facts about the call that its owner reads in the log.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Note {
-    FirstPacket { from: SocketAddr },
-    Latched { from: SocketAddr, expected: Option<SocketAddr> },
-    Stranger { from: SocketAddr },
-    NoAudio { for_s: u32, expected: Option<SocketAddr>, seen: Option<SocketAddr> },
+    FirstPacket {
+        from: SocketAddr,
+    },
+    Latched {
+        from: SocketAddr,
+        expected: Option<SocketAddr>,
+    },
+    Stranger {
+        from: SocketAddr,
+    },
+    NoAudio {
+        for_s: u32,
+        expected: Option<SocketAddr>,
+        seen: Option<SocketAddr>,
+    },
     AudioResumed,
     /// The phone put us on hold: we may not send.
     Held,
     Resumed,
     PeerRtcpBye,
-    Digit { digit: char },
-    TranscriptFailed { why: String },
-    VoiceFailed { why: String },
-    UnknownTool { name: String },
+    Digit {
+        digit: char,
+    },
+    TranscriptFailed {
+        why: String,
+    },
+    VoiceFailed {
+        why: String,
+    },
+    UnknownTool {
+        name: String,
+    },
     AlarmEnded,
 }
 
@@ -266,11 +326,16 @@ impl Call {
                 if self.seen_from.is_some_and(|seen| seen.ip() == from.ip()) {
                     self.heard_from_at = now;
                 }
-                self.media.handle(now, media::session::Input::Rtcp { from, data });
+                self.media
+                    .handle(now, media::session::Input::Rtcp { from, data });
                 self.drain_media(now);
             }
             CallInput::Transcript { ticket, result } => self.transcript(now, ticket, result),
-            CallInput::Sound { reply, clause, sound } => self.sound(now, reply, clause, sound),
+            CallInput::Sound {
+                reply,
+                clause,
+                sound,
+            } => self.sound(now, reply, clause, sound),
             CallInput::Reply { id, event } => self.reply(now, id, event),
             CallInput::Media(config) => self.renegotiated(now, config),
             CallInput::Drain { text } => self.say_goodbye(now, text, HangupReason::Drained),
@@ -372,7 +437,11 @@ impl Call {
         self.pace_playout();
         self.drain_media(now);
         if was_held != self.is_held {
-            self.note(if self.is_held { Note::Held } else { Note::Resumed });
+            self.note(if self.is_held {
+                Note::Held
+            } else {
+                Note::Resumed
+            });
             if self.reflector.is_none() {
                 // Nobody is asked whether they are still there while they have us on hold.
                 let waits = self.caller_waits();
@@ -397,7 +466,8 @@ impl Call {
 
     fn rtp(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
         let before = self.media.stats().packets_received;
-        self.media.handle(now, media::session::Input::Rtp { from, data });
+        self.media
+            .handle(now, media::session::Input::Rtp { from, data });
         let stats = self.media.stats();
         // Only what the session took says that the phone is there; a stranger's packets do not.
         if stats.packets_received > before {
@@ -418,7 +488,9 @@ impl Call {
     fn drain_media(&mut self, now: Instant) {
         while let Some(output) = self.media.poll_output() {
             match output {
-                MediaOutput::Rtp { to, data } => self.outputs.push_back(CallOutput::Rtp { to, data }),
+                MediaOutput::Rtp { to, data } => {
+                    self.outputs.push_back(CallOutput::Rtp { to, data })
+                }
                 MediaOutput::Rtcp { to, data } => {
                     self.outputs.push_back(CallOutput::Rtcp { to, data });
                 }
@@ -484,9 +556,12 @@ impl Call {
             }
             Some(VadEvent::SpeechStopped { at }) => {
                 let behind_samples = self.vad.position().saturating_sub(at);
-                let behind = Duration::from_micros(behind_samples * 1_000_000 / u64::from(media::SAMPLE_RATE_HZ));
+                let behind = Duration::from_micros(
+                    behind_samples * 1_000_000 / u64::from(media::SAMPLE_RATE_HZ),
+                );
                 self.utterance.stop(at);
-                self.wiring.speech_ended(now.checked_sub(behind).unwrap_or(now));
+                self.wiring
+                    .speech_ended(now.checked_sub(behind).unwrap_or(now));
                 self.turn_event(now, agent_bridge::turn::Event::SpeechStopped);
             }
             None => {}

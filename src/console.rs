@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::redact::Secret;
 use agent_bridge::gateways::Gateway;
 use axum::Router;
 use axum::extract::{Request, State as AxumState};
@@ -13,7 +14,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::get;
-use crate::redact::Secret;
 use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,10 +31,16 @@ pub struct Listeners(Vec<TcpListener>);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    #[error("web port {port} on {address} is taken: is Offhook already running? Stop it, or set another `port` in [web]")]
+    #[error(
+        "web port {port} on {address} is taken: is Offhook already running? Stop it, or set another `port` in [web]"
+    )]
     Taken { address: IpAddr, port: u16 },
     #[error("cannot listen on {address} port {port}: {source}")]
-    Other { address: IpAddr, port: u16, source: io::Error },
+    Other {
+        address: IpAddr,
+        port: u16,
+        source: io::Error,
+    },
 }
 
 impl Listeners {
@@ -47,7 +53,11 @@ impl Listeners {
                     .await
                     .map_err(|source| match source.kind() {
                         io::ErrorKind::AddrInUse => ListenError::Taken { address, port },
-                        _ => ListenError::Other { address, port, source },
+                        _ => ListenError::Other {
+                            address,
+                            port,
+                            source,
+                        },
                     })?;
                 bound.push(listener);
             }
@@ -56,7 +66,10 @@ impl Listeners {
     }
 
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.0.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        self.0
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect()
     }
 }
 
@@ -79,7 +92,13 @@ impl State {
         engines: watch::Receiver<EngineState>,
         agent: Arc<dyn Gateway>,
     ) -> State {
-        State(Arc::new(Inner { commands, token, engines, agent, started: Instant::now() }))
+        State(Arc::new(Inner {
+            commands,
+            token,
+            engines,
+            agent,
+            started: Instant::now(),
+        }))
     }
 }
 
@@ -113,7 +132,10 @@ fn router(state: State) -> Router {
 async fn security_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
@@ -123,7 +145,11 @@ async fn security_headers(mut response: Response) -> Response {
     response
 }
 
-async fn require_token(AxumState(state): AxumState<State>, request: Request, next: Next) -> Response {
+async fn require_token(
+    AxumState(state): AxumState<State>,
+    request: Request,
+    next: Next,
+) -> Response {
     if is_authorised(request.headers(), &state.0.token) {
         return next.run(request).await;
     }
@@ -139,7 +165,13 @@ fn is_authorised(headers: &HeaderMap, token: &Secret) -> bool {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .is_some_and(|(_, given)| given.trim().as_bytes().ct_eq(token.expose().as_bytes()).into())
+        .is_some_and(|(_, given)| {
+            given
+                .trim()
+                .as_bytes()
+                .ct_eq(token.expose().as_bytes())
+                .into()
+        })
 }
 
 /// The signalling task's view, or `None` if it is gone.
@@ -159,7 +191,11 @@ async fn health(AxumState(state): AxumState<State>) -> Response {
     match (engines, signalling) {
         (Ok(()), true) => (StatusCode::OK, "ok\n").into_response(),
         (Err(why), _) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
-        (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "signalling does not answer\n").into_response(),
+        (_, false) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "signalling does not answer\n",
+        )
+            .into_response(),
     }
 }
 
@@ -169,7 +205,11 @@ async fn status(AxumState(state): AxumState<State>) -> Response {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let (engines, model, voice) = match &*state.0.engines.borrow() {
-        EngineState::Ready(engines) => ("ready", engines.ears.model.clone(), engines.voice.name.clone()),
+        EngineState::Ready(engines) => (
+            "ready",
+            engines.ears.model.clone(),
+            engines.voice.name.clone(),
+        ),
         EngineState::Warming => ("warming", String::new(), String::new()),
         EngineState::Failed(_) => ("failed", String::new(), String::new()),
     };
@@ -195,14 +235,36 @@ async fn metrics(AxumState(state): AxumState<State>) -> Response {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let rows = [
-        ("offhook_calls", "gauge", "Calls that are up.", snapshot.calls.len() as u64),
-        ("offhook_calls_total", "counter", "Calls answered since the start.", snapshot.calls_total),
-        ("offhook_registrations", "gauge", "Bindings of registered phones.", snapshot.registrations.len() as u64),
-        ("offhook_uptime_seconds", "gauge", "Seconds since the start.", state.0.started.elapsed().as_secs()),
+        (
+            "offhook_calls",
+            "gauge",
+            "Calls that are up.",
+            snapshot.calls.len() as u64,
+        ),
+        (
+            "offhook_calls_total",
+            "counter",
+            "Calls answered since the start.",
+            snapshot.calls_total,
+        ),
+        (
+            "offhook_registrations",
+            "gauge",
+            "Bindings of registered phones.",
+            snapshot.registrations.len() as u64,
+        ),
+        (
+            "offhook_uptime_seconds",
+            "gauge",
+            "Seconds since the start.",
+            state.0.started.elapsed().as_secs(),
+        ),
     ];
     let body: String = rows
         .iter()
-        .map(|(name, kind, help, value)| format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"))
+        .map(|(name, kind, help, value)| {
+            format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n")
+        })
         .collect();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response()
 }
@@ -214,7 +276,11 @@ async fn page(AxumState(state): AxumState<State>) -> Html<String> {
         EngineState::Failed(_) => "failed: see the log",
     };
     let agent = state.0.agent.describe();
-    let agent = if agent.demo { "the built-in demo" } else { "your own" };
+    let agent = if agent.demo {
+        "the built-in demo"
+    } else {
+        "your own"
+    };
     Html(PAGE.replace("{engines}", engines).replace("{agent}", agent))
 }
 
@@ -259,7 +325,10 @@ mod tests {
         for (value, expected) in rows {
             let mut headers = HeaderMap::new();
             if let Some(value) = value {
-                headers.insert(header::AUTHORIZATION, value.parse().expect("a header value"));
+                headers.insert(
+                    header::AUTHORIZATION,
+                    value.parse().expect("a header value"),
+                );
             }
             assert_eq!(is_authorised(&headers, &token), expected, "{value:?}");
         }

@@ -69,14 +69,33 @@ impl Report {
 
 /// Runs all checks and prints a line for each. Whether nothing is bad.
 pub async fn run(home: Home, config: Config) -> anyhow::Result<bool> {
-    let mut report = Report { bad: 0, warnings: 0 };
-    println!("Offhook {} at {}", env!("CARGO_PKG_VERSION"), home.root().display());
-    report.line(Verdict::Good, "config", &home.config_path().display().to_string());
-    let secrets = report.result("secrets", SecretStore::open(&home.secrets_path()), |store| {
-        format!("{} users", store.users().len())
+    let mut report = Report {
+        bad: 0,
+        warnings: 0,
+    };
+    println!(
+        "Offhook {} at {}",
+        env!("CARGO_PKG_VERSION"),
+        home.root().display()
+    );
+    report.line(
+        Verdict::Good,
+        "config",
+        &home.config_path().display().to_string(),
+    );
+    let secrets = report.result(
+        "secrets",
+        SecretStore::open(&home.secrets_path()),
+        |store| format!("{} users", store.users().len()),
+    );
+    let store_path = config
+        .store
+        .path
+        .clone()
+        .unwrap_or_else(|| home.database_path());
+    report.result("database", Store::open(&store_path), |_| {
+        store_path.display().to_string()
     });
-    let store_path = config.store.path.clone().unwrap_or_else(|| home.database_path());
-    report.result("database", Store::open(&store_path), |_| store_path.display().to_string());
     disk(&mut report, home.root());
     network(&mut report, &config).await;
     let is_running = listening(&mut report, &config).await;
@@ -91,7 +110,11 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<bool> {
             "test call",
             "not made: the program is not running. Start `offhook run`, then run the doctor again",
         ),
-        (true, None) => report.line(Verdict::Warning, "test call", "not made without ears and voice"),
+        (true, None) => report.line(
+            Verdict::Warning,
+            "test call",
+            "not made without ears and voice",
+        ),
     }
     println!(
         "{}",
@@ -111,7 +134,11 @@ fn disk(report: &mut Report, path: &Path) {
     };
     let mib = free / (1024 * 1024);
     if free < DISK_FREE_MIN {
-        report.line(Verdict::Bad, "disk", &format!("only {mib} MiB free: records will be lost, make room"));
+        report.line(
+            Verdict::Bad,
+            "disk",
+            &format!("only {mib} MiB free: records will be lost, make room"),
+        );
     } else {
         report.line(Verdict::Good, "disk", &format!("{mib} MiB free"));
     }
@@ -147,14 +174,22 @@ async fn listening(report: &mut Report, config: &Config) -> bool {
         Err(error) => error.kind() != std::io::ErrorKind::AddrInUse,
     };
     if is_free {
-        report.line(Verdict::Good, "SIP port", &format!("{} is free for us", config.sip.port));
+        report.line(
+            Verdict::Good,
+            "SIP port",
+            &format!("{} is free for us", config.sip.port),
+        );
         return false;
     }
     let web = SocketAddr::from(([127, 0, 0, 1], config.web.port));
     let connect = tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(web)).await;
     let is_ours = !config.web.enabled || matches!(connect, Ok(Ok(_)));
     if is_ours {
-        report.line(Verdict::Good, "SIP port", &format!("{} is served", config.sip.port));
+        report.line(
+            Verdict::Good,
+            "SIP port",
+            &format!("{} is served", config.sip.port),
+        );
     } else {
         report.line(
             Verdict::Bad,
@@ -185,7 +220,12 @@ async fn ears_and_voice(report: &mut Report, home: &Home, config: &Config) -> Op
         }
     };
     let (engines, _) = report.result("engines", opened, |(engines, took)| {
-        format!("{} and {}, ready in {} ms", engines.ears.model, engines.voice.name, took.as_millis())
+        format!(
+            "{} and {}, ready in {} ms",
+            engines.ears.model,
+            engines.voice.name,
+            took.as_millis()
+        )
     })?;
     if let Some(advice) = &model.advice {
         report.line(Verdict::Warning, "ears", advice);
@@ -198,7 +238,11 @@ async fn ears_and_voice(report: &mut Report, home: &Home, config: &Config) -> Op
         format!("said \"{SELF_TEST_TEXT}\", heard \"{heard}\"")
     }) && heard.is_empty()
     {
-        report.line(Verdict::Bad, "self test", "nothing was heard: try another model or voice");
+        report.line(
+            Verdict::Bad,
+            "self test",
+            "nothing was heard: try another model or voice",
+        );
     }
     Some(engines)
 }
@@ -231,9 +275,16 @@ async fn agent(report: &mut Report, home: &Home, config: &Config, secrets: &Secr
 }
 
 async fn test_call(report: &mut Report, home: &Home, config: &Config, engines: &Engines) {
-    let number = config.numbers.first(Answerer::Readback).or(config.numbers.first(Answerer::Agent));
+    let number = config
+        .numbers
+        .first(Answerer::Readback)
+        .or(config.numbers.first(Answerer::Agent));
     let Some(number) = number else {
-        report.line(Verdict::Warning, "test call", "no number in [[numbers]] to call");
+        report.line(
+            Verdict::Warning,
+            "test call",
+            "no number in [[numbers]] to call",
+        );
         return;
     };
     let options = CallOptions {
@@ -243,7 +294,11 @@ async fn test_call(report: &mut Report, home: &Home, config: &Config, engines: &
         ..CallOptions::default()
     };
     match report::place(home, config, &options, engines).await {
-        Ok((outcome, _)) => match outcome.turns.first().and_then(|turn| turn.measured.latency_ms) {
+        Ok((outcome, _)) => match outcome
+            .turns
+            .first()
+            .and_then(|turn| turn.measured.latency_ms)
+        {
             Some(ms) => report.line(
                 Verdict::Good,
                 "test call",
@@ -257,7 +312,11 @@ async fn test_call(report: &mut Report, home: &Home, config: &Config, engines: &
                 "test call",
                 "connected, but no sound came back: a firewall on the UDP ports of [media]?",
             ),
-            None => report.line(Verdict::Bad, "test call", "connected, but there was no reply: see the log"),
+            None => report.line(
+                Verdict::Bad,
+                "test call",
+                "connected, but there was no reply: see the log",
+            ),
         },
         Err(error) => report.line(Verdict::Bad, "test call", &format!("{error:#}")),
     }

@@ -32,7 +32,11 @@ impl Ports {
     pub fn new(first: u16, last: u16, start: u16) -> Ports {
         let first = first.saturating_add(first % 2).min(u16::MAX - 1);
         let pairs = (last.saturating_sub(first).saturating_add(1) / 2).max(1);
-        Ports { first, pairs, next: start % pairs }
+        Ports {
+            first,
+            pairs,
+            next: start % pairs,
+        }
     }
 
     /// Binds the next free pair on `address`.

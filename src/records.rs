@@ -13,7 +13,8 @@ use tracing::{error, warn};
 use crate::call::driver::Summary;
 use crate::call::record::{Blame, Termination, TurnRecord};
 use crate::store::{
-    BindingRow, CallEnded, CallStarted, MessageRow, Role, Store, StoreError, StoreHandle, TurnRow, Write,
+    BindingRow, CallEnded, CallStarted, MessageRow, Role, Store, StoreError, StoreHandle, TurnRow,
+    Write,
 };
 
 /// Records waiting for the disk; when full, the record is lost and a log line says so.
@@ -59,7 +60,8 @@ impl Recorder {
 
     /// Blocks until the bindings are on disk.
     pub fn save_bindings(&self, user: &str, bindings: Vec<Binding>) -> Result<(), StoreError> {
-        self.store.save_bindings(user, bindings.into_iter().map(to_row).collect())
+        self.store
+            .save_bindings(user, bindings.into_iter().map(to_row).collect())
     }
 
     pub fn call_started(&self, start: CallStart) -> CallRecorder {
@@ -170,7 +172,11 @@ impl CallRecorder {
 
     pub fn turn(&self, turn: &TurnRecord) {
         let text = |text: &str| {
-            if self.recorder.transcripts { text.to_owned() } else { String::new() }
+            if self.recorder.transcripts {
+                text.to_owned()
+            } else {
+                String::new()
+            }
         };
         self.recorder.write(Write::Turn(TurnRow {
             call: self.id.clone(),
@@ -189,7 +195,8 @@ impl CallRecorder {
             ended_unix_ms: unix_ms(),
             result: termination.result.label().to_owned(),
             reason: termination.reason.clone(),
-            blame: (termination.blame != Blame::Nobody).then(|| termination.blame.label().to_owned()),
+            blame: (termination.blame != Blame::Nobody)
+                .then(|| termination.blame.label().to_owned()),
             codec: Some(self.codec.clone()),
             stats_json: serde_json::to_string(summary).unwrap_or_default(),
         }));
@@ -240,7 +247,11 @@ pub fn from_row(row: BindingRow) -> Binding {
         call_id: row.call_id,
         cseq: row.cseq,
         flow: Flow {
-            transport: if row.transport == "tcp" { Transport::Tcp } else { Transport::Udp },
+            transport: if row.transport == "tcp" {
+                Transport::Tcp
+            } else {
+                Transport::Udp
+            },
             local: row.local,
             remote: row.remote,
             conn: None,
@@ -252,5 +263,7 @@ pub fn from_row(row: BindingRow) -> Binding {
 
 /// Milliseconds since 1970, UTC.
 pub fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }

@@ -52,19 +52,32 @@ pub async fn addresses(bind: &[Bind]) -> Vec<IpAddr> {
 
 /// Runs until SIGINT or SIGTERM, then says goodbye in every call and stops.
 pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
-    let (secrets, first_phone) = SecretStore::open_or_create(&home.secrets_path(), &config.sip.realm)?;
+    let (secrets, first_phone) =
+        SecretStore::open_or_create(&home.secrets_path(), &config.sip.realm)?;
     for user in secrets.users_of_other_realms(&config.sip.realm) {
         warn!(%user, "cannot log in: the password belongs to another realm. Run `offhook user passwd {user}`");
     }
-    let store_path = config.store.path.clone().unwrap_or_else(|| home.database_path());
+    let store_path = config
+        .store
+        .path
+        .clone()
+        .unwrap_or_else(|| home.database_path());
     let mut store = Store::open(&store_path)?;
     store.close_unfinished(records::unix_ms())?;
-    let bindings = store.load_bindings().context("registrations of the last run")?;
+    let bindings = store
+        .load_bindings()
+        .context("registrations of the last run")?;
     let (recorder, recording) = Recorder::start(store, config.store.transcripts)?;
 
     // Ports before models: a port that is taken is said at once, not after a download.
     let sip_addresses = addresses(&config.sip.bind).await;
-    let listeners = Listeners::bind(&sip_addresses, config.sip.port, config.sip.udp, config.sip.tcp).await?;
+    let listeners = Listeners::bind(
+        &sip_addresses,
+        config.sip.port,
+        config.sip.udp,
+        config.sip.tcp,
+    )
+    .await?;
     let web = console::Listeners::bind(&config.web).await?;
 
     let model = models::choose_for_run(&home, &config).await;
@@ -74,7 +87,12 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
 
     let now = Instant::now();
     let unix_ms = records::unix_ms();
-    let mut endpoint = Endpoint::new(endpoint_config(&config, &sip_addresses), rand::random(), now, unix_ms);
+    let mut endpoint = Endpoint::new(
+        endpoint_config(&config, &sip_addresses),
+        rand::random(),
+        now,
+        unix_ms,
+    );
     endpoint.set_users(logins(&secrets, &config));
     let restored = bindings.len();
     endpoint.restore_bindings(now, bindings.into_iter().map(records::from_row).collect());
@@ -96,17 +114,32 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
             sip: &sip_listening,
             web: &web.addresses(),
             first_phone: first_phone.as_ref(),
-            users: &secrets.users().into_iter().map(|user| user.name).collect::<Vec<_>>(),
+            users: &secrets
+                .users()
+                .into_iter()
+                .map(|user| user.name)
+                .collect::<Vec<_>>(),
             model: &model,
             agent: &agent.describe(),
             restored,
         })
     );
 
-    let signalling = tokio::spawn(signalling::run(endpoint, listeners, recorder.clone(), switchboard, command_queue));
+    let signalling = tokio::spawn(signalling::run(
+        endpoint,
+        listeners,
+        recorder.clone(),
+        switchboard,
+        command_queue,
+    ));
     let console = tokio::spawn(console::serve(
         web,
-        console::State::new(commands.clone(), secrets.api_token().clone(), engines.clone(), agent.clone()),
+        console::State::new(
+            commands.clone(),
+            secrets.api_token().clone(),
+            engines.clone(),
+            agent.clone(),
+        ),
     ));
     let watcher = tokio::spawn(watch_secrets(secrets, config.clone(), commands.clone()));
     agent.warm();
@@ -139,7 +172,9 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
 
 /// Why the engines did not start; never returns when they did.
 async fn engines_failed(mut engines: watch::Receiver<EngineState>) -> String {
-    let failed = engines.wait_for(|state| matches!(state, EngineState::Failed(_))).await;
+    let failed = engines
+        .wait_for(|state| matches!(state, EngineState::Failed(_)))
+        .await;
     if let Ok(state) = failed
         && let EngineState::Failed(why) = &*state
     {
@@ -162,7 +197,10 @@ async fn drain(commands: &mpsc::Sender<Command>, longest: Duration) {
             break;
         }
         if Instant::now() >= until {
-            warn!(calls = snapshot.calls.len(), "calls cut off: they took too long to say goodbye");
+            warn!(
+                calls = snapshot.calls.len(),
+                "calls cut off: they took too long to say goodbye"
+            );
             let _ = commands.send(Command::HangupAll).await;
             break;
         }
@@ -183,7 +221,9 @@ async fn watch_secrets(mut secrets: SecretStore, config: Config, commands: mpsc:
                     return;
                 }
             }
-            Err(error) => error!(%error, "secret store not read again: the users stay as they were"),
+            Err(error) => {
+                error!(%error, "secret store not read again: the users stay as they were")
+            }
         }
     }
 }
@@ -244,7 +284,9 @@ fn endpoint_config(config: &Config, addresses: &[IpAddr]) -> EndpointConfig {
     endpoint.domains = config.sip.domains.clone();
     endpoint.domains.push(config.sip.realm.clone());
     endpoint.domains.push("localhost".to_owned());
-    endpoint.domains.extend(addresses.iter().map(IpAddr::to_string));
+    endpoint
+        .domains
+        .extend(addresses.iter().map(IpAddr::to_string));
     endpoint.auth.nonce_ttl_s = config.sip.nonce_ttl_s;
     endpoint.auth.failures_per_address_max = config.sip.failures_per_address_max;
     endpoint.auth.failures_per_user_max = config.sip.failures_per_user_max;

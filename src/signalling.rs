@@ -50,30 +50,60 @@ pub enum ListenError {
         "SIP port {port} on {address} is taken ({transport}): is Offhook or another SIP server already running? \
          Stop it, or set another `port` in [sip]"
     )]
-    Taken { address: IpAddr, port: u16, transport: &'static str },
+    Taken {
+        address: IpAddr,
+        port: u16,
+        transport: &'static str,
+    },
     #[error("this machine has no address {address}: correct `bind` in [sip]")]
     NoSuchAddress { address: IpAddr },
     #[error("cannot listen on {address} port {port} ({transport}): {source}")]
-    Other { address: IpAddr, port: u16, transport: &'static str, source: io::Error },
+    Other {
+        address: IpAddr,
+        port: u16,
+        transport: &'static str,
+        source: io::Error,
+    },
 }
 
 impl Listeners {
     /// Binds UDP and TCP on every address.
-    pub async fn bind(addresses: &[IpAddr], port: u16, udp: bool, tcp: bool) -> Result<Listeners, ListenError> {
-        let mut listeners = Listeners { udp: Vec::new(), tcp: Vec::new() };
+    pub async fn bind(
+        addresses: &[IpAddr],
+        port: u16,
+        udp: bool,
+        tcp: bool,
+    ) -> Result<Listeners, ListenError> {
+        let mut listeners = Listeners {
+            udp: Vec::new(),
+            tcp: Vec::new(),
+        };
         for &address in addresses {
             let at = SocketAddr::new(address, port);
-            let refused = |transport| move |source: io::Error| match source.kind() {
-                io::ErrorKind::AddrInUse => ListenError::Taken { address, port, transport },
-                io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress { address },
-                _ => ListenError::Other { address, port, transport, source },
+            let refused = |transport| {
+                move |source: io::Error| match source.kind() {
+                    io::ErrorKind::AddrInUse => ListenError::Taken {
+                        address,
+                        port,
+                        transport,
+                    },
+                    io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress { address },
+                    _ => ListenError::Other {
+                        address,
+                        port,
+                        transport,
+                        source,
+                    },
+                }
             };
             if udp {
                 let socket = UdpSocket::bind(at).await.map_err(refused("UDP"))?;
                 listeners.udp.push(Arc::new(socket));
             }
             if tcp {
-                listeners.tcp.push(TcpListener::bind(at).await.map_err(refused("TCP"))?);
+                listeners
+                    .tcp
+                    .push(TcpListener::bind(at).await.map_err(refused("TCP"))?);
             }
         }
         Ok(listeners)
@@ -81,17 +111,34 @@ impl Listeners {
 
     /// The addresses in use, for printing.
     pub fn addresses(&self) -> Vec<(Transport, SocketAddr)> {
-        let udp = self.udp.iter().filter_map(|s| Some((Transport::Udp, s.local_addr().ok()?)));
-        let tcp = self.tcp.iter().filter_map(|s| Some((Transport::Tcp, s.local_addr().ok()?)));
+        let udp = self
+            .udp
+            .iter()
+            .filter_map(|s| Some((Transport::Udp, s.local_addr().ok()?)));
+        let tcp = self
+            .tcp
+            .iter()
+            .filter_map(|s| Some((Transport::Tcp, s.local_addr().ok()?)));
         udp.chain(tcp).collect()
     }
 }
 
 enum Inbound {
-    Datagram { flow: Flow, data: Vec<u8> },
-    Opened { flow: Flow, outbox: mpsc::Sender<Vec<u8>> },
-    Chunk { conn: ConnId, data: Vec<u8> },
-    Closed { conn: ConnId },
+    Datagram {
+        flow: Flow,
+        data: Vec<u8>,
+    },
+    Opened {
+        flow: Flow,
+        outbox: mpsc::Sender<Vec<u8>>,
+    },
+    Chunk {
+        conn: ConnId,
+        data: Vec<u8>,
+    },
+    Closed {
+        conn: ConnId,
+    },
 }
 
 struct Shell {
@@ -118,7 +165,9 @@ pub async fn run(
     let (inbox, mut inbound) = mpsc::channel(INBOX_MAX);
     let mut udp = Vec::new();
     for socket in listeners.udp {
-        let Ok(local) = socket.local_addr() else { continue };
+        let Ok(local) = socket.local_addr() else {
+            continue;
+        };
         udp.push((local, socket.clone()));
         tokio::spawn(read_datagrams(socket, local, inbox.clone()));
     }
@@ -161,7 +210,8 @@ impl Shell {
         let now = Instant::now();
         match item {
             Inbound::Datagram { flow, data } => {
-                self.endpoint.handle(now, Input::Datagram { flow, data: &data });
+                self.endpoint
+                    .handle(now, Input::Datagram { flow, data: &data });
             }
             Inbound::Opened { flow, outbox } => {
                 if let Some(conn) = flow.conn {
@@ -170,7 +220,8 @@ impl Shell {
                 self.endpoint.handle(now, Input::StreamOpened { flow });
             }
             Inbound::Chunk { conn, data } => {
-                self.endpoint.handle(now, Input::StreamData { conn, data: &data });
+                self.endpoint
+                    .handle(now, Input::StreamData { conn, data: &data });
             }
             Inbound::Closed { conn } => {
                 self.connections.remove(&conn);
@@ -212,7 +263,9 @@ impl Shell {
                 Output::CloseStream { conn } => drop(self.connections.remove(&conn)),
                 Output::SaveBindings { user, bindings } => {
                     // The 200 OK is the next output: a registration that was confirmed is on disk.
-                    let saved = tokio::task::block_in_place(|| self.recorder.save_bindings(&user, bindings));
+                    let saved = tokio::task::block_in_place(|| {
+                        self.recorder.save_bindings(&user, bindings)
+                    });
                     if let Err(error) = saved {
                         error!(%error, "registration not saved: it holds until the next restart only");
                     }
@@ -237,7 +290,9 @@ impl Shell {
     fn apply(&mut self, command: Command) {
         let now = Instant::now();
         let result = match command {
-            Command::Provisional { call, status } => self.endpoint.provisional(now, call, status, None),
+            Command::Provisional { call, status } => {
+                self.endpoint.provisional(now, call, status, None)
+            }
             Command::Answer { call, sdp } => {
                 let answered = self.endpoint.answer(now, call, sdp);
                 if answered.is_err() {
@@ -245,11 +300,18 @@ impl Shell {
                 }
                 answered
             }
-            Command::Reject { call, status, headers } => self.endpoint.reject(now, call, status, headers),
+            Command::Reject {
+                call,
+                status,
+                headers,
+            } => self.endpoint.reject(now, call, status, headers),
             Command::Hangup { call, reason } => self.endpoint.hangup(now, call, reason),
-            Command::AnswerReinvite { call, answer } => self.endpoint.answer_reinvite(now, call, answer),
+            Command::AnswerReinvite { call, answer } => {
+                self.endpoint.answer_reinvite(now, call, answer)
+            }
             Command::Users(users) => {
-                self.switchboard.set_users(users.iter().map(|user| user.name.clone()).collect());
+                self.switchboard
+                    .set_users(users.iter().map(|user| user.name.clone()).collect());
                 self.endpoint.set_users(users);
                 Ok(())
             }
@@ -302,7 +364,12 @@ async fn read_datagrams(socket: Arc<UdpSocket>, local: SocketAddr, inbox: mpsc::
         match socket.recv_from(&mut buffer).await {
             Ok((length, remote)) => {
                 let local = SocketAddr::new(source_address(local.ip(), remote), local.port());
-                let flow = Flow { transport: Transport::Udp, local, remote, conn: None };
+                let flow = Flow {
+                    transport: Transport::Udp,
+                    local,
+                    remote,
+                    conn: None,
+                };
                 let data = buffer[..length].to_vec();
                 if inbox.send(Inbound::Datagram { flow, data }).await.is_err() {
                     return;
@@ -334,8 +401,8 @@ async fn accept(listener: TcpListener, inbox: mpsc::Sender<Inbound>) {
         let is_allowed = {
             let mut counts = per_address.lock().expect("no panic while held");
             let count = counts.entry(remote.ip()).or_default();
-            let is_allowed =
-                *count < CONNECTIONS_PER_ADDRESS_MAX && total.load(Ordering::Relaxed) < CONNECTIONS_MAX;
+            let is_allowed = *count < CONNECTIONS_PER_ADDRESS_MAX
+                && total.load(Ordering::Relaxed) < CONNECTIONS_MAX;
             if is_allowed {
                 *count += 1;
                 total.fetch_add(1, Ordering::Relaxed);
@@ -373,11 +440,18 @@ async fn connect(conn: ConnId, remote: SocketAddr, inbox: mpsc::Sender<Inbound>)
 
 /// One connection: reads until the peer closes, writes until the outbox is dropped.
 async fn serve(stream: TcpStream, conn: ConnId, remote: SocketAddr, inbox: mpsc::Sender<Inbound>) {
-    let Ok(local) = stream.local_addr() else { return };
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
     let _ = stream.set_nodelay(true);
     let (mut reader, mut writer) = stream.into_split();
     let (outbox, mut outgoing) = mpsc::channel::<Vec<u8>>(STREAM_OUTBOX_MAX);
-    let flow = Flow { transport: Transport::Tcp, local, remote, conn: Some(conn) };
+    let flow = Flow {
+        transport: Transport::Tcp,
+        local,
+        remote,
+        conn: Some(conn),
+    };
     if inbox.send(Inbound::Opened { flow, outbox }).await.is_err() {
         return;
     }

@@ -19,8 +19,8 @@ use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::call::driver::{Control, Driver, MediaSockets, Report};
 use crate::call::record::{Blame, CallResult, Termination};
-use crate::config::{Answerer, Numbers};
 use crate::call::{Call, CallSettings};
+use crate::config::{Answerer, Numbers};
 use crate::engines::{EngineState, Engines};
 use crate::ports::{Ports, source_address};
 use crate::records::{CallStart, Recorder, unix_ms};
@@ -42,11 +42,27 @@ const WARMING_MAX: Duration = Duration::from_secs(90);
 /// What the rest of the program asks of the signalling task.
 #[derive(Debug)]
 pub enum Command {
-    Provisional { call: CallKey, status: u16 },
-    Answer { call: CallKey, sdp: String },
-    Reject { call: CallKey, status: u16, headers: Vec<(HeaderName, String)> },
-    Hangup { call: CallKey, reason: Option<String> },
-    AnswerReinvite { call: CallKey, answer: Result<String, u16> },
+    Provisional {
+        call: CallKey,
+        status: u16,
+    },
+    Answer {
+        call: CallKey,
+        sdp: String,
+    },
+    Reject {
+        call: CallKey,
+        status: u16,
+        headers: Vec<(HeaderName, String)>,
+    },
+    Hangup {
+        call: CallKey,
+        reason: Option<String>,
+    },
+    AnswerReinvite {
+        call: CallKey,
+        answer: Result<String, u16>,
+    },
     Users(Vec<User>),
     /// The engines are warm, or will not be.
     Ready(CallKey),
@@ -98,7 +114,11 @@ struct Line {
 enum LineState {
     /// Ringing until the engines are warm.
     Waiting(Box<Waiting>),
-    Up { control: mpsc::Sender<Control>, local: LocalMedia, our_offer: Option<String> },
+    Up {
+        control: mpsc::Sender<Control>,
+        local: LocalMedia,
+        our_offer: Option<String>,
+    },
     /// The task is gone, the dialog not yet.
     Over,
 }
@@ -132,16 +152,27 @@ impl Switchboard {
     /// One event of the endpoint; the commands returned are applied before the next one.
     pub fn event(&mut self, event: Event) -> Vec<Command> {
         match event {
-            Event::IncomingCall { call, user, target, offer, flow, user_agent, .. } => {
-                self.incoming(call, user, target, offer, flow, user_agent)
-            }
+            Event::IncomingCall {
+                call,
+                user,
+                target,
+                offer,
+                flow,
+                user_agent,
+                ..
+            } => self.incoming(call, user, target, offer, flow, user_agent),
             Event::CallConfirmed { call, answer } => self.confirmed(call, answer),
             Event::ReInvite { call, offer } => self.reinvite(call, offer),
             Event::CallEnded { call, cause } => {
                 self.ended(call, &cause);
                 Vec::new()
             }
-            Event::Registered { user, flow, refreshed, .. } => {
+            Event::Registered {
+                user,
+                flow,
+                refreshed,
+                ..
+            } => {
                 if !refreshed {
                     info!(%user, from = %flow.remote, transport = ?flow.transport, "phone registered");
                 }
@@ -159,7 +190,9 @@ impl Switchboard {
                 Vec::new()
             }
             // Answers to requests of our own; this program places no calls here.
-            Event::CallProgress { .. } | Event::CallAnswered { .. } | Event::RegistrationResult { .. } => Vec::new(),
+            Event::CallProgress { .. }
+            | Event::CallAnswered { .. }
+            | Event::RegistrationResult { .. } => Vec::new(),
         }
     }
 
@@ -174,26 +207,45 @@ impl Switchboard {
     ) -> Vec<Command> {
         let refuse = |status: u16, headers: Vec<(HeaderName, String)>, why: &str| {
             info!(%user, number = %target, status, "call refused: {why}");
-            vec![Command::Reject { call, status, headers }]
+            vec![Command::Reject {
+                call,
+                status,
+                headers,
+            }]
         };
         let later = vec![(HeaderName::RetryAfter, "30".to_owned())];
         if self.draining {
             return refuse(503, later, "the program is stopping");
         }
         let Some(service) = route(&self.config.numbers, &target) else {
-            return refuse(404, Vec::new(), "nobody has this number; the numbers are in [[numbers]]");
+            return refuse(
+                404,
+                Vec::new(),
+                "nobody has this number; the numbers are in [[numbers]]",
+            );
         };
-        if self.calls.values().filter(|line| line.user == user).count() >= self.config.calls_per_user_max {
+        if self.calls.values().filter(|line| line.user == user).count()
+            >= self.config.calls_per_user_max
+        {
             return refuse(486, Vec::new(), "this user has as many calls as allowed");
         }
         if self.calls.len() >= self.config.calls_max {
-            return refuse(503, later, "as many calls as allowed are up (`max` in [calls])");
+            return refuse(
+                503,
+                later,
+                "as many calls as allowed are up (`max` in [calls])",
+            );
         }
         let line = Line {
             user,
             target,
             since: Instant::now(),
-            state: LineState::Waiting(Box::new(Waiting { service, offer, flow, user_agent })),
+            state: LineState::Waiting(Box::new(Waiting {
+                service,
+                offer,
+                flow,
+                user_agent,
+            })),
         };
         self.calls.insert(call, line);
         if matches!(*self.engines.borrow(), EngineState::Warming) {
@@ -217,7 +269,8 @@ impl Switchboard {
         let LineState::Waiting(_) = &line.state else {
             return Vec::new();
         };
-        let LineState::Waiting(waiting) = std::mem::replace(&mut line.state, LineState::Over) else {
+        let LineState::Waiting(waiting) = std::mem::replace(&mut line.state, LineState::Over)
+        else {
             return Vec::new();
         };
         let engines = match &*self.engines.borrow() {
@@ -235,12 +288,19 @@ impl Switchboard {
             Err((status, headers, why)) => {
                 warn!(%user, number = %target, status, "call refused: {why}");
                 self.calls.remove(&call);
-                vec![Command::Reject { call, status, headers }]
+                vec![Command::Reject {
+                    call,
+                    status,
+                    headers,
+                }]
             }
         }
     }
 
-    #[allow(clippy::type_complexity, reason = "status, headers and reason of one refusal")]
+    #[allow(
+        clippy::type_complexity,
+        reason = "status, headers and reason of one refusal"
+    )]
     fn answer(
         &mut self,
         call: CallKey,
@@ -249,7 +309,12 @@ impl Switchboard {
         waiting: Waiting,
         engines: Arc<Engines>,
     ) -> Result<Vec<Command>, (u16, Vec<(HeaderName, String)>, String)> {
-        let Waiting { service, offer, flow, user_agent } = waiting;
+        let Waiting {
+            service,
+            offer,
+            flow,
+            user_agent,
+        } = waiting;
         let address = source_address(flow.local.ip(), flow.remote);
         let (sockets, port) = self
             .config
@@ -268,8 +333,16 @@ impl Switchboard {
         let (sdp, negotiated, our_offer) = match &offer {
             Some(offer) => {
                 let (sdp, negotiated) = offer_answer::answer(offer, &local).map_err(|error| {
-                    let warning = format!("{} {} \"{error}\"", error.warning_code(), self.config.host_name);
-                    (error.to_status(), vec![(HeaderName::Warning, warning)], error.to_string())
+                    let warning = format!(
+                        "{} {} \"{error}\"",
+                        error.warning_code(),
+                        self.config.host_name
+                    );
+                    (
+                        error.to_status(),
+                        vec![(HeaderName::Warning, warning)],
+                        error.to_string(),
+                    )
                 })?;
                 (sdp, Some(negotiated), None)
             }
@@ -279,14 +352,23 @@ impl Switchboard {
             }
         };
         self.calls_total += 1;
-        let control = self.start(call, user, target, service, flow, user_agent, sockets, negotiated, engines);
+        let control = self.start(
+            call, user, target, service, flow, user_agent, sockets, negotiated, engines,
+        );
         if let Some(line) = self.calls.get_mut(&call) {
-            line.state = LineState::Up { control, local, our_offer };
+            line.state = LineState::Up {
+                control,
+                local,
+                our_offer,
+            };
         }
         Ok(vec![Command::Answer { call, sdp }])
     }
 
-    #[allow(clippy::too_many_arguments, reason = "everything that one call is made of, in one place")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "everything that one call is made of, in one place"
+    )]
     fn start(
         &mut self,
         call: CallKey,
@@ -311,9 +393,12 @@ impl Switchboard {
             Answerer::Readback => self.config.readback.clone(),
             _ => self.config.agent.clone(),
         };
-        let codec = negotiated.as_ref().map_or(AudioCodec::Pcmu, |audio| audio.codec);
+        let codec = negotiated
+            .as_ref()
+            .map_or(AudioCodec::Pcmu, |audio| audio.codec);
+        let (began_ms, id) = (unix_ms(), call_id());
         let record = self.recorder.call_started(CallStart {
-            id: format!("{:016x}{:04x}", unix_ms(), rand::random::<u16>()),
+            id: id.clone(),
             user: user.to_owned(),
             number: target.to_owned(),
             remote: flow.remote.to_string(),
@@ -327,18 +412,29 @@ impl Switchboard {
         let recorder = self.recorder.clone();
         let run = async move {
             // The read-back test has no memory; the assistant remembers earlier calls.
-            let conversation = match service {
+            let mut conversation = match service {
                 Answerer::Agent => {
                     let earlier = recorder.conversation(&settings.session);
-                    tokio::time::timeout(MEMORY_MAX, earlier).await.unwrap_or_else(|_| {
-                        warn!("earlier conversation not read: the disk is too slow");
-                        Default::default()
-                    })
+                    tokio::time::timeout(MEMORY_MAX, earlier)
+                        .await
+                        .unwrap_or_else(|_| {
+                            warn!("earlier conversation not read: the disk is too slow");
+                            Default::default()
+                        })
                 }
                 _ => Default::default(),
             };
+            conversation.begin_call(&id, began_ms);
             let call = Call::new(settings, session, conversation, Instant::now());
-            let driver = Driver { call, number, sockets, engines, gateway, control: controls, reports };
+            let driver = Driver {
+                call,
+                number,
+                sockets,
+                engines,
+                gateway,
+                control: controls,
+                reports,
+            };
             driver.run().await;
         };
         let commands = self.commands.clone();
@@ -355,7 +451,10 @@ impl Switchboard {
                         }
                         Report::Said(entry) => record.said(&entry),
                         Report::Turn(turn) => record.turn(&turn),
-                        Report::Finished { termination, summary } => {
+                        Report::Finished {
+                            termination,
+                            summary,
+                        } => {
                             finished = Some((termination, summary));
                             break;
                         }
@@ -393,13 +492,23 @@ impl Switchboard {
     }
 
     fn confirmed(&mut self, call: CallKey, answer: Option<String>) -> Vec<Command> {
-        let Some(Line { state: LineState::Up { control, local, our_offer }, .. }) = self.calls.get_mut(&call) else {
+        let Some(Line {
+            state:
+                LineState::Up {
+                    control,
+                    local,
+                    our_offer,
+                },
+            ..
+        }) = self.calls.get_mut(&call)
+        else {
             return Vec::new();
         };
         // Late offer: the answer comes in the ACK (RFC 3261 section 13.2.2.4).
         if let Some(offer) = our_offer.take() {
             let negotiated = match &answer {
-                Some(answer) => offer_answer::accept_answer(&offer, answer, local).map_err(|error| error.to_string()),
+                Some(answer) => offer_answer::accept_answer(&offer, answer, local)
+                    .map_err(|error| error.to_string()),
                 // RFC 3261 section 13.2.1: an offer in the 2xx is answered in its ACK.
                 None => Err("there is none".to_owned()),
             };
@@ -415,23 +524,44 @@ impl Switchboard {
                         reason: "the phone's answer to our offer was not usable".to_owned(),
                         blame: Blame::Peer,
                     }));
-                    return vec![Command::Hangup { call, reason: Some(cause(488, "unusable answer")) }];
+                    return vec![Command::Hangup {
+                        call,
+                        reason: Some(cause(488, "unusable answer")),
+                    }];
                 }
             }
         }
         match control.try_send(Control::Confirmed) {
             Ok(()) => Vec::new(),
-            Err(_) => vec![Command::Hangup { call, reason: Some(cause(500, "call task stopped")) }],
+            Err(_) => vec![Command::Hangup {
+                call,
+                reason: Some(cause(500, "call task stopped")),
+            }],
         }
     }
 
     fn reinvite(&mut self, call: CallKey, offer: Option<String>) -> Vec<Command> {
-        let Some(Line { state: LineState::Up { control, local, our_offer }, .. }) = self.calls.get_mut(&call) else {
-            return vec![Command::AnswerReinvite { call, answer: Err(481) }];
+        let Some(Line {
+            state:
+                LineState::Up {
+                    control,
+                    local,
+                    our_offer,
+                },
+            ..
+        }) = self.calls.get_mut(&call)
+        else {
+            return vec![Command::AnswerReinvite {
+                call,
+                answer: Err(481),
+            }];
         };
         let is_late = offer.is_none();
         // RFC 3264 section 8: each new description has the version counted up by one.
-        let next = LocalMedia { session_version: local.session_version + 1, ..local.clone() };
+        let next = LocalMedia {
+            session_version: local.session_version + 1,
+            ..local.clone()
+        };
         let answer = match offer {
             Some(offer) => match offer_answer::answer(&offer, &next) {
                 Ok((sdp, negotiated)) => {
@@ -494,7 +624,10 @@ impl Switchboard {
                 LineState::Up { control, .. } => {
                     let text = self.config.goodbye.clone();
                     if control.try_send(Control::Drain { text }).is_err() {
-                        commands.push(Command::Hangup { call: *call, reason: None });
+                        commands.push(Command::Hangup {
+                            call: *call,
+                            reason: None,
+                        });
                     }
                 }
                 LineState::Waiting(_) => commands.push(Command::Reject {
@@ -510,7 +643,12 @@ impl Switchboard {
 
     pub fn hang_up_all(&self) -> Vec<Command> {
         let calls = self.calls.keys();
-        calls.map(|call| Command::Hangup { call: *call, reason: None }).collect()
+        calls
+            .map(|call| Command::Hangup {
+                call: *call,
+                reason: None,
+            })
+            .collect()
     }
 
     pub fn snapshot(&self, endpoint: &Endpoint) -> Snapshot {
@@ -551,6 +689,11 @@ fn service_name(service: Answerer) -> &'static str {
         Answerer::Echo => "echo",
         Answerer::Readback => "readback",
     }
+}
+
+/// Names a call in the records: its beginning, and enough chance to keep two of one moment apart.
+fn call_id() -> String {
+    format!("{:016x}{:04x}", unix_ms(), rand::random::<u16>())
 }
 
 #[cfg(test)]

@@ -121,7 +121,11 @@ enum Wire {
 pub async fn call(plan: &Plan) -> Result<Outcome, TestCallError> {
     let started = Instant::now();
     let mut caller = Caller::open(plan).await?;
-    let contact = Uri::sip(Some(&plan.user), host(caller.local), Some(caller.local.port()));
+    let contact = Uri::sip(
+        Some(&plan.user),
+        host(caller.local),
+        Some(caller.local.port()),
+    );
     let target = FlowTarget {
         transport: plan.transport,
         local: caller.local,
@@ -183,7 +187,10 @@ pub async fn call(plan: &Plan) -> Result<Outcome, TestCallError> {
             offer: offer.clone(),
         },
     );
-    let failed = |why: String| TestCallError::CallFailed { number: plan.number.clone(), why };
+    let failed = |why: String| TestCallError::CallFailed {
+        number: plan.number.clone(),
+        why,
+    };
     let answered = caller
         .until(ANSWER_MAX, |event| match event {
             Event::CallAnswered { call, answer, .. } => Some(Ok((*call, answer.clone()))),
@@ -215,19 +222,25 @@ pub async fn call(plan: &Plan) -> Result<Outcome, TestCallError> {
         spoken.push((from..to, caller.heard.index_of(Instant::now())));
     }
     if plan.say.is_empty() {
-        caller.run_for(plan.reply_max, |caller, _| caller.ended).await?;
+        caller
+            .run_for(plan.reply_max, |caller, _| caller.ended)
+            .await?;
     }
     let ended_by_peer = caller.ended;
     if !caller.ended {
         let _ = caller.endpoint.hangup(Instant::now(), key, None);
         caller.flush().await?;
         caller
-            .until(BYE_MAX, |event| matches!(event, Event::CallEnded { .. }).then_some(()))
+            .until(BYE_MAX, |event| {
+                matches!(event, Event::CallEnded { .. }).then_some(())
+            })
             .await?;
     }
     caller.endpoint.unregister(Instant::now(), registration);
     caller
-        .until(BYE_MAX, |event| matches!(event, Event::RegistrationResult { .. }).then_some(()))
+        .until(BYE_MAX, |event| {
+            matches!(event, Event::RegistrationResult { .. }).then_some(())
+        })
         .await?;
     Ok(caller.outcome(spoken, registered_ms, answered_ms, ended_by_peer))
 }
@@ -265,7 +278,9 @@ impl Caller {
             product: concat!("Offhook-test-caller/", env!("CARGO_PKG_VERSION")).to_owned(),
             ..EndpointConfig::default()
         };
-        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let unix_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64);
         let mut endpoint = Endpoint::new(config, rand::random(), now, unix_ms);
         if let Wire::Tcp { flow, .. } = &wire {
             endpoint.handle(now, Input::StreamOpened { flow: *flow });
@@ -346,7 +361,11 @@ impl Caller {
         .await
     }
 
-    async fn run_for(&mut self, longest: Duration, done: impl Fn(&Caller, Instant) -> bool) -> io::Result<()> {
+    async fn run_for(
+        &mut self,
+        longest: Duration,
+        done: impl Fn(&Caller, Instant) -> bool,
+    ) -> io::Result<()> {
         let until = Instant::now() + longest.min(CALL_MAX);
         let mut frames = 0u32;
         while Instant::now() < until {
@@ -361,7 +380,11 @@ impl Caller {
     }
 
     /// Until `wanted` finds its event. Sends no sound.
-    async fn until<T>(&mut self, longest: Duration, wanted: impl Fn(&Event) -> Option<T>) -> io::Result<Option<T>> {
+    async fn until<T>(
+        &mut self,
+        longest: Duration,
+        wanted: impl Fn(&Event) -> Option<T>,
+    ) -> io::Result<Option<T>> {
         let until = Instant::now() + longest;
         loop {
             for event in std::mem::take(&mut self.events) {
@@ -417,12 +440,18 @@ impl Caller {
     async fn wait(&mut self, until: Instant) -> io::Result<()> {
         // What a command left in the endpoint goes out before anything is waited for.
         self.flush().await?;
-        let timeout = self.endpoint.next_timeout().map_or(until, |due| due.min(until));
+        let timeout = self
+            .endpoint
+            .next_timeout()
+            .map_or(until, |due| due.min(until));
         let mut sip_buffer = [0u8; 8192];
         let mut rtp_buffer = [0u8; 2048];
         let received = async {
             match &mut self.wire {
-                Wire::Udp(socket) => socket.recv_from(&mut sip_buffer).await.map(|(length, _)| length),
+                Wire::Udp(socket) => socket
+                    .recv_from(&mut sip_buffer)
+                    .await
+                    .map(|(length, _)| length),
                 Wire::Tcp { stream, .. } => stream.read(&mut sip_buffer).await,
             }
         };
@@ -459,12 +488,17 @@ impl Caller {
     }
 
     fn packet(&mut self, now: Instant, data: &[u8]) {
-        let Ok(packet) = Packet::parse(data) else { return };
+        let Ok(packet) = Packet::parse(data) else {
+            return;
+        };
         if packet.payload_type != self.payload_type {
             return;
         }
         self.packets_received += 1;
-        let echo_of = self.sent_at.iter().find(|(timestamp, _)| *timestamp == packet.timestamp);
+        let echo_of = self
+            .sent_at
+            .iter()
+            .find(|(timestamp, _)| *timestamp == packet.timestamp);
         if let Some((_, sent_at)) = echo_of
             && self.echo_us.len() < ECHO_SAMPLES_MAX
         {
@@ -481,7 +515,9 @@ impl Caller {
                 (Output::Datagram { flow, data }, Wire::Udp(socket)) => {
                     let _ = socket.send_to(&data, flow.remote).await;
                 }
-                (Output::StreamData { data, .. }, Wire::Tcp { stream, .. }) => stream.write_all(&data).await?,
+                (Output::StreamData { data, .. }, Wire::Tcp { stream, .. }) => {
+                    stream.write_all(&data).await?
+                }
                 (Output::Event(event), _) => self.events.push(event),
                 _ => {}
             }
@@ -500,7 +536,11 @@ impl Caller {
             .into_iter()
             .map(|(range, until)| {
                 let end = until.min(self.heard.end());
-                let reply = self.heard.samples().get(range.end.min(end)..end).unwrap_or_default();
+                let reply = self
+                    .heard
+                    .samples()
+                    .get(range.end.min(end)..end)
+                    .unwrap_or_default();
                 TurnOutcome {
                     reply: reply.to_vec(),
                     measured: measure(&self.sent, range, &self.heard, until),

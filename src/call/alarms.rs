@@ -70,13 +70,22 @@ mod tests {
         assert_eq!(alarms.next_due(), Some(at(30)));
         assert!(alarms.take_due(at(29)).is_none());
         assert_eq!(alarms.take_due(at(61)).map(|a| a.label), Some("tea".into()));
-        assert_eq!(alarms.take_due(at(61)).map(|a| a.label), Some("eggs".into()));
+        assert_eq!(
+            alarms.take_due(at(61)).map(|a| a.label),
+            Some("eggs".into())
+        );
         assert!(alarms.take_due(at(61)).is_none());
-        assert_eq!(alarms.set(start, ALARM_S_MAX + 1, String::new()), Err(AlarmError::TooLong));
+        assert_eq!(
+            alarms.set(start, ALARM_S_MAX + 1, String::new()),
+            Err(AlarmError::TooLong)
+        );
         for n in 0..ALARMS_MAX {
             assert_eq!(alarms.set(start, n as u64, String::new()), Ok(()));
         }
-        assert_eq!(alarms.set(start, 1, String::new()), Err(AlarmError::TooMany));
+        assert_eq!(
+            alarms.set(start, 1, String::new()),
+            Err(AlarmError::TooMany)
+        );
         assert_eq!(alarms.cancel_all(), ALARMS_MAX);
     }
 }

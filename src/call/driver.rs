@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use agent_bridge::gateways::{AskHandle, AskRequest, Gateway, GatewayEvent};
 use agent_bridge::conversation::Role;
+use agent_bridge::gateways::{AskHandle, AskRequest, Gateway, GatewayEvent};
 use agent_bridge::turn::{Entry, HangupReason, ReplyError, ReplyId};
 use media::session::SessionConfig;
 use tokio::net::UdpSocket;
@@ -46,10 +46,15 @@ pub enum Control {
 #[derive(Debug)]
 pub enum Report {
     /// Send BYE.
-    Hangup { reason: Option<String> },
+    Hangup {
+        reason: Option<String>,
+    },
     Said(Entry),
     Turn(TurnRecord),
-    Finished { termination: Termination, summary: Summary },
+    Finished {
+        termination: Termination,
+        summary: Summary,
+    },
 }
 
 /// Figures of a finished call, for the record.
@@ -64,9 +69,19 @@ pub struct Summary {
 }
 
 enum Event {
-    Transcript { ticket: u32, result: Result<Words, String> },
-    Sound { reply: ReplyId, clause: u32, sound: Sound },
-    Reply { id: ReplyId, event: ReplyEvent },
+    Transcript {
+        ticket: u32,
+        result: Result<Words, String>,
+    },
+    Sound {
+        reply: ReplyId,
+        clause: u32,
+        sound: Sound,
+    },
+    Reply {
+        id: ReplyId,
+        event: ReplyEvent,
+    },
 }
 
 /// The sockets of one call: RTP on an even port, RTCP on the next (RFC 3550 section 11).
@@ -103,7 +118,15 @@ struct Running {
 impl Driver {
     /// Runs the call to its end and returns the sockets' rest period to the caller's task.
     pub async fn run(self) {
-        let Driver { mut call, number, sockets, engines, gateway, mut control, reports } = self;
+        let Driver {
+            mut call,
+            number,
+            sockets,
+            engines,
+            gateway,
+            mut control,
+            reports,
+        } = self;
         let (events, mut inbox) = mpsc::channel(EVENTS_MAX);
         let mut running = Running {
             number,
@@ -121,10 +144,13 @@ impl Driver {
         let mut rtp = [0u8; DATAGRAM_MAX];
         let mut rtcp = [0u8; DATAGRAM_MAX];
         let termination = loop {
-            let due = [call.next_timeout(), running.hangup.as_ref().map(|(due, _)| *due)]
-                .into_iter()
-                .flatten()
-                .min();
+            let due = [
+                call.next_timeout(),
+                running.hangup.as_ref().map(|(due, _)| *due),
+            ]
+            .into_iter()
+            .flatten()
+            .min();
             let sleep = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -195,7 +221,13 @@ impl Driver {
             packets_sent: stats.packets_sent,
             round_trip_ms: stats.round_trip_ms,
         };
-        let _ = running.reports.send(Report::Finished { termination, summary }).await;
+        let _ = running
+            .reports
+            .send(Report::Finished {
+                termination,
+                summary,
+            })
+            .await;
         let sockets = running.sockets;
         tokio::time::sleep(PORT_REST).await;
         drop(sockets);
@@ -214,7 +246,11 @@ impl Running {
                         cancelled.store(true, Ordering::Relaxed);
                     }
                 }
-                CallOutput::Synthesise { reply, clause, text } => self.synthesise(reply, clause, text),
+                CallOutput::Synthesise {
+                    reply,
+                    clause,
+                    text,
+                } => self.synthesise(reply, clause, text),
                 CallOutput::CancelSpeech { reply } => {
                     if let Some(cancelled) = self.voices.remove(&reply) {
                         cancelled.store(true, Ordering::Relaxed);
@@ -232,7 +268,11 @@ impl Running {
                 CallOutput::CancelReply { id } => drop(self.asks.remove(&id)),
                 CallOutput::CommitReply { .. } => {}
                 CallOutput::Said(entry) => {
-                    let who = if entry.role == Role::User { "caller" } else { "we" };
+                    let who = if entry.role == Role::User {
+                        "caller"
+                    } else {
+                        "we"
+                    };
                     info!(said = %Private(&entry.text), "{who} said");
                     let _ = self.reports.send(Report::Said(entry)).await;
                 }
@@ -241,7 +281,8 @@ impl Running {
                     info!(
                         turn = record.number,
                         interrupted = record.interrupted,
-                        "turn: {}", record.stages
+                        "turn: {}",
+                        record.stages
                     );
                     let _ = self.reports.send(Report::Turn(record)).await;
                 }
@@ -303,7 +344,14 @@ impl Running {
                     tts::worker::Chunk::Done => Sound::Done,
                     tts::worker::Chunk::Failed(error) => Sound::Failed(error.to_string()),
                 };
-                deliver(&events, Event::Sound { reply, clause, sound });
+                deliver(
+                    &events,
+                    Event::Sound {
+                        reply,
+                        clause,
+                        sound,
+                    },
+                );
             }),
         };
         if let Err(job) = self.engines.tts.submit(job) {
@@ -387,7 +435,10 @@ fn termination(why: HangupCause) -> (Termination, Option<String>) {
         reason: reason.to_owned(),
         blame,
     };
-    (termination, Some(format!("SIP;cause=200;text=\"{reason}\"")))
+    (
+        termination,
+        Some(format!("SIP;cause=200;text=\"{reason}\"")),
+    )
 }
 
 fn log_note(note: &Note) {
@@ -397,7 +448,11 @@ fn log_note(note: &Note) {
             info!(%from, expected = %or_none(*expected), "audio comes from another address than announced: following it");
         }
         Note::Stranger { from } => warn!(%from, "audio packets from a stranger are ignored"),
-        Note::NoAudio { for_s, expected, seen } => warn!(
+        Note::NoAudio {
+            for_s,
+            expected,
+            seen,
+        } => warn!(
             for_s,
             expected = %or_none(*expected),
             seen = %or_none(*seen),
@@ -410,7 +465,9 @@ fn log_note(note: &Note) {
         Note::Digit { .. } => debug!("digit"),
         Note::TranscriptFailed { why } => warn!(why, "not transcribed"),
         Note::VoiceFailed { why } => warn!(why, "not spoken"),
-        Note::UnknownTool { name } => warn!(name, "the agent called a tool that this call does not have"),
+        Note::UnknownTool { name } => {
+            warn!(name, "the agent called a tool that this call does not have")
+        }
         Note::AlarmEnded => debug!("timer ended"),
     }
 }

@@ -15,7 +15,8 @@ pub struct Reflector {
 
 impl Reflector {
     pub fn new(seed: [u8; 32]) -> Reflector {
-        let word = |at: usize| u32::from_be_bytes([seed[at], seed[at + 1], seed[at + 2], seed[at + 3]]);
+        let word =
+            |at: usize| u32::from_be_bytes([seed[at], seed[at + 1], seed[at + 2], seed[at + 3]]);
         Reflector {
             ssrc: word(0),
             sequence_offset: word(4) as u16,

@@ -176,7 +176,12 @@ fn the_agent_hangs_up() {
 
 #[test]
 fn the_agent_hangs_up_without_a_word() {
-    check(asked(), "tool 2 hang_up\n end 2 -> turn 1; hang up Turn(Goodbye)".replace("turn 1", "hush 2; turn 1").as_str());
+    check(
+        asked(),
+        "tool 2 hang_up\n end 2 -> turn 1; hang up Turn(Goodbye)"
+            .replace("turn 1", "hush 2; turn 1")
+            .as_str(),
+    );
 }
 
 #[test]
@@ -242,7 +247,12 @@ fn a_long_answer_is_spoken_to_its_end() {
     while rig.call.turn().state() != agent_bridge::turn::State::Listening {
         let clauses = std::mem::take(&mut rig.seen);
         ahead_max = ahead_max.max(clauses.len());
-        spoken.extend(clauses.iter().filter(|line| line.starts_with("agent: ")).cloned());
+        spoken.extend(
+            clauses
+                .iter()
+                .filter(|line| line.starts_with("agent: "))
+                .cloned(),
+        );
         for _ in clauses.iter().filter(|line| line.starts_with("say ")) {
             rig.step(&format!("sound 2 {said} 6000"));
             rig.step(&format!("done 2 {said}"));
@@ -250,7 +260,11 @@ fn a_long_answer_is_spoken_to_its_end() {
         }
         rig.step("quiet 1000");
     }
-    spoken.extend(std::mem::take(&mut rig.seen).into_iter().filter(|line| line.starts_with("agent: ")));
+    spoken.extend(
+        std::mem::take(&mut rig.seen)
+            .into_iter()
+            .filter(|line| line.starts_with("agent: ")),
+    );
     assert!(said > 10, "{said} clauses");
     assert!(ahead_max <= 8, "{ahead_max} clauses at once");
     assert_eq!(spoken.len(), 1);
@@ -259,7 +273,10 @@ fn a_long_answer_is_spoken_to_its_end() {
 
 #[test]
 fn what_was_heard_is_recorded_when_the_caller_hangs_up() {
-    check(answering(), "hangup -> hush 2; turn 1 cut; cancel 2; agent: One two...");
+    check(
+        answering(),
+        "hangup -> hush 2; turn 1 cut; cancel 2; agent: One two...",
+    );
     check(asked(), "hangup -> cancel 2; turn 1");
 }
 
@@ -292,7 +309,10 @@ fn a_drain_says_goodbye_even_into_the_greeting() {
 #[test]
 fn missing_audio_is_said_once_and_ends_the_call() {
     let rig = Rig::new(settings(Answerer::Echo), session(Some(PHONE), true));
-    check(rig, "confirm\n gone 60100 -> NoAudio; hang up NoAudio\n drain Bye.");
+    check(
+        rig,
+        "confirm\n gone 60100 -> NoAudio; hang up NoAudio\n drain Bye.",
+    );
     let mut rig = greeted();
     rig.check("gone 5100 -> NoAudio; say 2.0 I can't hear you.; say 2.1 No sound has reached me from your phone.; say 2.2 Please check its microphone, and whether a firewall blocks it.");
     rig.check("quiet 100 -> AudioResumed");
@@ -374,13 +394,24 @@ fn an_echo_goes_to_its_source_only_and_under_our_name() {
     rig.sent.clear();
     rig.from = address(STRANGER);
     rig.check("quiet 100 -> Stranger");
-    assert_eq!(rig.sent, Vec::new(), "a stranger's packets are not sent back");
+    assert_eq!(
+        rig.sent,
+        Vec::new(),
+        "a stranger's packets are not sent back"
+    );
     rig.from = address(PHONE);
     // RFC 5761: a receiver report on the RTP port is not sound.
     let report = [0x80, 201, 0, 1, 0, 0, 0, 9];
-    rig.input(CallInput::Rtp { from: address(PHONE), data: &report });
+    rig.input(CallInput::Rtp {
+        from: address(PHONE),
+        data: &report,
+    });
     rig.check("hold -> Held\n quiet 100");
-    assert_eq!(rig.sent, Vec::new(), "nothing is sent to a phone that holds us");
+    assert_eq!(
+        rig.sent,
+        Vec::new(),
+        "nothing is sent to a phone that holds us"
+    );
     rig.check("resume -> Resumed\n move\n quiet 100");
     assert_eq!(rig.sent.len(), 5);
     assert!(rig.sent.iter().all(|(to, _)| *to == address(MOVED)));

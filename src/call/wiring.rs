@@ -91,7 +91,9 @@ impl Wiring {
     }
 
     fn exchange(&mut self, id: ReplyId) -> Option<&mut Exchange> {
-        self.exchanges.iter_mut().find(|exchange| exchange.reply == id)
+        self.exchanges
+            .iter_mut()
+            .find(|exchange| exchange.reply == id)
     }
 
     fn voice(&mut self, id: ReplyId) -> &mut Voice {
@@ -126,7 +128,9 @@ impl Call {
             let event = match events.pop_front() {
                 Some(event) => event,
                 // Hung up by a tool: the turn is over as well.
-                None if self.hung_up && !matches!(self.turn.state(), State::Closing | State::Ended) => {
+                None if self.hung_up
+                    && !matches!(self.turn.state(), State::Closing | State::Ended) =>
+                {
                     let text = String::new();
                     Event::Drain { text }
                 }
@@ -143,7 +147,8 @@ impl Call {
             }
             // What the caller says belongs to one turn from its first sound until that turn is decided;
             // a cough during a reply belongs to none.
-            let is_collecting = matches!(self.turn.state(), State::UserSpeaking | State::Endpointing);
+            let is_collecting =
+                matches!(self.turn.state(), State::UserSpeaking | State::Endpointing);
             if !is_collecting && !self.vad.is_speech() && self.utterance.is_open() {
                 self.utterance.take();
             }
@@ -162,7 +167,8 @@ impl Call {
                     self.wiring.speech_ended(now);
                 }
                 let pcm = self.utterance.snapshot();
-                self.outputs.push_back(CallOutput::Transcribe { ticket, pcm });
+                self.outputs
+                    .push_back(CallOutput::Transcribe { ticket, pcm });
             }
             Action::DropUtterance { .. } => self.abandon_transcript(),
             Action::Speculate { id, text } => self.speculate(id, text),
@@ -214,7 +220,8 @@ impl Call {
 
     fn abandon_transcript(&mut self) {
         if let Some((ticket, _)) = self.wiring.awaited.take() {
-            self.outputs.push_back(CallOutput::AbandonTranscript { ticket });
+            self.outputs
+                .push_back(CallOutput::AbandonTranscript { ticket });
         }
     }
 
@@ -284,7 +291,9 @@ impl Call {
             ReplyEvent::Text(text) => {
                 exchange.doors.first_text.get_or_insert(now);
                 let room = REPLY_CHARS_KEPT.saturating_sub(exchange.reply_text.len());
-                exchange.reply_text.push_str(&text[..text.floor_char_boundary(room)]);
+                exchange
+                    .reply_text
+                    .push_str(&text[..text.floor_char_boundary(room)]);
                 Event::ReplyText {
                     id,
                     text,
@@ -326,7 +335,12 @@ impl Call {
     /// Gives the voice the next clauses of a reply, as far as it may work ahead.
     fn synthesise(&mut self, id: ReplyId) {
         let queued_ms = self.playout.queued_ms();
-        let Some(voice) = self.wiring.voices.iter_mut().find(|voice| voice.reply == id) else {
+        let Some(voice) = self
+            .wiring
+            .voices
+            .iter_mut()
+            .find(|voice| voice.reply == id)
+        else {
             return;
         };
         while voice.open_clauses < CLAUSES_AHEAD_MAX
@@ -347,19 +361,31 @@ impl Call {
 
     /// Sound has been played, so more of what waits may be made.
     pub(super) fn synthesise_ahead(&mut self) {
-        let waiting = self.wiring.voices.iter().find(|voice| !voice.waiting.is_empty());
+        let waiting = self
+            .wiring
+            .voices
+            .iter()
+            .find(|voice| !voice.waiting.is_empty());
         if let Some(id) = waiting.map(|voice| voice.reply) {
             self.synthesise(id);
         }
     }
 
     pub(super) fn sound(&mut self, now: Instant, id: ReplyId, clause: u32, sound: Sound) {
-        let Some(voice) = self.wiring.voices.iter_mut().find(|voice| voice.reply == id) else {
+        let Some(voice) = self
+            .wiring
+            .voices
+            .iter_mut()
+            .find(|voice| voice.reply == id)
+        else {
             return;
         };
         // The text goes with the first sound; a clause without any has not been heard.
         let text = match voice.texts.iter().position(|(number, _)| *number == clause) {
-            Some(at) => voice.texts.remove(at).map_or_else(String::new, |(_, text)| text),
+            Some(at) => voice
+                .texts
+                .remove(at)
+                .map_or_else(String::new, |(_, text)| text),
             None => String::new(),
         };
         let (samples, is_end) = match &sound {
@@ -371,7 +397,10 @@ impl Call {
         }
         let mut is_full = false;
         if !samples.is_empty() {
-            is_full = self.playout.push(id.0, clause, &text, samples, false).is_err();
+            is_full = self
+                .playout
+                .push(id.0, clause, &text, samples, false)
+                .is_err();
             voice.has_sound |= !is_full;
             if let Some(exchange) = self.wiring.exchange(id) {
                 exchange.doors.first_sound.get_or_insert(now);
@@ -417,9 +446,15 @@ impl Call {
 
     /// No more sound of this reply is wanted.
     pub(super) fn silence(&mut self, id: ReplyId) {
-        if let Some(at) = self.wiring.voices.iter().position(|voice| voice.reply == id) {
+        if let Some(at) = self
+            .wiring
+            .voices
+            .iter()
+            .position(|voice| voice.reply == id)
+        {
             self.wiring.voices.remove(at);
-            self.outputs.push_back(CallOutput::CancelSpeech { reply: id });
+            self.outputs
+                .push_back(CallOutput::CancelSpeech { reply: id });
         }
     }
 
@@ -453,7 +488,10 @@ impl Call {
     ) {
         match call.name.as_str() {
             "set_timer" => {
-                let seconds = call.arguments.get("seconds").and_then(|value| value.as_u64());
+                let seconds = call
+                    .arguments
+                    .get("seconds")
+                    .and_then(|value| value.as_u64());
                 let label = call.arguments.get("label").and_then(|value| value.as_str());
                 let label: String = label.unwrap_or_default().chars().take(80).collect();
                 let result = match seconds {
@@ -465,7 +503,9 @@ impl Call {
                 }
                 if let Err(error) = result {
                     let text = match error {
-                        AlarmError::TooMany => "I already keep eight timers, so I left that one out.",
+                        AlarmError::TooMany => {
+                            "I already keep eight timers, so I left that one out."
+                        }
                         AlarmError::TooLong => "I could not set that timer: it is too long.",
                     };
                     events.push_back(Event::Announce {
@@ -487,7 +527,11 @@ impl Call {
 
     /// After the last word of a goodbye.
     pub(super) fn hang_up_if_wanted(&mut self, id: ReplyId) -> bool {
-        let is_wanted = self.wiring.hangup_after.take_if(|after| *after == id).is_some();
+        let is_wanted = self
+            .wiring
+            .hangup_after
+            .take_if(|after| *after == id)
+            .is_some();
         if is_wanted {
             self.hang_up(HangupReason::Goodbye);
         }

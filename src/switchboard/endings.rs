@@ -7,16 +7,50 @@ use crate::call::record::{Blame, CallResult, Termination};
 
 pub fn termination(end: &EndCause) -> Termination {
     let (result, reason, blame) = match end {
-        EndCause::ByeReceived { .. } => (CallResult::Completed, "the caller hung up".to_owned(), Blame::Nobody),
-        EndCause::ByeSent => (CallResult::Completed, "we hung up".to_owned(), Blame::Nobody),
-        EndCause::Cancelled => (CallResult::Cancelled, "the caller gave up".to_owned(), Blame::Nobody),
-        EndCause::Rejected { status } => (CallResult::Refused, format!("refused with {status}"), Blame::Ours),
-        EndCause::Failed { status, why } => (CallResult::Failed, format!("{why} ({status})"), Blame::Peer),
-        EndCause::AckTimeout => (CallResult::Failed, "the phone never acknowledged the answer".to_owned(), Blame::Peer),
-        EndCause::TransactionTimeout => (CallResult::Failed, "the phone no longer answers".to_owned(), Blame::Peer),
-        EndCause::TransportFailed => (CallResult::Failed, "the connection to the phone broke".to_owned(), Blame::Peer),
+        EndCause::ByeReceived { .. } => (
+            CallResult::Completed,
+            "the caller hung up".to_owned(),
+            Blame::Nobody,
+        ),
+        EndCause::ByeSent => (
+            CallResult::Completed,
+            "we hung up".to_owned(),
+            Blame::Nobody,
+        ),
+        EndCause::Cancelled => (
+            CallResult::Cancelled,
+            "the caller gave up".to_owned(),
+            Blame::Nobody,
+        ),
+        EndCause::Rejected { status } => (
+            CallResult::Refused,
+            format!("refused with {status}"),
+            Blame::Ours,
+        ),
+        EndCause::Failed { status, why } => {
+            (CallResult::Failed, format!("{why} ({status})"), Blame::Peer)
+        }
+        EndCause::AckTimeout => (
+            CallResult::Failed,
+            "the phone never acknowledged the answer".to_owned(),
+            Blame::Peer,
+        ),
+        EndCause::TransactionTimeout => (
+            CallResult::Failed,
+            "the phone no longer answers".to_owned(),
+            Blame::Peer,
+        ),
+        EndCause::TransportFailed => (
+            CallResult::Failed,
+            "the connection to the phone broke".to_owned(),
+            Blame::Peer,
+        ),
     };
-    Termination { result, reason, blame }
+    Termination {
+        result,
+        reason,
+        blame,
+    }
 }
 
 /// A Reason header value (RFC 3326).

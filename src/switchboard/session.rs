@@ -15,7 +15,10 @@ pub fn session_config(negotiated: Option<&NegotiatedAudio>, cname: &str) -> Sess
     let base = SessionConfig {
         codec: media::codec::Codec::Pcmu,
         payload_type: 0,
-        receive_payload_types: vec![(0, media::codec::Codec::Pcmu), (8, media::codec::Codec::Pcma)],
+        receive_payload_types: vec![
+            (0, media::codec::Codec::Pcmu),
+            (8, media::codec::Codec::Pcma),
+        ],
         telephone_event: None,
         remote_rtp: None,
         remote_rtcp: None,

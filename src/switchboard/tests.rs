@@ -15,12 +15,21 @@ const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.
 fn engines() -> Arc<Engines> {
     let ears = asr::fake::FakeEngine::saying(&[]);
     let voice = tts::fake::FakeEngine::new();
-    let (ears_info, voice_info) = (asr::engine::Engine::info(&ears), tts::engine::Engine::info(&voice));
+    let (ears_info, voice_info) = (
+        asr::engine::Engine::info(&ears),
+        tts::engine::Engine::info(&voice),
+    );
     Arc::new(Engines {
-        asr: asr::worker::Worker::start(vec![Box::new(ears)], asr::worker::WorkerConfig { queue_max: 4 })
-            .expect("a thread"),
-        tts: tts::worker::Worker::start(vec![Box::new(voice)], tts::worker::WorkerConfig::default())
-            .expect("a thread"),
+        asr: asr::worker::Worker::start(
+            vec![Box::new(ears)],
+            asr::worker::WorkerConfig { queue_max: 4 },
+        )
+        .expect("a thread"),
+        tts: tts::worker::Worker::start(
+            vec![Box::new(voice)],
+            tts::worker::WorkerConfig::default(),
+        )
+        .expect("a thread"),
         ears: ears_info,
         voice: voice_info,
     })
@@ -102,13 +111,21 @@ fn spell(commands: &[Command]) -> String {
     let words = commands.iter().map(|command| match command {
         Command::Provisional { status, .. } => format!("provisional {status}"),
         Command::Answer { .. } => "answer".to_owned(),
-        Command::Reject { status, headers, .. } => {
-            let names: String = headers.iter().map(|(name, _)| format!(" {name:?}")).collect();
+        Command::Reject {
+            status, headers, ..
+        } => {
+            let names: String = headers
+                .iter()
+                .map(|(name, _)| format!(" {name:?}"))
+                .collect();
             format!("reject {status}{names}")
         }
         Command::Hangup { .. } => "hang up".to_owned(),
         Command::AnswerReinvite { answer: Ok(_), .. } => "accept".to_owned(),
-        Command::AnswerReinvite { answer: Err(status), .. } => format!("refuse {status}"),
+        Command::AnswerReinvite {
+            answer: Err(status),
+            ..
+        } => format!("refuse {status}"),
         other => format!("{other:?}"),
     });
     words.collect::<Vec<_>>().join("; ")
@@ -116,7 +133,9 @@ fn spell(commands: &[Command]) -> String {
 
 fn version(sdp: &str) -> &str {
     let origin = sdp.lines().find_map(|line| line.strip_prefix("o="));
-    origin.and_then(|origin| origin.split(' ').nth(2)).expect("o=")
+    origin
+        .and_then(|origin| origin.split(' ').nth(2))
+        .expect("o=")
 }
 
 #[tokio::test]
@@ -134,11 +153,22 @@ async fn who_is_answered_and_who_is_refused() {
         ("b", "100", Some(OFFER), "reject 503 RetryAfter"),
     ];
     for (user, target, offer, expected) in rows {
-        assert_eq!(spell(&rig.dial(user, target, offer)), expected, "{user} {target}");
+        assert_eq!(
+            spell(&rig.dial(user, target, offer)),
+            expected,
+            "{user} {target}"
+        );
     }
     let drained = rig.board.drain();
-    assert_eq!(spell(&drained), "", "calls that are up hear a goodbye first");
-    assert_eq!(spell(&rig.dial("c", "100", Some(OFFER))), "reject 503 RetryAfter");
+    assert_eq!(
+        spell(&drained),
+        "",
+        "calls that are up hear a goodbye first"
+    );
+    assert_eq!(
+        spell(&rig.dial("c", "100", Some(OFFER))),
+        "reject 503 RetryAfter"
+    );
     assert_eq!(rig.board.hang_up_all().len(), 3);
 }
 
@@ -148,11 +178,16 @@ async fn a_phone_rings_while_the_models_warm_up() {
     for _ in 0..2 {
         assert_eq!(spell(&rig.dial("a", "100", Some(OFFER))), "provisional 180");
     }
-    let given_up = Event::CallEnded { call: CallKey(1), cause: EndCause::Cancelled };
+    let given_up = Event::CallEnded {
+        call: CallKey(1),
+        cause: EndCause::Cancelled,
+    };
     assert_eq!(spell(&rig.board.event(given_up)), "");
     rig.state.send_replace(EngineState::Ready(engines()));
     for _ in 0..2 {
-        let Some(Command::Ready(call)) = rig.inbox.recv().await else { panic!("nobody is ready") };
+        let Some(Command::Ready(call)) = rig.inbox.recv().await else {
+            panic!("nobody is ready")
+        };
         let expected = if call == CallKey(1) { "" } else { "answer" };
         assert_eq!(spell(&rig.board.ready(call)), expected, "{call:?}");
         assert_eq!(spell(&rig.board.ready(call)), "", "answered once");
@@ -169,7 +204,10 @@ async fn a_drain_refuses_those_that_ring() {
 #[tokio::test]
 async fn engines_that_failed_refuse_the_call() {
     let mut rig = Rig::new(EngineState::Failed("no model".to_owned()), 41_300);
-    assert_eq!(spell(&rig.dial("a", "100", Some(OFFER))), "reject 503 RetryAfter");
+    assert_eq!(
+        spell(&rig.dial("a", "100", Some(OFFER))),
+        "reject 503 RetryAfter"
+    );
     assert!(rig.board.calls.is_empty());
 }
 
@@ -178,18 +216,37 @@ async fn engines_that_failed_refuse_the_call() {
 async fn re_invites_count_the_version_up_by_one() {
     let mut rig = Rig::new(EngineState::Ready(engines()), 41_400);
     let answered = rig.dial("a", "100", Some(OFFER));
-    let Some(Command::Answer { call, sdp }) = answered.first() else { panic!("{answered:?}") };
+    let Some(Command::Answer { call, sdp }) = answered.first() else {
+        panic!("{answered:?}")
+    };
     assert_eq!(version(sdp), "1");
     let held = OFFER.replace("sendrecv", "sendonly");
     let srtp = OFFER.replace("RTP/AVP", "RTP/SAVP");
-    let rows = [(Some(held.as_str()), Ok("2")), (Some(srtp.as_str()), Err(488)), (None, Ok("3")), (Some(OFFER), Ok("4"))];
+    let rows = [
+        (Some(held.as_str()), Ok("2")),
+        (Some(srtp.as_str()), Err(488)),
+        (None, Ok("3")),
+        (Some(OFFER), Ok("4")),
+    ];
     for (offer, expected) in rows {
-        let event = Event::ReInvite { call: *call, offer: offer.map(str::to_owned) };
+        let event = Event::ReInvite {
+            call: *call,
+            offer: offer.map(str::to_owned),
+        };
         let commands = rig.board.event(event);
-        let [Command::AnswerReinvite { answer, .. }] = commands.as_slice() else { panic!("{commands:?}") };
-        assert_eq!(answer.as_deref().map(version).map_err(|status| *status), expected, "{offer:?}");
+        let [Command::AnswerReinvite { answer, .. }] = commands.as_slice() else {
+            panic!("{commands:?}")
+        };
+        assert_eq!(
+            answer.as_deref().map(version).map_err(|status| *status),
+            expected,
+            "{offer:?}"
+        );
     }
-    let gone = Event::ReInvite { call: CallKey(99), offer: None };
+    let gone = Event::ReInvite {
+        call: CallKey(99),
+        offer: None,
+    };
     assert_eq!(spell(&rig.board.event(gone)), "refuse 481");
 }
 
@@ -197,11 +254,19 @@ async fn re_invites_count_the_version_up_by_one() {
 #[tokio::test]
 async fn a_late_offer_wants_its_answer() {
     let two = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n";
-    let rows = [(Some(OFFER), ""), (None, "hang up"), (Some(two), "hang up"), (Some("nonsense"), "hang up")];
+    let rows = [
+        (Some(OFFER), ""),
+        (None, "hang up"),
+        (Some(two), "hang up"),
+        (Some("nonsense"), "hang up"),
+    ];
     for (at, (answer, expected)) in rows.into_iter().enumerate() {
         let mut rig = Rig::new(EngineState::Ready(engines()), 41_500 + 20 * at as u16);
         assert_eq!(spell(&rig.dial("a", "100", None)), "answer");
-        let confirmed = Event::CallConfirmed { call: CallKey(1), answer: answer.map(str::to_owned) };
+        let confirmed = Event::CallConfirmed {
+            call: CallKey(1),
+            answer: answer.map(str::to_owned),
+        };
         assert_eq!(spell(&rig.board.event(confirmed)), expected, "{answer:?}");
     }
 }
@@ -212,14 +277,21 @@ async fn a_line_is_freed_when_its_call_is_over() {
     let mut rig = Rig::new(EngineState::Ready(engines()), 41_600);
     for end in [true, false] {
         let answered = rig.dial("a", "101", Some(OFFER));
-        let Some(Command::Answer { call, .. }) = answered.first() else { panic!("{answered:?}") };
+        let Some(Command::Answer { call, .. }) = answered.first() else {
+            panic!("{answered:?}")
+        };
         if end {
             let cause = EndCause::ByeReceived { reason: None };
-            assert_eq!(spell(&rig.board.event(Event::CallEnded { call: *call, cause })), "");
+            assert_eq!(
+                spell(&rig.board.event(Event::CallEnded { call: *call, cause })),
+                ""
+            );
         } else {
             rig.board.unanswered(*call);
         }
-        let Some(Command::Finished(finished)) = rig.inbox.recv().await else { panic!("the task goes on") };
+        let Some(Command::Finished(finished)) = rig.inbox.recv().await else {
+            panic!("the task goes on")
+        };
         assert_eq!(finished, *call);
         rig.board.finished(finished);
         assert!(rig.board.calls.is_empty());

@@ -47,7 +47,10 @@ pub async fn run(home: Home, config: Config, options: CallOptions) -> anyhow::Re
     let engines = tokio::task::spawn_blocking(move || engines::open(&plan)).await??;
     let (outcome, said) = place(&home, &config, &options, &engines).await?;
     if let Some(path) = &options.record {
-        let clip = Clip { rate_hz: 8000, samples: outcome.heard.clone() };
+        let clip = Clip {
+            rate_hz: 8000,
+            samples: outcome.heard.clone(),
+        };
         let wav = media::file::wav::write(&clip);
         std::fs::write(path, wav).with_context(|| format!("recording {}", path.display()))?;
     }
@@ -60,7 +63,10 @@ pub async fn run(home: Home, config: Config, options: CallOptions) -> anyhow::Re
             println!("recorded to {}", path.display());
         }
     }
-    Ok(outcome.turns.iter().all(|turn| turn.measured.latency_ms.is_some()))
+    Ok(outcome
+        .turns
+        .iter()
+        .all(|turn| turn.measured.latency_ms.is_some()))
 }
 
 /// Places the call and returns what was said in it, one line per turn.
@@ -72,18 +78,23 @@ pub async fn place(
 ) -> anyhow::Result<(Outcome, Vec<String>)> {
     let (user, password) = match (&options.user, &options.password) {
         (Some(user), Some(password)) => (user.clone(), password.clone()),
-        (Some(user), None) => bail!("no password for {user}: set OFFHOOK_PASSWORD or use --password-file"),
+        (Some(user), None) => {
+            bail!("no password for {user}: set OFFHOOK_PASSWORD or use --password-file")
+        }
         (None, _) => {
             let own = SecretStore::open(&home.secrets_path())?.selftest();
             (own.name, own.password.expose().to_owned())
         }
     };
-    let server = options.server.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], config.sip.port)));
+    let server = options
+        .server
+        .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], config.sip.port)));
     let mut said = Vec::new();
     let mut say = Vec::new();
     for path in &options.wav {
         let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-        let clip = media::file::read(&bytes).with_context(|| format!("reading {}", path.display()))?;
+        let clip =
+            media::file::read(&bytes).with_context(|| format!("reading {}", path.display()))?;
         said.push(path.display().to_string());
         say.push(utterance(&clip));
     }
@@ -102,7 +113,11 @@ pub async fn place(
     }
     let plan = Plan {
         server,
-        transport: if options.tcp { Transport::Tcp } else { Transport::Udp },
+        transport: if options.tcp {
+            Transport::Tcp
+        } else {
+            Transport::Udp
+        },
         realm_domain: config.sip.realm.clone(),
         user,
         password: sip::Secret::new(password),
@@ -118,14 +133,21 @@ fn transcripts(outcome: &Outcome, engines: &Engines) -> Vec<String> {
         .turns
         .iter()
         .map(|turn| {
-            let clip = Clip { rate_hz: 8000, samples: turn.reply.clone() };
+            let clip = Clip {
+                rate_hz: 8000,
+                samples: turn.reply.clone(),
+            };
             engines.transcribe(&utterance(&clip)).unwrap_or_default()
         })
         .collect()
 }
 
 fn latencies(outcome: &Outcome) -> Vec<u32> {
-    outcome.turns.iter().filter_map(|turn| turn.measured.latency_ms).collect()
+    outcome
+        .turns
+        .iter()
+        .filter_map(|turn| turn.measured.latency_ms)
+        .collect()
 }
 
 fn text(outcome: &Outcome, said: &[String], heard: &[String]) -> String {
@@ -134,7 +156,11 @@ fn text(outcome: &Outcome, said: &[String], heard: &[String]) -> String {
         outcome.registered_ms,
         outcome.answered_ms,
         outcome.packets_received,
-        if outcome.ended_by_peer { ", the other side hung up" } else { "" }
+        if outcome.ended_by_peer {
+            ", the other side hung up"
+        } else {
+            ""
+        }
     );
     for (n, turn) in outcome.turns.iter().enumerate() {
         let latency = match (turn.measured.latency_ms, turn.measured.cut_in) {
@@ -144,7 +170,10 @@ fn text(outcome: &Outcome, said: &[String], heard: &[String]) -> String {
         };
         let said = said.get(n).map_or("", String::as_str);
         let heard = heard.get(n).map_or("", String::as_str);
-        out.push_str(&format!("{:>3}  you   {said}\n     heard {heard}   ({latency})\n", n + 1));
+        out.push_str(&format!(
+            "{:>3}  you   {said}\n     heard {heard}   ({latency})\n",
+            n + 1
+        ));
     }
     let values = latencies(outcome);
     if let (Some(p50), Some(p95)) = (percentile(&values, 50), percentile(&values, 95)) {
@@ -154,7 +183,10 @@ fn text(outcome: &Outcome, said: &[String], heard: &[String]) -> String {
             values.len()
         ));
     }
-    if let (Some(p50), Some(p99)) = (percentile(&outcome.echo_us, 50), percentile(&outcome.echo_us, 99)) {
+    if let (Some(p50), Some(p99)) = (
+        percentile(&outcome.echo_us, 50),
+        percentile(&outcome.echo_us, 99),
+    ) {
         out.push_str(&format!(
             "echoed packets came back after: p50 {p50} µs, p99 {p99} µs (socket to socket, {} packets)\n",
             outcome.echo_us.len()

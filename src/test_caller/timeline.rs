@@ -31,7 +31,11 @@ pub struct Measured {
 
 impl Timeline {
     pub fn new(start: Instant, rate_hz: u32) -> Timeline {
-        Timeline { start, rate_hz, samples: Vec::new() }
+        Timeline {
+            start,
+            rate_hz,
+            samples: Vec::new(),
+        }
     }
 
     /// Places a packet's samples at `at`: gaps become silence, bursts queue up behind what is there.
@@ -73,7 +77,10 @@ impl Timeline {
     }
 
     fn is_voiced(&self, from: usize) -> bool {
-        let window = self.samples.get(from..from + self.window()).unwrap_or_default();
+        let window = self
+            .samples
+            .get(from..from + self.window())
+            .unwrap_or_default();
         if window.is_empty() {
             return false;
         }
@@ -115,7 +122,11 @@ impl Timeline {
         let level = 32768.0 * 10f64.powf(VOICED_DBFS / 20.0);
         let window = &self.samples[from..(from + self.window()).min(self.samples.len())];
         let is_loud = |sample: &i16| f64::from(*sample).abs() >= level;
-        let found = if last { window.iter().rposition(is_loud) } else { window.iter().position(is_loud) };
+        let found = if last {
+            window.iter().rposition(is_loud)
+        } else {
+            window.iter().position(is_loud)
+        };
         found.unwrap_or(0)
     }
 
@@ -129,18 +140,35 @@ impl Timeline {
 
 /// Reads one turn from the two sides: the caller spoke within `spoken` of `sent`, the reply is looked for
 /// in `heard` until `until`. Both timelines start at the same moment and have the same rate.
-pub fn measure(sent: &Timeline, spoken: std::ops::Range<usize>, heard: &Timeline, until: usize) -> Measured {
+pub fn measure(
+    sent: &Timeline,
+    spoken: std::ops::Range<usize>,
+    heard: &Timeline,
+    until: usize,
+) -> Measured {
     let Some(last_sent) = sent.offset(spoken.clone()) else {
-        return Measured { latency_ms: None, cut_in: false };
+        return Measured {
+            latency_ms: None,
+            cut_in: false,
+        };
     };
     let Some(first_heard) = heard.onset(spoken.start..until) else {
-        return Measured { latency_ms: None, cut_in: false };
+        return Measured {
+            latency_ms: None,
+            cut_in: false,
+        };
     };
     if first_heard <= last_sent {
-        return Measured { latency_ms: None, cut_in: true };
+        return Measured {
+            latency_ms: None,
+            cut_in: true,
+        };
     }
     let latency = (first_heard - last_sent) as u64 * 1000 / u64::from(sent.rate_hz);
-    Measured { latency_ms: Some(latency as u32), cut_in: false }
+    Measured {
+        latency_ms: Some(latency as u32),
+        cut_in: false,
+    }
 }
 
 /// Nearest-rank percentile of `values`, 0 < `percent` ≤ 100.
@@ -158,7 +186,9 @@ mod tests {
     const RATE: u32 = 8000;
 
     fn tone(ms: usize) -> Vec<i16> {
-        (0..ms * 8).map(|n| if n % 16 < 8 { 8000 } else { -8000 }).collect()
+        (0..ms * 8)
+            .map(|n| if n % 16 < 8 { 8000 } else { -8000 })
+            .collect()
     }
 
     #[test]

@@ -32,7 +32,10 @@ struct Pending {
 pub enum Incoming {
     ForEndpoint(Vec<u8>),
     /// A final response to a second offer, and its ACK. `taken`: first of a 2xx.
-    Settled { ack: Vec<u8>, taken: bool },
+    Settled {
+        ack: Vec<u8>,
+        taken: bool,
+    },
     Nothing,
 }
 
@@ -50,17 +53,27 @@ impl Message {
         let mut lines = head.split("\r\n");
         let first = lines.next()?.to_owned();
         let headers = lines.filter_map(|line| line.split_once(": "));
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Some(Message { first, headers, body: body.to_owned() })
+        let headers = headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Some(Message {
+            first,
+            headers,
+            body: body.to_owned(),
+        })
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        let header = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let header = self
+            .headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
         header.map(|(_, value)| value.as_str())
     }
 
     fn set(&mut self, name: &str, value: &str) {
-        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.headers
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
     }
 
@@ -90,13 +103,21 @@ impl Message {
 
 impl Edge {
     pub fn new(late_answer: Option<String>) -> Edge {
-        Edge { late_answer, ..Edge::default() }
+        Edge {
+            late_answer,
+            ..Edge::default()
+        }
     }
 
     /// A message of the phone's endpoint, as it goes out.
     pub fn outgoing(&mut self, data: Vec<u8>) -> Vec<u8> {
-        let Some(mut message) = Message::parse(&data) else { return data };
-        let Some((number, method)) = message.cseq().map(|(number, method)| (number, method.to_owned())) else {
+        let Some(mut message) = Message::parse(&data) else {
+            return data;
+        };
+        let Some((number, method)) = message
+            .cseq()
+            .map(|(number, method)| (number, method.to_owned()))
+        else {
             return data;
         };
         match (message.first.split(' ').next(), method.as_str()) {
@@ -121,11 +142,21 @@ impl Edge {
         let mut invite = ack.clone();
         invite.first = invite.first.replacen("ACK", "INVITE", 1);
         invite.set("CSeq", &format!("{} INVITE", number + self.offers));
-        invite.set("Via", &format!("SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bKoffer{};rport", self.offers));
+        invite.set(
+            "Via",
+            &format!(
+                "SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bKoffer{};rport",
+                self.offers
+            ),
+        );
         invite.set("Contact", "<sip:phone@10.0.0.2:5060>");
         invite.set_body(sdp);
         let data = invite.bytes();
-        self.pending = Some(Pending { data: data.clone(), due: now + RESEND, resends: 0 });
+        self.pending = Some(Pending {
+            data: data.clone(),
+            due: now + RESEND,
+            resends: 0,
+        });
         Some(data)
     }
 
@@ -139,15 +170,24 @@ impl Edge {
         pending.due = now + RESEND;
         pending.resends += 1;
         let data = pending.data.clone();
-        self.pending.take_if(|pending| pending.resends >= RESENDS_MAX);
+        self.pending
+            .take_if(|pending| pending.resends >= RESENDS_MAX);
         Some(data)
     }
 
     pub fn incoming(&mut self, data: &[u8]) -> Incoming {
         let pass = || Incoming::ForEndpoint(data.to_vec());
-        let Some(mut message) = Message::parse(data) else { return pass() };
-        let first = self.ack.as_ref().and_then(Message::cseq).map(|(number, _)| number);
-        let (Some(first), Some((number, method))) = (first, message.cseq()) else { return pass() };
+        let Some(mut message) = Message::parse(data) else {
+            return pass();
+        };
+        let first = self
+            .ack
+            .as_ref()
+            .and_then(Message::cseq)
+            .map(|(number, _)| number);
+        let (Some(first), Some((number, method))) = (first, message.cseq()) else {
+            return pass();
+        };
         if !message.first.starts_with("SIP/2.0") || number <= first || self.offers == 0 {
             return pass();
         }
@@ -163,16 +203,26 @@ impl Edge {
     }
 
     fn settled(&mut self, number: u32, response: &Message) -> Incoming {
-        let status: u16 = response.first.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+        let status: u16 = response
+            .first
+            .split(' ')
+            .nth(1)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
         if status < 200 {
             return Incoming::Nothing;
         }
-        let Some(mut ack) = self.ack.clone() else { return Incoming::Nothing };
+        let Some(mut ack) = self.ack.clone() else {
+            return Incoming::Nothing;
+        };
         ack.set("CSeq", &format!("{number} ACK"));
         if let Some(via) = response.get("Via").filter(|_| status >= 300) {
             ack.set("Via", via);
         }
         let taken = self.pending.take().is_some() && status < 300;
-        Incoming::Settled { ack: ack.bytes(), taken }
+        Incoming::Settled {
+            ack: ack.bytes(),
+            taken,
+        }
     }
 }

@@ -34,24 +34,38 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(phone: SocketAddr) -> Ledger {
-        Ledger { phone: vec![phone], ..Ledger::default() }
+        Ledger {
+            phone: vec![phone],
+            ..Ledger::default()
+        }
     }
 
     /// One packet of sound leaves. `is_paced`: it is our own, not an echo.
     pub fn rtp(&mut self, now: Instant, to: SocketAddr, data: &[u8], is_paced: bool) {
-        assert!(self.phone.contains(&to), "sound goes to {to}, which is not the phone");
+        assert!(
+            self.phone.contains(&to),
+            "sound goes to {to}, which is not the phone"
+        );
         assert!(!self.held, "sound goes to a phone that holds the call");
         self.packets += 1;
         if !is_paced {
             return;
         }
         if let Some(last) = self.last_packet.replace(now) {
-            assert_eq!(now - last, FRAME, "one packet per 20 ms, no more and no fewer");
+            assert_eq!(
+                now - last,
+                FRAME,
+                "one packet per 20 ms, no more and no fewer"
+            );
         }
         let packet = Packet::parse(data).expect("we send RTP");
-        let decoder = self.decoder.get_or_insert_with(|| Decoder::new(Codec::Pcmu));
+        let decoder = self
+            .decoder
+            .get_or_insert_with(|| Decoder::new(Codec::Pcmu));
         let samples = decoder.decode(packet.payload);
-        let voiced = samples.iter().filter(|sample| sample.unsigned_abs() > VOICE_LEVEL.unsigned_abs() / 4);
+        let voiced = samples
+            .iter()
+            .filter(|sample| sample.unsigned_abs() > VOICE_LEVEL.unsigned_abs() / 4);
         self.voiced_sent += voiced.count() as u64;
     }
 
@@ -61,15 +75,26 @@ impl Ledger {
     }
 
     pub fn ask(&mut self, id: ReplyId) {
-        assert_eq!(self.asked.insert(id, "asked"), None, "a reply id is used twice");
+        assert_eq!(
+            self.asked.insert(id, "asked"),
+            None,
+            "a reply id is used twice"
+        );
     }
 
     pub fn commit(&mut self, id: ReplyId) {
-        assert_eq!(self.asked.insert(id, "committed"), Some("asked"), "commit of what was not asked");
+        assert_eq!(
+            self.asked.insert(id, "committed"),
+            Some("asked"),
+            "commit of what was not asked"
+        );
     }
 
     pub fn cancel(&mut self, id: ReplyId) {
-        assert!(self.asked.insert(id, "cancelled").is_some(), "cancel of what was not asked");
+        assert!(
+            self.asked.insert(id, "cancelled").is_some(),
+            "cancel of what was not asked"
+        );
     }
 
     pub fn synthesise(&self, id: ReplyId) {
@@ -84,9 +109,17 @@ impl Ledger {
         if entry.role != Role::Assistant {
             return;
         }
-        let letters: usize = entry.text.split_whitespace().map(|word| word.chars().count()).sum();
+        let letters: usize = entry
+            .text
+            .split_whitespace()
+            .map(|word| word.chars().count())
+            .sum();
         let samples = (letters * SAMPLES_PER_LETTER) as u64;
-        self.voiced_claimed += if entry.complete { samples * 95 / 100 } else { samples / 2 };
+        self.voiced_claimed += if entry.complete {
+            samples * 95 / 100
+        } else {
+            samples / 2
+        };
         assert!(
             self.voiced_claimed <= self.voiced_sent,
             "{:?} counts as heard, but only {} of {} samples were sent",
@@ -100,7 +133,11 @@ impl Ledger {
     pub fn heard(heard: &str, reply: &str) {
         let words = |text: &str| -> Vec<String> {
             text.split_whitespace()
-                .map(|word| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>())
+                .map(|word| {
+                    word.chars()
+                        .filter(|c| c.is_alphanumeric())
+                        .collect::<String>()
+                })
                 .filter(|word| !word.is_empty())
                 .collect()
         };

@@ -35,7 +35,8 @@ fn clips() -> Vec<Vec<i16>> {
     paths
         .iter()
         .map(|path| {
-            let clip = media::file::read(&std::fs::read(path).expect("a clip")).expect("a wav file");
+            let clip =
+                media::file::read(&std::fs::read(path).expect("a clip")).expect("a wav file");
             media::resample::resample_clip(&clip.samples, clip.rate_hz, media::SAMPLE_RATE_HZ)
         })
         .collect()
@@ -44,10 +45,30 @@ fn clips() -> Vec<Vec<i16>> {
 fn scenario(seed: u64) -> Scenario {
     let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9));
     let weather = match rng.random_range(0..4) {
-        0 => Weather { loss_percent: 0, duplicate_percent: 0, delay_ms: 1, jitter_ms: 0 },
-        1 => Weather { loss_percent: 2, duplicate_percent: 1, delay_ms: 20, jitter_ms: 15 },
-        2 => Weather { loss_percent: 10, duplicate_percent: 5, delay_ms: 60, jitter_ms: 40 },
-        _ => Weather { loss_percent: 20, duplicate_percent: 2, delay_ms: 100, jitter_ms: 120 },
+        0 => Weather {
+            loss_percent: 0,
+            duplicate_percent: 0,
+            delay_ms: 1,
+            jitter_ms: 0,
+        },
+        1 => Weather {
+            loss_percent: 2,
+            duplicate_percent: 1,
+            delay_ms: 20,
+            jitter_ms: 15,
+        },
+        2 => Weather {
+            loss_percent: 10,
+            duplicate_percent: 5,
+            delay_ms: 60,
+            jitter_ms: 40,
+        },
+        _ => Weather {
+            loss_percent: 20,
+            duplicate_percent: 2,
+            delay_ms: 100,
+            jitter_ms: 120,
+        },
     };
     let talk = rng.random_range(5..60);
     let mut acts = Vec::new();
@@ -63,14 +84,23 @@ fn scenario(seed: u64) -> Scenario {
             _ => {}
         }
     }
-    let rings_s = if rng.random_range(0..4) == 0 { rng.random_range(1..20) } else { 0 };
+    let rings_s = if rng.random_range(0..4) == 0 {
+        rng.random_range(1..20)
+    } else {
+        0
+    };
     Scenario {
         weather,
         talk: Duration::from_secs(talk),
-        answerer: if rng.random_range(0..10) == 0 { Answerer::Echo } else { Answerer::Agent },
+        answerer: if rng.random_range(0..10) == 0 {
+            Answerer::Echo
+        } else {
+            Answerer::Agent
+        },
         caller_ends: rng.random_bool(0.7),
         rings: Duration::from_secs(rings_s),
-        patience: (rng.random_range(0..6) == 0).then(|| Duration::from_millis(rng.random_range(500..12_000))),
+        patience: (rng.random_range(0..6) == 0)
+            .then(|| Duration::from_millis(rng.random_range(500..12_000))),
         late_offer: rng.random_range(0..5) == 0,
         acts,
     }
@@ -79,10 +109,15 @@ fn scenario(seed: u64) -> Scenario {
 #[test]
 fn calls_keep_their_promises_in_any_weather() {
     let clips = clips();
-    let seeds: Vec<u64> = match std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    let seeds: Vec<u64> = match std::env::var("SIM_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
         Some(seed) => vec![seed],
         None => {
-            let runs = std::env::var("SIM_RUNS").ok().and_then(|runs| runs.parse().ok());
+            let runs = std::env::var("SIM_RUNS")
+                .ok()
+                .and_then(|runs| runs.parse().ok());
             (1..=runs.unwrap_or(RUNS)).collect()
         }
     };
@@ -108,8 +143,20 @@ fn calls_keep_their_promises_in_any_weather() {
     }
     println!("{} calls, {cancelled} cancelled: {sum:?}", seeds.len());
     // A simulator in which nothing happens proves nothing.
-    let happened = [sum.turns, sum.interrupted, sum.digits, sum.strangers, sum.holds, sum.moves, sum.renegotiated, cancelled];
-    assert!(seeds.len() < 50 || (happened.iter().all(|count| *count > 0) && sum.vanished), "{happened:?}");
+    let happened = [
+        sum.turns,
+        sum.interrupted,
+        sum.digits,
+        sum.strangers,
+        sum.holds,
+        sum.moves,
+        sum.renegotiated,
+        cancelled,
+    ];
+    assert!(
+        seeds.len() < 50 || (happened.iter().all(|count| *count > 0) && sum.vanished),
+        "{happened:?}"
+    );
 }
 
 /// The same seed gives the same run, event for event.

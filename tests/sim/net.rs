@@ -52,7 +52,11 @@ impl Net {
     }
 
     pub fn send(&mut self, now: Instant, packet: Packet) {
-        let copies = if self.percent(self.weather.duplicate_percent) { 2 } else { 1 };
+        let copies = if self.percent(self.weather.duplicate_percent) {
+            2
+        } else {
+            1
+        };
         for _ in 0..copies {
             if self.percent(self.weather.loss_percent) {
                 self.lost += 1;
@@ -63,7 +67,10 @@ impl Net {
             self.counter += 1;
             self.in_flight.insert((at, self.counter), packet.clone());
         }
-        assert!(self.in_flight.len() <= IN_FLIGHT_MAX, "the network overflows: an endless exchange");
+        assert!(
+            self.in_flight.len() <= IN_FLIGHT_MAX,
+            "the network overflows: an endless exchange"
+        );
     }
 
     pub fn next(&self) -> Option<Instant> {

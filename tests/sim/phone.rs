@@ -10,8 +10,8 @@ use offhook::config::Answerer;
 use rand::RngExt as _;
 use sip::offer_answer::{self, LocalMedia};
 use sip::{
-    CallKey, CallParams, Endpoint, EndpointConfig, Event, Flow, FlowTarget, Host, Input, NameAddr, Output,
-    RegisterParams, Secret, Transport, Uri,
+    CallKey, CallParams, Endpoint, EndpointConfig, Event, Flow, FlowTarget, Host, Input, NameAddr,
+    Output, RegisterParams, Secret, Transport, Uri,
 };
 
 use crate::edge::{Edge, Incoming};
@@ -82,7 +82,10 @@ impl Phone {
 
 impl World {
     pub fn register(&mut self) {
-        let (target, contact) = (self.target(), Uri::sip(Some("phone"), v4("10.0.0.2"), Some(5060)));
+        let (target, contact) = (
+            self.target(),
+            Uri::sip(Some("phone"), v4("10.0.0.2"), Some(5060)),
+        );
         self.phone.endpoint.register(
             self.now,
             RegisterParams {
@@ -152,8 +155,9 @@ impl World {
                 self.phone.gives_up_at = None;
                 let answer = answer.expect("our offer gets an answer");
                 // What the server offers late reads like an answer: the phone has all of its codecs.
-                let audio = offer_answer::accept_answer(&self.phone.offer, &answer, &self.phone.local)
-                    .expect("a usable answer");
+                let audio =
+                    offer_answer::accept_answer(&self.phone.offer, &answer, &self.phone.local)
+                        .expect("a usable answer");
                 let config = session_config(Some(&audio));
                 self.phone.media = Some(Session::new(config, self.rng.random(), self.now));
                 self.phone.answered_at = Some(self.now);
@@ -171,7 +175,9 @@ impl World {
 
     pub fn drain_phone_media(&mut self) {
         let rtp_port = self.phone.rtp_port;
-        let Some(media) = &mut self.phone.media else { return };
+        let Some(media) = &mut self.phone.media else {
+            return;
+        };
         let mut sent = Vec::new();
         while let Some(output) = media.poll_output() {
             match output {
@@ -200,7 +206,13 @@ impl World {
             self.act(act);
         }
         self.strange();
-        if self.phone.speaking.is_none() && self.phone.speech.first().is_some_and(|speech| speech.at <= since) {
+        if self.phone.speaking.is_none()
+            && self
+                .phone
+                .speech
+                .first()
+                .is_some_and(|speech| speech.at <= since)
+        {
             let speech = self.phone.speech.remove(0);
             self.phone.speaking = Some((speech.clip, 0));
         }
@@ -221,7 +233,9 @@ impl World {
     pub fn phone_message(&mut self, flow: Flow, data: &[u8]) {
         match self.phone.edge.incoming(data) {
             Incoming::ForEndpoint(data) => {
-                self.phone.endpoint.handle(self.now, Input::Datagram { flow, data: &data });
+                self.phone
+                    .endpoint
+                    .handle(self.now, Input::Datagram { flow, data: &data });
                 self.drain_phone();
             }
             Incoming::Settled { ack, taken } => {
@@ -289,7 +303,11 @@ impl World {
         if self.phone.strangers_left > 0 {
             self.phone.strangers_left -= 1;
             let packet = media::rtp::Packet::parse(&STRANGE).expect("a packet");
-            let data = media::rtp::Packet { sequence: self.phone.strangers_left as u16, ..packet }.to_bytes();
+            let data = media::rtp::Packet {
+                sequence: self.phone.strangers_left as u16,
+                ..packet
+            }
+            .to_bytes();
             self.send(address("10.9.9.9:9999"), address("10.0.0.1:30000"), data);
         }
     }

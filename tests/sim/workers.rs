@@ -13,9 +13,19 @@ use rand::{RngExt as _, SeedableRng as _};
 /// An answer on its way to the call.
 #[derive(Debug)]
 pub enum Answer {
-    Transcript { ticket: u32, result: Result<Words, String> },
-    Sound { reply: ReplyId, clause: u32, sound: Sound },
-    Reply { id: ReplyId, event: ReplyEvent },
+    Transcript {
+        ticket: u32,
+        result: Result<Words, String>,
+    },
+    Sound {
+        reply: ReplyId,
+        clause: u32,
+        sound: Sound,
+    },
+    Reply {
+        id: ReplyId,
+        event: ReplyEvent,
+    },
 }
 
 #[derive(Debug)]
@@ -62,7 +72,10 @@ impl Workers {
             _ if !speech || pcm.is_empty() => Ok(String::new()),
             _ => Ok(format!("question number {}", self.questions)),
         };
-        let result = result.map(|text| Words { text, decode_ms: 40 });
+        let result = result.map(|text| Words {
+            text,
+            decode_ms: 40,
+        });
         self.at(now + delay, Answer::Transcript { ticket, result });
     }
 
@@ -71,24 +84,47 @@ impl Workers {
         let first = start + Duration::from_millis(self.rng.random_range(10..80));
         if self.rng.random_range(0..40) == 0 {
             let sound = Sound::Failed("scripted failure".to_owned());
-            self.at(first, Answer::Sound { reply, clause, sound });
+            self.at(
+                first,
+                Answer::Sound {
+                    reply,
+                    clause,
+                    sound,
+                },
+            );
             return;
         }
         let samples = vec![VOICE_LEVEL; text.chars().count() * SAMPLES_PER_LETTER];
         let mut at = first;
         for chunk in samples.chunks(8_000) {
             let sound = Sound::Samples(chunk.to_vec());
-            self.at(at, Answer::Sound { reply, clause, sound });
+            self.at(
+                at,
+                Answer::Sound {
+                    reply,
+                    clause,
+                    sound,
+                },
+            );
             at += Duration::from_millis(5);
         }
-        self.at(at, Answer::Sound { reply, clause, sound: Sound::Done });
+        self.at(
+            at,
+            Answer::Sound {
+                reply,
+                clause,
+                sound: Sound::Done,
+            },
+        );
         self.voice_free_at = Some(at);
     }
 
     /// Half of the time a cancelled clause's sound still comes: the call has to drop it.
     pub fn cancel_speech(&mut self, reply: ReplyId) {
         if self.rng.random_bool(0.5) {
-            self.due.retain(|_, answer| !matches!(answer, Answer::Sound { reply: r, .. } if *r == reply));
+            self.due.retain(
+                |_, answer| !matches!(answer, Answer::Sound { reply: r, .. } if *r == reply),
+            );
         }
     }
 
@@ -96,34 +132,78 @@ impl Workers {
         self.questions += 1;
         let id = question.id;
         let mut at = now + Duration::from_millis(self.rng.random_range(50..1500));
-        let fail = |kind| ReplyEvent::Failed(ReplyError { kind, blame: Blame::Upstream });
+        let fail = |kind| {
+            ReplyEvent::Failed(ReplyError {
+                kind,
+                blame: Blame::Upstream,
+            })
+        };
         match self.rng.random_range(0..16) {
             // Never answers.
             0 => return,
-            1 => return self.at(at, Answer::Reply { id, event: fail(ReplyErrorKind::Unreachable) }),
+            1 => {
+                return self.at(
+                    at,
+                    Answer::Reply {
+                        id,
+                        event: fail(ReplyErrorKind::Unreachable),
+                    },
+                );
+            }
             2 => at += Duration::from_secs(4),
             _ => {}
         }
         let text = TEXTS[self.rng.random_range(0..TEXTS.len())];
         for word in text.split_inclusive(' ') {
-            self.at(at, Answer::Reply { id, event: ReplyEvent::Text(word.to_owned()) });
+            self.at(
+                at,
+                Answer::Reply {
+                    id,
+                    event: ReplyEvent::Text(word.to_owned()),
+                },
+            );
             at += Duration::from_millis(self.rng.random_range(5..60));
         }
         match self.rng.random_range(0..8) {
             0 => {
                 let arguments = serde_json::json!({ "seconds": 5, "label": "tea" });
-                let call = ToolCall { id: "1".to_owned(), name: "set_timer".to_owned(), arguments };
-                self.at(at, Answer::Reply { id, event: ReplyEvent::ToolCall(call) });
+                let call = ToolCall {
+                    id: "1".to_owned(),
+                    name: "set_timer".to_owned(),
+                    arguments,
+                };
+                self.at(
+                    at,
+                    Answer::Reply {
+                        id,
+                        event: ReplyEvent::ToolCall(call),
+                    },
+                );
             }
-            1 => return self.at(at, Answer::Reply { id, event: fail(ReplyErrorKind::Cut) }),
+            1 => {
+                return self.at(
+                    at,
+                    Answer::Reply {
+                        id,
+                        event: fail(ReplyErrorKind::Cut),
+                    },
+                );
+            }
             _ => {}
         }
-        self.at(at, Answer::Reply { id, event: ReplyEvent::Done });
+        self.at(
+            at,
+            Answer::Reply {
+                id,
+                event: ReplyEvent::Done,
+            },
+        );
     }
 
     pub fn cancel_reply(&mut self, id: ReplyId) {
         if self.rng.random_bool(0.5) {
-            self.due.retain(|_, answer| !matches!(answer, Answer::Reply { id: i, .. } if *i == id));
+            self.due
+                .retain(|_, answer| !matches!(answer, Answer::Reply { id: i, .. } if *i == id));
         }
     }
 

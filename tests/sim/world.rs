@@ -126,7 +126,10 @@ impl World {
         // Speech of any timing: into the greeting, over replies, with pauses, back to back.
         let mut at = Duration::from_millis(rng.random_range(0..3000));
         while at < scenario.talk {
-            phone.speech.push(Speech { at, clip: rng.random_range(0..clips.len()) });
+            phone.speech.push(Speech {
+                at,
+                clip: rng.random_range(0..clips.len()),
+            });
             at += Duration::from_millis(rng.random_range(1200..9000));
         }
         World {
@@ -198,24 +201,49 @@ impl World {
             self.deliver(packet);
         }
         while let Some(answer) = self.workers.take(now) {
-            let Some(call) = &mut self.server.call else { continue };
+            let Some(call) = &mut self.server.call else {
+                continue;
+            };
             let input = match answer {
                 Answer::Transcript { ticket, result } => CallInput::Transcript { ticket, result },
-                Answer::Sound { reply, clause, sound } => CallInput::Sound { reply, clause, sound },
+                Answer::Sound {
+                    reply,
+                    clause,
+                    sound,
+                } => CallInput::Sound {
+                    reply,
+                    clause,
+                    sound,
+                },
                 Answer::Reply { id, event } => CallInput::Reply { id, event },
             };
             call.handle(now, input);
             self.drain_call();
         }
-        if self.phone.endpoint.next_timeout().is_some_and(|due| due <= now) {
+        if self
+            .phone
+            .endpoint
+            .next_timeout()
+            .is_some_and(|due| due <= now)
+        {
             self.phone.endpoint.handle(now, Input::Timeout);
             self.drain_phone();
         }
-        if self.server.endpoint.next_timeout().is_some_and(|due| due <= now) {
+        if self
+            .server
+            .endpoint
+            .next_timeout()
+            .is_some_and(|due| due <= now)
+        {
             self.server.endpoint.handle(now, Input::Timeout);
             self.drain_server();
         }
-        if self.server.call.as_ref().and_then(Call::next_timeout).is_some_and(|due| due <= now)
+        if self
+            .server
+            .call
+            .as_ref()
+            .and_then(Call::next_timeout)
+            .is_some_and(|due| due <= now)
             && let Some(call) = &mut self.server.call
         {
             call.handle(now, CallInput::Timeout);
@@ -241,10 +269,17 @@ impl World {
     fn deliver(&mut self, packet: Packet) {
         let now = self.now;
         let (local, remote, data) = (packet.to, packet.from, &packet.data);
-        let flow = Flow { transport: Transport::Udp, local, remote, conn: None };
+        let flow = Flow {
+            transport: Transport::Udp,
+            local,
+            remote,
+            conn: None,
+        };
         match (local.ip().to_string().as_str(), local.port()) {
             ("10.0.0.1", 5060) => {
-                self.server.endpoint.handle(now, Input::Datagram { flow, data });
+                self.server
+                    .endpoint
+                    .handle(now, Input::Datagram { flow, data });
                 self.drain_server();
             }
             ("10.0.0.2", 5060) => self.phone_message(flow, data),
@@ -277,7 +312,9 @@ impl World {
         if self.outcome.vanished {
             return;
         }
-        let Some(answered_at) = self.phone.answered_at else { return };
+        let Some(answered_at) = self.phone.answered_at else {
+            return;
+        };
         if self.now - answered_at < self.scenario.talk {
             return;
         }
@@ -294,7 +331,12 @@ impl World {
             && let Some(call) = &mut self.server.call
         {
             self.server.drained = true;
-            call.handle(self.now, CallInput::Drain { text: "Goodbye.".to_owned() });
+            call.handle(
+                self.now,
+                CallInput::Drain {
+                    text: "Goodbye.".to_owned(),
+                },
+            );
             self.drain_call();
         }
     }
@@ -311,22 +353,34 @@ impl World {
 
     fn server_event(&mut self, event: Event) {
         match event {
-            Event::IncomingCall { call, user, target, offer, .. } => {
+            Event::IncomingCall {
+                call,
+                user,
+                target,
+                offer,
+                ..
+            } => {
                 assert_eq!(user, "phone");
                 assert!(offhook::routing::route(&Default::default(), &target).is_some());
                 self.server.calls += 1;
                 assert_eq!(offer.is_none(), self.scenario.late_offer);
                 if self.scenario.rings.is_zero() {
-                    self.server.todo.push_back(Todo::Answer { key: call, offer });
+                    self.server
+                        .todo
+                        .push_back(Todo::Answer { key: call, offer });
                 } else {
                     self.server.ringing = Some((self.now + self.scenario.rings, call, offer));
                     self.server.todo.push_back(Todo::Ring { key: call });
                 }
             }
-            Event::CallConfirmed { answer, .. } => self.server.todo.push_back(Todo::Confirm { answer }),
+            Event::CallConfirmed { answer, .. } => {
+                self.server.todo.push_back(Todo::Confirm { answer })
+            }
             Event::ReInvite { call, offer } => {
                 let offer = offer.expect("the phone offers");
-                self.server.todo.push_back(Todo::Reinvite { key: call, offer });
+                self.server
+                    .todo
+                    .push_back(Todo::Reinvite { key: call, offer });
             }
             Event::CallEnded { .. } => {
                 self.server.ends += 1;
@@ -342,7 +396,10 @@ impl World {
         while let Some(todo) = self.server.todo.pop_front() {
             match todo {
                 Todo::Ring { key } => {
-                    self.server.endpoint.provisional(now, key, 180, None).expect("the call rings");
+                    self.server
+                        .endpoint
+                        .provisional(now, key, 180, None)
+                        .expect("the call rings");
                     self.drain_server();
                 }
                 Todo::Answer { key, offer } => self.answer(key, offer),
@@ -370,7 +427,8 @@ impl World {
         let now = self.now;
         let (sdp, negotiated) = match &offer {
             Some(offer) => {
-                let (sdp, audio) = offer_answer::answer(offer, &self.server.local).expect("a usable offer");
+                let (sdp, audio) =
+                    offer_answer::answer(offer, &self.server.local).expect("a usable offer");
                 (sdp, Some(audio))
             }
             None => (offer_answer::offer(&self.server.local), None),
@@ -378,7 +436,10 @@ impl World {
         self.server.our_offer = offer.is_none().then(|| sdp.clone());
         let settings = settings(self.scenario.answerer, self.rng.random());
         self.server.key = Some(key);
-        self.server.endpoint.answer(now, key, sdp).expect("the call is there");
+        self.server
+            .endpoint
+            .answer(now, key, sdp)
+            .expect("the call is there");
         let config = session_config(negotiated.as_ref());
         self.server.call = Some(Call::new(settings, config, Conversation::new(), now));
         self.drain_server();
@@ -388,7 +449,8 @@ impl World {
         let mut inputs = vec![CallInput::Confirmed];
         if let Some(offer) = self.server.our_offer.take() {
             let answer = answer.expect("the phone's answer comes with the ACK");
-            let audio = offer_answer::accept_answer(&offer, &answer, &self.server.local).expect("a usable answer");
+            let audio = offer_answer::accept_answer(&offer, &answer, &self.server.local)
+                .expect("a usable answer");
             inputs.insert(0, CallInput::Media(session_config(Some(&audio))));
         }
         for input in inputs {
@@ -429,7 +491,11 @@ impl World {
                     self.workers.transcribe(now, ticket, &pcm, true);
                 }
                 CallOutput::AbandonTranscript { .. } => {}
-                CallOutput::Synthesise { reply, clause, text } => {
+                CallOutput::Synthesise {
+                    reply,
+                    clause,
+                    text,
+                } => {
                     self.ledger.synthesise(reply);
                     self.workers.synthesise(now, reply, clause, &text);
                 }
@@ -479,12 +545,18 @@ impl World {
 
     /// What holds at every moment.
     fn check(&self) {
-        assert!(self.server.ends <= 1 && self.phone.ends <= 1, "a call ends once");
+        assert!(
+            self.server.ends <= 1 && self.phone.ends <= 1,
+            "a call ends once"
+        );
         assert!(self.ledger.hangups <= 1, "a call is hung up once");
         let stats = self.server.endpoint.stats();
         assert!(stats.server_transactions <= 64 && stats.calls <= 1);
         if let Some(call) = &self.server.call {
-            assert!(call.next_timeout().is_some(), "a call that is up has something to wait for");
+            assert!(
+                call.next_timeout().is_some(),
+                "a call that is up has something to wait for"
+            );
         }
     }
 
@@ -492,16 +564,33 @@ impl World {
     fn check_end(&mut self) {
         assert!(self.outcome.registered, "registered");
         self.outcome.cancelled = self.server.key.is_none();
-        assert!(self.outcome.answered || self.outcome.cancelled || self.phone.hung_up, "answered");
-        assert!(self.server.calls == 1 || (self.server.calls == 0 && self.phone.hung_up), "one call");
-        assert_eq!(self.server.ends, self.server.calls, "the server's call has ended");
-        assert!(self.phone.ends == 1 || self.outcome.vanished, "the phone's call has ended");
+        assert!(
+            self.outcome.answered || self.outcome.cancelled || self.phone.hung_up,
+            "answered"
+        );
+        assert!(
+            self.server.calls == 1 || (self.server.calls == 0 && self.phone.hung_up),
+            "one call"
+        );
+        assert_eq!(
+            self.server.ends, self.server.calls,
+            "the server's call has ended"
+        );
+        assert!(
+            self.phone.ends == 1 || self.outcome.vanished,
+            "the phone's call has ended"
+        );
         assert_eq!(self.server.endpoint.stats().calls, 0);
         assert!(self.server.call.is_none());
         for (id, state) in &self.ledger.asked {
             assert_ne!(*state, "asked", "{id:?} is neither committed nor cancelled");
         }
-        let digits = self.scenario.acts.iter().filter(|(_, act)| matches!(act, Act::Digit(_))).count();
+        let digits = self
+            .scenario
+            .acts
+            .iter()
+            .filter(|(_, act)| matches!(act, Act::Digit(_)))
+            .count();
         assert!(self.outcome.digits as usize <= digits, "a key is told once");
         if !self.outcome.cancelled && self.scenario.talk > Duration::from_secs(2) {
             assert!(self.ledger.packets() > 0, "a call that is up sounds");

@@ -124,7 +124,12 @@ impl Rig {
     pub fn step(&mut self, input: &str) {
         let (word, rest) = input.split_once(' ').unwrap_or((input, ""));
         let mut parts = rest.splitn(3, ' ');
-        let mut number = || parts.next().and_then(|text| text.parse::<u32>().ok()).unwrap_or_default();
+        let mut number = || {
+            parts
+                .next()
+                .and_then(|text| text.parse::<u32>().ok())
+                .unwrap_or_default()
+        };
         let samples = |ms: u32| ms as usize * 16;
         match word {
             "confirm" => self.input(CallInput::Confirmed),
@@ -138,8 +143,15 @@ impl Rig {
             "words" => {
                 let (ticket, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 let ticket = ticket.parse().expect("a ticket");
-                let words = Words { text: text.to_owned(), decode_ms: 5 };
-                let result = if text == "!" { Err("engine".to_owned()) } else { Ok(words) };
+                let words = Words {
+                    text: text.to_owned(),
+                    decode_ms: 5,
+                };
+                let result = if text == "!" {
+                    Err("engine".to_owned())
+                } else {
+                    Ok(words)
+                };
                 self.input(CallInput::Transcript { ticket, result });
             }
             "sound" | "done" | "fail" => {
@@ -149,7 +161,11 @@ impl Rig {
                     "done" => Sound::Done,
                     _ => Sound::Failed("engine".to_owned()),
                 };
-                self.input(CallInput::Sound { reply, clause, sound });
+                self.input(CallInput::Sound {
+                    reply,
+                    clause,
+                    sound,
+                });
             }
             "text" | "end" | "broken" | "tool" => {
                 let (id, rest) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -175,14 +191,20 @@ impl Rig {
                 self.input(CallInput::Media(session(Some(MOVED), true)));
                 self.from = address(MOVED);
             }
-            "drain" => self.input(CallInput::Drain { text: rest.to_owned() }),
+            "drain" => self.input(CallInput::Drain {
+                text: rest.to_owned(),
+            }),
             "hangup" => self.input(CallInput::Ended),
             _ => panic!("no such input: {input}"),
         }
     }
 
     pub fn check(&mut self, script: &str) {
-        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        for line in script
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+        {
             let (input, expected) = line.split_once(" -> ").unwrap_or((line, ""));
             self.step(input);
             let seen = std::mem::take(&mut self.seen).join("; ");
@@ -205,11 +227,22 @@ fn spell(output: CallOutput) -> String {
             format!("transcribe {ticket}")
         }
         CallOutput::AbandonTranscript { ticket } => format!("abandon {ticket}"),
-        CallOutput::Synthesise { reply, clause, text } => format!("say {}.{clause} {text}", reply.0),
+        CallOutput::Synthesise {
+            reply,
+            clause,
+            text,
+        } => format!("say {}.{clause} {text}", reply.0),
         CallOutput::CancelSpeech { reply } => format!("hush {}", reply.0),
         CallOutput::Ask(question) => {
-            let words = question.messages.iter().map(|message| message.text.as_str());
-            format!("ask {} {}", question.id.0, words.collect::<Vec<_>>().join(" | "))
+            let words = question
+                .messages
+                .iter()
+                .map(|message| message.text.as_str());
+            format!(
+                "ask {} {}",
+                question.id.0,
+                words.collect::<Vec<_>>().join(" | ")
+            )
         }
         CallOutput::CancelReply { id } => format!("cancel {}", id.0),
         CallOutput::CommitReply { id } => format!("commit {}", id.0),
@@ -228,7 +261,11 @@ fn spell(output: CallOutput) -> String {
         }
         CallOutput::Note(note) => match note {
             Note::FirstPacket { .. } => "first packet".to_owned(),
-            note => format!("{note:?}").split(' ').next().unwrap_or_default().to_owned(),
+            note => format!("{note:?}")
+                .split(' ')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         },
         CallOutput::Hangup { why } => format!("hang up {why:?}"),
     }
