@@ -48,6 +48,9 @@ impl VoiceSession {
             let mut builder = Session::builder(&environment)
                 .map_err(text)?
                 .with_intra_threads(threads.min(THREADS_MAX))
+                .map_err(text)?
+                // Threads that spin for their next piece of work would take the core from a call's audio.
+                .with_intra_op_spinning(false)
                 .map_err(text)?;
             let session = builder.commit_from_file(path).map_err(|error| {
                 format!("{} is no model that can be loaded: {error}", path.display())
