@@ -59,6 +59,8 @@ pub struct PullOptions {
     pub stall: Duration,
     /// Longest time until the first byte over all mirrors together. None: as long as it takes.
     pub first_byte: Option<Duration>,
+    /// Nothing may be fetched: OFFLINE is set.
+    pub offline: bool,
 }
 
 impl PullOptions {
@@ -67,6 +69,7 @@ impl PullOptions {
             connect: Duration::from_millis(config.models.connect_timeout_ms.into()),
             stall: Duration::from_millis(config.models.stall_timeout_ms.into()),
             first_byte: None,
+            offline: is_offline(),
         }
     }
 }
@@ -96,7 +99,7 @@ pub async fn pull(
     if is_right(&place, model).await.map_err(failed(&place))? {
         return Ok(place);
     }
-    if is_offline() {
+    if options.offline {
         return Err(PullError::Offline {
             name: model.name.clone(),
         });

@@ -156,7 +156,25 @@ fn options() -> PullOptions {
         connect: Duration::from_secs(2),
         stall: Duration::from_millis(400),
         first_byte: None,
+        offline: false,
     }
+}
+
+#[tokio::test]
+async fn offline_fetches_nothing_and_says_so() {
+    crate::testing::install_tls();
+    let scratch = Scratch::new("pull");
+    let server = serve(content(), &[Act::Silent]);
+    let model = model(&[&server.url]);
+    let options = PullOptions {
+        offline: true,
+        ..options()
+    };
+    let result = pull(scratch.path(), &model, &options, &mut Progress::silent()).await;
+    assert!(
+        matches!(result, Err(PullError::Offline { .. })),
+        "{result:?}"
+    );
 }
 
 async fn fetch(folder: &Path, model: &Model) -> Result<PathBuf, PullError> {
