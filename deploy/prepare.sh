@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 purpose=${1:-build}
 build_packages=(build-essential cmake pkg-config flite1-dev ca-certificates)
-test_packages=(baresip-core sip-tester)
+test_packages=(baresip-core sip-tester espeak-ng)
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'offhook: %s\n' "$*" >&2; exit 1; }
