@@ -14,6 +14,8 @@ use crate::secrets::NewUser;
 
 /// What is known when everything listens.
 pub struct Facts<'a> {
+    /// The program as it was called, so that what is printed can be typed.
+    pub program: &'a str,
     pub home: &'a Path,
     pub config: &'a Config,
     pub sip: &'a [(Transport, SocketAddr)],
@@ -52,7 +54,10 @@ pub fn text(facts: &Facts<'_>) -> String {
             row("Users", &facts.users.join(", "));
             row(
                 "",
-                "new password: offhook user passwd NAME   another phone: offhook user add NAME",
+                &format!(
+                    "new password: {0} user passwd NAME   another phone: {0} user add NAME",
+                    facts.program
+                ),
             );
         }
     }
@@ -91,7 +96,14 @@ pub fn text(facts: &Facts<'_>) -> String {
     row("", "");
     row("Next", "");
     for (n, step) in next_steps(facts).iter().enumerate() {
-        row(&format!("{:>10}", n + 1), step);
+        let step = step.replace("offhook ", &format!("{} ", facts.program));
+        for (line, text) in step.lines().enumerate() {
+            let number = (n + 1).to_string();
+            row(
+                &format!("{:>10}", if line == 0 { &number } else { "" }),
+                text,
+            );
+        }
     }
     row("", "");
     row("", "Ctrl-C stops it. Log lines follow.");
@@ -128,8 +140,12 @@ fn next_steps(facts: &Facts<'_>) -> Vec<String> {
     if is_reachable {
         steps.push("register a softphone (Linphone: \"use SIP account\") with the lines above, dial 100, say \"what time is it\"".to_owned());
     } else {
-        steps.push("only phones on this machine can register: no tailnet address was found. Start Tailscale here and restart,".to_owned());
-        steps.push("or set `bind` in [sip] to an address that your phone reaches. A test call without a phone: offhook call".to_owned());
+        steps.push(
+            "only phones on this machine can register: no tailnet address was found. Start Tailscale here\n\
+             and restart, or set `bind` in [sip] to an address that your phone reaches.\n\
+             A test call without a phone: offhook call"
+                .to_owned(),
+        );
     }
     if let Some(advice) = &facts.model.advice {
         steps.push(advice.clone());
@@ -142,4 +158,71 @@ fn next_steps(facts: &Facts<'_>) -> Vec<String> {
     }
     steps.push("check everything, with a test call: offhook doctor".to_owned());
     steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::Secret;
+
+    fn banner(listening: &str, phone: Option<&NewUser>) -> String {
+        let address: SocketAddr = listening.parse().expect("an address");
+        text(&Facts {
+            program: "target/release/offhook",
+            home: Path::new("/home/me/offhook"),
+            config: &Config::default(),
+            sip: &[(Transport::Udp, address), (Transport::Tcp, address)],
+            web: &["127.0.0.1:8060".parse().expect("an address")],
+            first_phone: phone,
+            users: &["phone1".to_owned(), "kitchen".to_owned()],
+            model: &Choice {
+                path: None,
+                name: "the built-in model".to_owned(),
+                is_for_trying_out: true,
+                advice: Some("better ears: offhook models pull".to_owned()),
+            },
+            agent: &GatewayInfo {
+                name: "demo".to_owned(),
+                model: String::new(),
+                address: String::new(),
+                demo: true,
+            },
+            restored: 0,
+        })
+    }
+
+    #[test]
+    fn the_first_start_says_all_that_a_phone_needs() {
+        let phone = NewUser {
+            name: "phone1".to_owned(),
+            password: Secret::new("abcd-efgh"),
+        };
+        let first = banner("100.64.0.7:5060", Some(&phone));
+        for wanted in [
+            "100.64.0.7:5060 (UDP, TCP)",
+            "phone1",
+            "abcd-efgh",
+            "100 or agent",
+            "http://127.0.0.1:8060/",
+            "the built-in model",
+            "flite:slt",
+            "built-in demo",
+            "register a softphone",
+            "target/release/offhook models pull",
+            "target/release/offhook doctor",
+            "/home/me/offhook/offhook.toml",
+        ] {
+            assert!(first.contains(wanted), "{wanted:?} is missing in\n{first}");
+        }
+    }
+
+    #[test]
+    fn a_later_start_shows_no_password_and_says_who_cannot_register() {
+        let later = banner("127.0.0.1:5060", None);
+        assert!(!later.contains("Password"));
+        assert!(later.contains("phone1, kitchen"));
+        assert!(later.contains("target/release/offhook user passwd NAME"));
+        assert!(later.contains("only phones on this machine can register"));
+        assert!(later.contains("target/release/offhook call"));
+    }
 }

@@ -106,9 +106,13 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     );
 
     let sip_listening = listeners.addresses();
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "offhook".to_owned());
     print!(
         "{}",
         banner::text(&banner::Facts {
+            program: &program,
             home: home.root(),
             config: &config,
             sip: &sip_listening,
