@@ -3,6 +3,7 @@
 //! talk (`call`). Lives in the signalling task; everything here returns at once.
 
 mod endings;
+mod line;
 mod session;
 mod view;
 
@@ -12,18 +13,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_bridge::gateways::Gateway;
-use sip::offer_answer::{self, AudioCodec, LocalMedia, NegotiatedAudio};
+use sip::offer_answer::{self, AudioCodec, LocalMedia};
 use sip::{CallKey, EndCause, Endpoint, Event, Flow, HeaderName, User};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{Instrument as _, error, info, info_span, warn};
+use tracing::{info, warn};
 
-use crate::call::driver::{Control, Driver, MediaSockets, Report};
+use crate::call::CallSettings;
+use crate::call::driver::Control;
 use crate::call::record::{Blame, CallResult, Termination};
-use crate::call::{Call, CallSettings};
 use crate::config::{Answerer, Numbers};
 use crate::engines::{EngineState, Engines};
 use crate::ports::{Ports, source_address};
-use crate::records::{CallStart, Recorder, unix_ms};
+use crate::records::{Recorder, unix_ms};
 use crate::routing::route;
 use endings::{cause, termination};
 use session::session_config;
@@ -363,132 +364,6 @@ impl Switchboard {
             };
         }
         Ok(vec![Command::Answer { call, sdp }])
-    }
-
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "everything that one call is made of, in one place"
-    )]
-    fn start(
-        &mut self,
-        call: CallKey,
-        user: &str,
-        target: &str,
-        service: Answerer,
-        flow: Flow,
-        user_agent: Option<String>,
-        sockets: MediaSockets,
-        negotiated: Option<NegotiatedAudio>,
-        engines: Arc<Engines>,
-    ) -> mpsc::Sender<Control> {
-        let number = self.calls_total;
-        let mut settings = self.config.settings.clone();
-        settings.service = service;
-        settings.seed = rand::random();
-        settings.session = format!("{user}/{}", service_name(service));
-        if service == Answerer::Readback {
-            settings.greeting = self.config.readback_greeting.clone();
-        }
-        let gateway = match service {
-            Answerer::Readback => self.config.readback.clone(),
-            _ => self.config.agent.clone(),
-        };
-        let codec = negotiated
-            .as_ref()
-            .map_or(AudioCodec::Pcmu, |audio| audio.codec);
-        let (began_ms, id) = (unix_ms(), call_id());
-        let record = self.recorder.call_started(CallStart {
-            id: id.clone(),
-            user: user.to_owned(),
-            number: target.to_owned(),
-            remote: flow.remote.to_string(),
-            user_agent,
-            conversation: settings.session.clone(),
-            codec: format!("{codec:?}"),
-        });
-        let (control, controls) = mpsc::channel(CONTROLS_MAX);
-        let (reports, mut reported) = mpsc::channel(REPORTS_MAX);
-        let session = session_config(negotiated.as_ref(), &self.config.host_name);
-        let recorder = self.recorder.clone();
-        let run = async move {
-            // The read-back test has no memory; the assistant remembers earlier calls.
-            let mut conversation = match service {
-                Answerer::Agent => {
-                    let earlier = recorder.conversation(&settings.session);
-                    tokio::time::timeout(MEMORY_MAX, earlier)
-                        .await
-                        .unwrap_or_else(|_| {
-                            warn!("earlier conversation not read: the disk is too slow");
-                            Default::default()
-                        })
-                }
-                _ => Default::default(),
-            };
-            conversation.begin_call(&id, began_ms);
-            let call = Call::new(settings, session, conversation, Instant::now());
-            let driver = Driver {
-                call,
-                number,
-                sockets,
-                engines,
-                gateway,
-                control: controls,
-                reports,
-            };
-            driver.run().await;
-        };
-        let commands = self.commands.clone();
-        let span = info_span!("call", id = number, %user, number = %target);
-        info!(parent: &span, ?codec, "call answered");
-        let running = tokio::spawn(run.instrument(span.clone()));
-        tokio::spawn(
-            async move {
-                let mut finished = None;
-                while let Some(report) = reported.recv().await {
-                    match report {
-                        Report::Hangup { reason } => {
-                            let _ = commands.send(Command::Hangup { call, reason }).await;
-                        }
-                        Report::Said(entry) => record.said(&entry),
-                        Report::Turn(turn) => record.turn(&turn),
-                        Report::Finished {
-                            termination,
-                            summary,
-                        } => {
-                            finished = Some((termination, summary));
-                            break;
-                        }
-                    }
-                }
-                // A call's task is the wall around it: its panic ends this call and no other.
-                let (termination, summary) = match finished {
-                    Some(finished) => finished,
-                    None => {
-                        if let Err(panic) = running.await {
-                            error!(%panic, "the call's task failed");
-                        }
-                        let _ = commands.send(Command::Hangup { call, reason: None }).await;
-                        let termination = Termination {
-                            result: CallResult::Failed,
-                            reason: "internal error".to_owned(),
-                            blame: Blame::Ours,
-                        };
-                        (termination, Default::default())
-                    }
-                };
-                info!(
-                    turns = summary.turns,
-                    received = summary.packets_received,
-                    lost = summary.packets_lost,
-                    jitter_ms = summary.jitter_ms,
-                    "call ended: {termination}"
-                );
-                record.ended(&termination, &summary);
-                let _ = commands.send(Command::Finished(call)).await;
-            }
-            .instrument(span),
-        );
-        control
     }
 
     fn confirmed(&mut self, call: CallKey, answer: Option<String>) -> Vec<Command> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use agent_bridge::conversation::{Conversation, Role};
 use agent_bridge::turn::{Blame, ReplyError, ReplyErrorKind, ReplyId, ToolCall, TurnConfig};
+use asr::vad::VadConfig;
 use media::codec::Codec;
 use media::sender::Sender;
 use media::session::SessionConfig;

@@ -1,0 +1,202 @@
+//! What crosses a call's edge: its settings, its inputs, its outputs. Values only.
+//! PURE.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_bridge::gateways::Message;
+use agent_bridge::turn::{Entry, HangupReason, ReplyError, ReplyId, ToolCall, TurnConfig};
+use asr::vad::VadConfig;
+use media::session::SessionConfig;
+
+use super::record::TurnRecord;
+use crate::config::Answerer;
+
+/// Everything a call needs to know at its start.
+#[derive(Debug, Clone)]
+pub struct CallSettings {
+    pub service: Answerer,
+    /// Said when the call is up; empty says nothing.
+    pub greeting: String,
+    pub turn: TurnConfig,
+    pub vad: VadConfig,
+    /// The gateway's instructions for a phone call.
+    pub system_prompt: String,
+    /// Turns of history sent with each question, and their letters in total.
+    pub history_messages_max: usize,
+    pub history_chars_max: usize,
+    /// Stable per caller and agent, never derived from an unauthenticated caller identity.
+    pub session: String,
+    pub seed: [u8; 32],
+    /// The longest call; then a goodbye.
+    pub duration_max: Duration,
+    /// So long without one ends the call: nobody is there to hang up.
+    pub no_audio_hangup: Duration,
+}
+
+/// What the world tells a call.
+#[derive(Debug)]
+pub enum CallInput<'a> {
+    /// The ACK has arrived: the caller is there and listens.
+    Confirmed,
+    Rtp {
+        from: SocketAddr,
+        data: &'a [u8],
+    },
+    Rtcp {
+        from: SocketAddr,
+        data: &'a [u8],
+    },
+    /// A transcript that `CallOutput::Transcribe` asked for.
+    Transcript {
+        ticket: u32,
+        result: Result<Words, String>,
+    },
+    /// Sound that `CallOutput::Synthesise` asked for.
+    Sound {
+        reply: ReplyId,
+        clause: u32,
+        sound: Sound,
+    },
+    /// The gateway's stream that `CallOutput::Ask` opened.
+    Reply {
+        id: ReplyId,
+        event: ReplyEvent,
+    },
+    /// A re-INVITE was answered: hold, resume, another address or codec.
+    Media(SessionConfig),
+    /// The program stops: say goodbye and hang up.
+    Drain {
+        text: String,
+    },
+    /// The dialog is gone.
+    Ended,
+    Timeout,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Words {
+    pub text: String,
+    pub decode_ms: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sound {
+    Samples(Vec<i16>),
+    Done,
+    Failed(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReplyEvent {
+    Text(String),
+    ToolCall(ToolCall),
+    Done,
+    Failed(ReplyError),
+}
+
+/// What a call wants done.
+#[derive(Debug)]
+pub enum CallOutput {
+    Rtp {
+        to: SocketAddr,
+        data: Vec<u8>,
+    },
+    Rtcp {
+        to: SocketAddr,
+        data: Vec<u8>,
+    },
+    Transcribe {
+        ticket: u32,
+        pcm: Arc<[i16]>,
+    },
+    AbandonTranscript {
+        ticket: u32,
+    },
+    Synthesise {
+        reply: ReplyId,
+        clause: u32,
+        text: String,
+    },
+    /// Nothing more of this reply is to be spoken: all of it was, or it was stopped.
+    CancelSpeech {
+        reply: ReplyId,
+    },
+    Ask(Question),
+    /// Nothing of this reply is wanted any more: close the stream upstream at once.
+    CancelReply {
+        id: ReplyId,
+    },
+    /// The caller's words are final: what the gateway held back may take effect.
+    CommitReply {
+        id: ReplyId,
+    },
+    /// Conversation entries in the order they became true.
+    Said(Entry),
+    Turn(TurnRecord),
+    /// Worth one line in the log.
+    Note(Note),
+    /// At most once per call.
+    Hangup {
+        why: HangupCause,
+    },
+}
+
+/// Why we end a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HangupCause {
+    /// What the turn machine decided.
+    Turn(HangupReason),
+    /// It has lasted as long as calls may.
+    LongestCall,
+    /// The phone has sent nothing for so long that nobody can be there.
+    NoAudio,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    pub id: ReplyId,
+    pub session: String,
+    pub system: String,
+    pub messages: Vec<Message>,
+    pub speculative: bool,
+}
+
+/// Facts about the call that its owner reads in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    FirstPacket {
+        from: SocketAddr,
+    },
+    Latched {
+        from: SocketAddr,
+        expected: Option<SocketAddr>,
+    },
+    Stranger {
+        from: SocketAddr,
+    },
+    NoAudio {
+        for_s: u32,
+        expected: Option<SocketAddr>,
+        seen: Option<SocketAddr>,
+    },
+    AudioResumed,
+    /// The phone put us on hold: we may not send.
+    Held,
+    Resumed,
+    PeerRtcpBye,
+    Digit {
+        digit: char,
+    },
+    TranscriptFailed {
+        why: String,
+    },
+    VoiceFailed {
+        why: String,
+    },
+    UnknownTool {
+        name: String,
+    },
+    AlarmEnded,
+}
