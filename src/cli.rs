@@ -224,7 +224,7 @@ struct CallArgs {
     /// All of it so many times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: u32,
-    /// Write the call to this WAV file: left sent, right heard
+    /// Write what was heard to this WAV file
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Report as JSON
