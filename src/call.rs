@@ -377,7 +377,7 @@ impl Call {
                     .speech_ended(now.checked_sub(behind).unwrap_or(now));
                 self.turn_event(now, agent_bridge::turn::Event::SpeechStopped);
             }
-            None => {}
+            Some(VadEvent::SpeechPaused { .. } | VadEvent::SpeechResumed { .. }) | None => {}
         }
     }
 

@@ -20,6 +20,8 @@ const FLOOR_RMS_MAX: f32 = 1_000.0;
 pub struct VadConfig {
     /// Voice needed before speech counts as started, in milliseconds. Shorter sounds are clicks.
     pub start_ms: u32,
+    /// Silence needed before speech counts as paused, in milliseconds. Longer than most stops inside a word.
+    pub pause_ms: u32,
     /// Silence needed before speech counts as stopped, in milliseconds.
     pub stop_ms: u32,
     /// Probability from which a hop can start speech.
@@ -36,6 +38,7 @@ impl Default for VadConfig {
     fn default() -> VadConfig {
         VadConfig {
             start_ms: 60,
+            pause_ms: 80,
             stop_ms: 200,
             start_probability: 0.65,
             stop_probability: 0.45,
@@ -50,6 +53,16 @@ impl Default for VadConfig {
 pub enum VadEvent {
     /// Speech started at `at`, the first sample of the voice that led to this event.
     SpeechStarted {
+        /// Sample position.
+        at: u64,
+    },
+    /// No voice for `pause_ms`, inside speech; `at` is just after the last voiced sample. A stop or a return follows.
+    SpeechPaused {
+        /// Sample position.
+        at: u64,
+    },
+    /// Voice came back before a pause was a stop; `at` is the first voiced sample after it.
+    SpeechResumed {
         /// Sample position.
         at: u64,
     },
@@ -89,6 +102,7 @@ enum Phase {
     },
     Speech {
         last_voice: u64,
+        is_paused: bool,
     },
 }
 
@@ -138,8 +152,13 @@ impl Vad {
             rest = later;
             if self.pending == HOP_SAMPLES {
                 self.pending = 0;
-                // Two hops can end in one frame; start and stop are further apart than that.
-                event = self.hop(tone).or(event);
+                // Two hops can end in one frame. A pause that is over within it was none; all else is further apart.
+                event = match (event, self.hop(tone)) {
+                    (Some(VadEvent::SpeechPaused { .. }), Some(VadEvent::SpeechResumed { .. })) => {
+                        None
+                    }
+                    (earlier, later) => later.or(earlier),
+                };
             }
         }
         event
@@ -164,7 +183,7 @@ impl Vad {
     pub fn silence_ms(&self) -> u32 {
         let last = match self.phase {
             Phase::Silence { since, .. } => since,
-            Phase::Speech { last_voice } => last_voice,
+            Phase::Speech { last_voice, .. } => last_voice,
         };
         samples_to_ms(usize::try_from(self.position - last).unwrap_or(usize::MAX))
     }
@@ -231,20 +250,30 @@ impl Vad {
                 let at = *from;
                 self.phase = Phase::Speech {
                     last_voice: self.position,
+                    is_paused: false,
                 };
                 Some(VadEvent::SpeechStarted { at })
             }
-            Phase::Speech { last_voice } => {
+            Phase::Speech {
+                last_voice,
+                is_paused,
+            } => {
                 if tonality != Tonality::Tone
                     && loud
                     && self.probability >= self.config.stop_probability
                 {
                     *last_voice = self.position;
                     self.voiced_hops += 1;
+                    let was_paused = std::mem::replace(is_paused, false);
+                    return was_paused.then_some(VadEvent::SpeechResumed { at: hop_start });
                 }
                 let at = *last_voice;
-                if self.position - at < ms_to_samples(self.config.stop_ms) as u64 {
-                    return None;
+                let silent = self.position - at;
+                if silent < ms_to_samples(self.config.stop_ms) as u64 {
+                    let begins =
+                        !*is_paused && silent >= ms_to_samples(self.config.pause_ms) as u64;
+                    *is_paused |= begins;
+                    return begins.then_some(VadEvent::SpeechPaused { at });
                 }
                 self.phase = Phase::Silence {
                     voiced_samples: 0,

@@ -51,7 +51,7 @@ fn golden_clips_through_the_detector_and_the_collector() {
             match vad.frame(frame, false) {
                 Some(VadEvent::SpeechStarted { at }) => utterance.start(at),
                 Some(VadEvent::SpeechStopped { at }) => utterance.stop(at),
-                None => {}
+                Some(VadEvent::SpeechPaused { .. } | VadEvent::SpeechResumed { .. }) | None => {}
             }
         }
         let kept = utterance.take();
