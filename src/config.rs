@@ -99,8 +99,11 @@ impl Config {
             &mut self.store.path,
             &mut self.models.dir,
             &mut self.agent.api_key.file,
+            &mut self.turn.end_of_turn_model,
         ];
-        for path in paths.into_iter().flatten() {
+        let fallback = &mut self.agent.fallback;
+        let keys = fallback.iter_mut().map(|agent| &mut agent.api_key.file);
+        for path in paths.into_iter().chain(keys).flatten() {
             *path = home.join(&*path);
         }
     }

@@ -339,7 +339,7 @@ fn turn_config(config: &Config) -> agent_bridge::turn::TurnConfig {
     let wish = &config.turn;
     let vad = asr::vad::VadConfig::default();
     agent_bridge::turn::TurnConfig {
-        endpoint_ms: wish.endpoint_ms,
+        endpoint_ms: wish.wait_ms_unsure,
         hangover_ms: vad.stop_ms,
         onset_ms: vad.start_ms,
         barge_in: wish.barge_in,

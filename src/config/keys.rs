@@ -3,11 +3,21 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use super::reader::{Reader, Section};
 use super::sections::*;
 
 const HOUR_S: u64 = 3600;
+/// Decoding more often than this costs more than it tells.
+const PARTIAL_MS_MIN: u32 = 100;
+const AGENT_KINDS: [(&str, AgentKind); 2] =
+    [("demo", AgentKind::Demo), ("openai", AgentKind::OpenAi)];
+const END_STRATEGIES: [(&str, EndStrategy); 3] = [
+    ("text", EndStrategy::Text),
+    ("prosody", EndStrategy::Prosody),
+    ("model", EndStrategy::Model),
+];
 
 /// Reads all sections. Mistakes stay in `reader`; defaults stand in for what is wrong.
 pub(super) fn read(reader: &mut Reader<'_>) -> Config {
@@ -155,11 +165,10 @@ fn tts(section: &mut Section<'_, '_>, d: Tts) -> Tts {
 }
 
 fn agent(section: &mut Section<'_, '_>, d: Agent) -> Agent {
-    let kinds = [("demo", AgentKind::Demo), ("openai", AgentKind::OpenAi)];
     let web_address = |text: &str| web_address(text).or_else(|| text.is_empty().then(String::new));
     let expected = "an address that starts with http:// or https://";
     let agent = Agent {
-        kind: section.choice("kind", d.kind, &kinds),
+        kind: section.choice("kind", d.kind, &AGENT_KINDS),
         url: section.parsed("url", d.url, expected, web_address, String::clone),
         model: section.text("model", &d.model),
         api_key: section.secret("api_key", "api_key_file", "api_key_env"),
@@ -182,6 +191,7 @@ fn agent(section: &mut Section<'_, '_>, d: Agent) -> Agent {
             1_000..=3_600_000,
         ),
         retries_max: section.integer("retries_max", d.retries_max, 0..=5),
+        fallback_after_ms: section.integer("fallback_after_ms", d.fallback_after_ms, 100..=60_000),
         history_turns_max: section.integer("history_turns_max", d.history_turns_max, 0..=1_000),
         history_chars_max: section.integer("history_chars_max", d.history_chars_max, 0..=1_000_000),
         temperature: section.optional_number("temperature", d.temperature, 0.0..=2.0),
@@ -193,31 +203,130 @@ fn agent(section: &mut Section<'_, '_>, d: Agent) -> Agent {
             timezone,
             String::clone,
         ),
+        fallback: section.tables("fallback", fallback),
     };
-    let gateway = agent.kind == AgentKind::OpenAi;
+    gateway_is_complete(section, agent.kind, &agent.url, &agent.model);
     section.require(
-        "kind",
-        !gateway || !agent.url.is_empty(),
-        "\"openai\" needs `url`",
+        "fallback_after_ms",
+        agent.fallback_after_ms <= agent.first_token_timeout_ms || agent.fallback.is_empty(),
+        "more than first_token_timeout_ms",
     );
     section.require(
-        "kind",
-        !gateway || !agent.model.is_empty(),
-        "\"openai\" needs `model`",
+        "fallback",
+        agent.fallback.len() <= FALLBACKS_MAX,
+        &format!("at most {FALLBACKS_MAX} tables"),
     );
     agent
 }
 
+fn fallback(section: &mut Section<'_, '_>) -> FallbackAgent {
+    let web_address = |text: &str| web_address(text).or_else(|| text.is_empty().then(String::new));
+    let expected = "an address that starts with http:// or https://";
+    let fallback = FallbackAgent {
+        kind: section.choice("kind", AgentKind::OpenAi, &AGENT_KINDS),
+        url: section.parsed("url", String::new(), expected, web_address, String::clone),
+        model: section.text("model", ""),
+        api_key: section.secret("api_key", "api_key_file", "api_key_env"),
+    };
+    gateway_is_complete(section, fallback.kind, &fallback.url, &fallback.model);
+    fallback
+}
+
+fn gateway_is_complete(section: &mut Section<'_, '_>, kind: AgentKind, url: &str, model: &str) {
+    let gateway = kind == AgentKind::OpenAi;
+    section.require(
+        "kind",
+        !gateway || !url.is_empty(),
+        "\"openai\" needs `url`",
+    );
+    section.require(
+        "kind",
+        !gateway || !model.is_empty(),
+        "\"openai\" needs `model`",
+    );
+}
+
 fn turn(section: &mut Section<'_, '_>, d: Turn) -> Turn {
-    Turn {
-        endpoint_ms: section.integer("endpoint_ms", d.endpoint_ms, 200..=5_000),
+    section.replaced(
+        "endpoint_ms",
+        "`wait_ms_sure`, `wait_ms_unsure` and `wait_ms_unfinished`",
+    );
+    let turn = Turn {
+        wait_ms_sure: section.integer("wait_ms_sure", d.wait_ms_sure, 100..=5_000),
+        wait_ms_unsure: section.integer("wait_ms_unsure", d.wait_ms_unsure, 200..=5_000),
+        wait_ms_unfinished: section.integer(
+            "wait_ms_unfinished",
+            d.wait_ms_unfinished,
+            200..=10_000,
+        ),
+        strategies: strategies(section, &d.strategies),
+        end_of_turn_model: section.parsed(
+            "end_of_turn_model",
+            d.end_of_turn_model,
+            "the path of a file, or \"\"",
+            |text| Some((!text.is_empty()).then(|| PathBuf::from(text))),
+            |path| {
+                path.as_ref()
+                    .map_or_else(String::new, |path| path.display().to_string())
+            },
+        ),
+        speculation: section.flag("speculation", d.speculation),
+        speculation_guesses_max: section.integer(
+            "speculation_guesses_max",
+            d.speculation_guesses_max,
+            1..=20,
+        ),
+        speculation_tokens_wasted_max: section.integer(
+            "speculation_tokens_wasted_max",
+            d.speculation_tokens_wasted_max,
+            0..=10_000_000,
+        ),
+        echo_cancelling: section.flag("echo_cancelling", d.echo_cancelling),
+        partial_ms: section.integer("partial_ms", d.partial_ms, 0..=5_000),
         barge_in: section.flag("barge_in", d.barge_in),
         barge_in_ms: section.integer("barge_in_ms", d.barge_in_ms, 20..=2_000),
         filler_after_ms: section.integer("filler_after_ms", d.filler_after_ms, 0..=60_000),
+        progress_after_ms: section.integer("progress_after_ms", d.progress_after_ms, 0..=60_000),
         reply_timeout_ms: section.integer("reply_timeout_ms", d.reply_timeout_ms, 500..=300_000),
         idle_prompt_s: section.integer("idle_prompt_s", d.idle_prompt_s, 0..=HOUR_S),
         idle_hangup_s: section.integer("idle_hangup_s", d.idle_hangup_s, 0..=HOUR_S),
-    }
+    };
+    section.require(
+        "wait_ms_unsure",
+        turn.wait_ms_unsure >= turn.wait_ms_sure,
+        "less than wait_ms_sure",
+    );
+    section.require(
+        "wait_ms_unfinished",
+        turn.wait_ms_unfinished >= turn.wait_ms_unsure,
+        "less than wait_ms_unsure",
+    );
+    section.require(
+        "partial_ms",
+        turn.partial_ms == 0 || turn.partial_ms >= PARTIAL_MS_MIN,
+        &format!("0, or at least {PARTIAL_MS_MIN}"),
+    );
+    turn
+}
+
+fn strategies(section: &mut Section<'_, '_>, default: &[EndStrategy]) -> Vec<EndStrategy> {
+    let parse = |text: &str| {
+        let found = END_STRATEGIES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, strategy)| *strategy)
+    };
+    let show = |strategy: &EndStrategy| {
+        let found = END_STRATEGIES.iter().find(|(_, known)| known == strategy);
+        found.map_or_else(String::new, |(name, _)| (*name).to_owned())
+    };
+    let expected = "\"text\", \"prosody\" or \"model\"";
+    let strategies = section.list("strategies", default, expected, parse, show);
+    let is_twice = |(n, strategy)| strategies[..n].contains(strategy);
+    section.require(
+        "strategies",
+        !strategies.iter().enumerate().any(is_twice),
+        "one is given twice",
+    );
+    strategies
 }
 
 fn number(section: &mut Section<'_, '_>) -> Number {
@@ -338,6 +447,8 @@ fn store(section: &mut Section<'_, '_>, d: Store) -> Store {
     Store {
         path: section.optional_path("path"),
         transcripts: section.flag("transcripts", d.transcripts),
+        traces: section.flag("traces", d.traces),
+        traces_max: section.integer("traces_max", d.traces_max, 1..=100_000),
     }
 }
 

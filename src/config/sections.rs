@@ -236,6 +236,9 @@ pub struct Agent {
     pub total_timeout_ms: u32,
     /// Attempts after the first, before any text has come.
     pub retries_max: u32,
+    /// Wait for the first text of one gateway before the next one of the chain is asked. The last one
+    /// has `first_token_timeout_ms`.
+    pub fallback_after_ms: u32,
     /// Turns of the conversation sent along.
     pub history_turns_max: usize,
     /// Characters of the conversation sent along.
@@ -245,6 +248,22 @@ pub struct Agent {
     pub tokens_max: Option<u32>,
     /// IANA zone for "what time is it"; empty: the machine's.
     pub timezone: String,
+    /// Who is asked when the one above fails before its first word, in this order.
+    pub fallback: Vec<FallbackAgent>,
+}
+
+/// Gateways behind the first one; each costs a caller some silence.
+pub const FALLBACKS_MAX: usize = 4;
+
+/// One `[[agent.fallback]]` table. Waits, temperature and the like are those of `[agent]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FallbackAgent {
+    pub kind: AgentKind,
+    pub url: String,
+    pub model: String,
+    /// `api_key_file`, `api_key_env`, or OFFHOOK_AGENT_FALLBACK_1_API_KEY and so on: never the key of
+    /// another gateway.
+    pub api_key: SecretSource,
 }
 
 impl Default for Agent {
@@ -265,26 +284,59 @@ impl Default for Agent {
             idle_timeout_ms: 10_000,
             total_timeout_ms: 60_000,
             retries_max: 1,
+            fallback_after_ms: 1_500,
             history_turns_max: 20,
             history_chars_max: 16_000,
             temperature: None,
             tokens_max: None,
             timezone: String::new(),
+            fallback: Vec::new(),
         }
     }
+}
+
+/// What judges whether the caller has finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndStrategy {
+    /// How finished the words read.
+    Text,
+    /// How finished the voice sounds.
+    Prosody,
+    /// The model of `end_of_turn_model`; without one it has no say.
+    Model,
 }
 
 /// `[turn]`: when to speak.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
-    /// Silence after speech that ends the caller's turn.
-    pub endpoint_ms: u32,
+    /// Silence after speech that ends the caller's turn when it has surely finished.
+    pub wait_ms_sure: u32,
+    /// The same when nothing tells; with no strategies it is the only wait.
+    pub wait_ms_unsure: u32,
+    /// The same when more is clearly to come.
+    pub wait_ms_unfinished: u32,
+    /// Who judges which of the waits it is; empty: nobody.
+    pub strategies: Vec<EndStrategy>,
+    /// An ONNX end-of-turn model (8 s of 16 kHz sound in, a probability out); none: not used.
+    pub end_of_turn_model: Option<PathBuf>,
+    /// Whether the agent is asked before it is sure that the caller has finished.
+    pub speculation: bool,
+    /// Guesses within one turn of the caller.
+    pub speculation_guesses_max: u32,
+    /// Tokens of dropped guesses within one call, after which no more is guessed; 0: no limit.
+    pub speculation_tokens_wasted_max: u32,
+    /// Whether our own voice is taken out of what comes back from the phone.
+    pub echo_cancelling: bool,
+    /// Time between two partial transcripts while the caller speaks; 0: none.
+    pub partial_ms: u32,
     /// Whether the caller may interrupt.
     pub barge_in: bool,
     /// Speech during a reply that counts as an interruption.
     pub barge_in_ms: u32,
     /// Wait for the first text of a reply before a filler is said; 0: never.
     pub filler_after_ms: u32,
+    /// The same when the gateway tells what it is at (a tool, the next gateway); 0: never.
+    pub progress_after_ms: u32,
     /// Wait for the first text of a reply before the caller is told that it failed.
     pub reply_timeout_ms: u32,
     /// Caller silence before "Are you still there?"; 0: never.
@@ -296,10 +348,20 @@ pub struct Turn {
 impl Default for Turn {
     fn default() -> Turn {
         Turn {
-            endpoint_ms: 500,
+            wait_ms_sure: 250,
+            wait_ms_unsure: 500,
+            wait_ms_unfinished: 1_500,
+            strategies: vec![EndStrategy::Text, EndStrategy::Prosody, EndStrategy::Model],
+            end_of_turn_model: None,
+            speculation: true,
+            speculation_guesses_max: 3,
+            speculation_tokens_wasted_max: 4_000,
+            echo_cancelling: true,
+            partial_ms: 500,
             barge_in: true,
             barge_in_ms: 150,
-            filler_after_ms: 2_500,
+            filler_after_ms: 1_500,
+            progress_after_ms: 600,
             reply_timeout_ms: 10_000,
             idle_prompt_s: 30,
             idle_hangup_s: 30,
@@ -455,6 +517,10 @@ pub struct Store {
     pub path: Option<PathBuf>,
     /// Whether transcripts are kept at all.
     pub transcripts: bool,
+    /// Whether each call's events and actions are kept, for `offhook replay`.
+    pub traces: bool,
+    /// Traces kept; the oldest goes first.
+    pub traces_max: usize,
 }
 
 impl Default for Store {
@@ -462,6 +528,8 @@ impl Default for Store {
         Store {
             path: None,
             transcripts: true,
+            traces: true,
+            traces_max: 200,
         }
     }
 }

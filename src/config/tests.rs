@@ -59,7 +59,7 @@ fn every_key_of_the_template_exists_and_shows_its_default() {
             count += 1;
             &line[2..]
         })
-        // An empty path means nothing; the line shows where one goes.
+        // An empty path of a key means nothing; the line shows where one goes.
         .filter(|line| !line.starts_with("api_key_file = \"\""))
         .collect();
     assert!(count > 20, "{count}");
@@ -349,6 +349,39 @@ fn rules_between_keys() {
         &["2:8: agent.kind: \"openai\" needs `url`", "needs `model`"],
     );
     check_wrong(
+        "[turn]\nwait_ms_sure = 600\nwait_ms_unfinished = 400",
+        &[],
+        &[
+            "3:22: turn.wait_ms_unfinished: less than wait_ms_unsure",
+            "turn.wait_ms_unsure: less than wait_ms_sure",
+        ],
+    );
+    check_wrong(
+        "[turn]\npartial_ms = 20",
+        &[],
+        &["2:14: turn.partial_ms: 0, or at least 100"],
+    );
+    check_wrong(
+        "[turn]\nstrategies = ['text', 'text']",
+        &[],
+        &["turn.strategies: one is given twice"],
+    );
+    check_wrong(
+        "[agent]\nfallback_after_ms = 9000\n[[agent.fallback]]\nkind = 'demo'",
+        &[],
+        &["2:21: agent.fallback_after_ms: more than first_token_timeout_ms"],
+    );
+    check_wrong(
+        "[[agent.fallback]]\nkind = 'openai'\nurl = 'http://a/v1'",
+        &[],
+        &["2:8: agent.fallback[1].kind: \"openai\" needs `model`"],
+    );
+    check_wrong(
+        &"[[agent.fallback]]\nkind = 'demo'\n".repeat(5),
+        &[],
+        &["agent.fallback: at most 4 tables"],
+    );
+    check_wrong(
         "[[numbers]]\nto = 'echo'",
         &[],
         &["numbers[1].number: missing"],
@@ -358,6 +391,78 @@ fn rules_between_keys() {
         &[],
         &["5:10: numbers[2].number: `1` is given twice"],
     );
+}
+
+#[test]
+fn what_was_replaced_is_refused_with_what_stands_in_its_place() {
+    let by = "was replaced by `wait_ms_sure`, `wait_ms_unsure` and `wait_ms_unfinished`";
+    check_wrong(
+        "[turn]\nendpoint_ms = 700",
+        &[("OFFHOOK_TURN_ENDPOINT_MS", "800")],
+        &[
+            &format!("2:1: turn.endpoint_ms: {by}"),
+            &format!("OFFHOOK_TURN_ENDPOINT_MS: {by}"),
+        ],
+    );
+}
+
+#[test]
+fn turns_and_fallbacks_are_read() {
+    let text = r#"
+        [agent]
+        kind = "openai"
+        url = "http://127.0.0.1:1/v1"
+        model = "a"
+        [[agent.fallback]]
+        url = "http://127.0.0.1:2/v1/"
+        model = "b"
+        api_key_file = "key"
+        [[agent.fallback]]
+        kind = "demo"
+        [turn]
+        strategies = ["model", "text"]
+        end_of_turn_model = "end.onnx"
+        partial_ms = 0
+        [store]
+        traces = false
+        "#;
+    let mut config = read(text, &[]);
+    config.anchor(Path::new("/home/o"));
+    let secret = |n: u32, file| SecretSource {
+        file,
+        variable: None,
+        default_variable: format!("OFFHOOK_AGENT_FALLBACK_{n}_API_KEY"),
+    };
+    let wanted = [
+        FallbackAgent {
+            kind: AgentKind::OpenAi,
+            url: "http://127.0.0.1:2/v1".to_owned(),
+            model: "b".to_owned(),
+            api_key: secret(1, Some("/home/o/key".into())),
+        },
+        FallbackAgent {
+            kind: AgentKind::Demo,
+            url: String::new(),
+            model: String::new(),
+            api_key: secret(2, None),
+        },
+    ];
+    assert_eq!(config.agent.fallback, wanted);
+    let turn = &config.turn;
+    assert_eq!(turn.strategies, [EndStrategy::Model, EndStrategy::Text]);
+    assert_eq!(turn.end_of_turn_model, Some("/home/o/end.onnx".into()));
+    assert_eq!((turn.partial_ms, config.store.traces), (0, false));
+    let none = read("", &[("OFFHOOK_TURN_STRATEGIES", "")]);
+    assert_eq!(none.turn.strategies, []);
+    // The environment may hold the key of a fallback there is, and of no other.
+    let key = |n: u32| {
+        vec![(
+            format!("OFFHOOK_AGENT_FALLBACK_{n}_API_KEY"),
+            "hush".to_owned(),
+        )]
+    };
+    assert!(Config::parse(text, &key(2)).is_ok());
+    assert!(Config::parse(text, &key(3)).is_err());
 }
 
 #[test]

@@ -69,13 +69,13 @@ fn a_wrong_key_is_named_with_the_right_one() {
     let Some(_floor) = take_floor("a_wrong_key_is_named_with_the_right_one", None) else {
         return;
     };
-    let offhook = Offhook::install("wrong-key", "[turn]\nendpoint_mss = 400\n");
+    let offhook = Offhook::install("wrong-key", "[turn]\nwait_ms_suree = 400\n");
     for command in [&["run"][..], &["config", "check"]] {
         let output = offhook.call_command(command);
         let text = text_of(&output);
         assert!(!output.status.success(), "{text}");
         assert!(
-            text.contains("endpoint_mss") && text.contains("endpoint_ms"),
+            text.contains("`wait_ms_suree`") && text.contains("`wait_ms_sure`"),
             "{text}"
         );
     }

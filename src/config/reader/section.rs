@@ -302,6 +302,26 @@ impl<'a> Section<'_, 'a> {
         }
     }
 
+    /// Refuses a key of former versions and names what stands in its place.
+    pub(in crate::config) fn replaced(&mut self, key: &'static str, by: &str) {
+        if let Some((found, _)) = self.table.and_then(|table| table.get_key_value(key)) {
+            self.asked.push(key);
+            let at = place(self.reader.text, found.span().start);
+            let message = format!("{}.{key}: was replaced by {by}", self.name);
+            self.reader.problem(Some(at), message);
+        }
+        let variable = self.variable(key);
+        let is_set = |(name, _): &(String, String)| *name == variable;
+        if self.scalar_variables && self.reader.environment.iter().any(is_set) {
+            self.reader.problems.push(Problem {
+                place: None,
+                is_of_environment: true,
+                message: format!("{variable}: was replaced by {by}"),
+            });
+            self.reader.variables.push(variable);
+        }
+    }
+
     /// Reads `[[section.key]]`.
     pub(in crate::config) fn tables<T>(
         &mut self,
@@ -389,12 +409,10 @@ impl<'a> Section<'_, 'a> {
         found.map(|(value, at)| Raw::File(value.get_ref(), at))
     }
 
+    /// `OFFHOOK_SIP_PORT`; in a list of tables `OFFHOOK_AGENT_FALLBACK_1_API_KEY`.
     fn variable(&self, key: &str) -> String {
-        format!(
-            "OFFHOOK_{}_{}",
-            self.family.to_uppercase(),
-            key.to_uppercase()
-        )
+        let section = self.name.replace(']', "").replace(['.', '['], "_");
+        format!("OFFHOOK_{}_{}", section.to_uppercase(), key.to_uppercase())
     }
 
     fn wrong(&mut self, key: &str, raw: Option<&Raw<'_>>, expected: &str) {
