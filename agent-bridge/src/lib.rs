@@ -5,10 +5,13 @@
 //! told in words and ids.
 
 pub mod conversation;
+pub mod endpoint;
 pub mod gateways;
+pub mod interjection;
 pub mod phone_text;
 pub mod router;
 pub mod turn;
+pub mod words;
 
 #[doc(hidden)]
 pub mod fuzz;

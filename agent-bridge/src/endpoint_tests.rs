@@ -1,0 +1,148 @@
+//! Tables of the curve, the fusion and our own questions.
+
+use super::*;
+
+#[test]
+fn the_curve_is_bounded_and_falls() {
+    let odd = |sure_from, unfinished_below| WaitCurve {
+        sure_from,
+        unfinished_below,
+        ..WaitCurve::default()
+    };
+    let curves = [
+        WaitCurve::default(),
+        odd(0.5, 0.5),
+        odd(0.1, 0.9),
+        odd(f32::NAN, f32::INFINITY),
+        odd(-3.0, 7.0),
+        WaitCurve {
+            sure_ms: 900,
+            unsure_ms: 10,
+            unfinished_ms: 0,
+            ..WaitCurve::default()
+        },
+        WaitCurve {
+            sure_ms: 0,
+            unsure_ms: 1,
+            unfinished_ms: u32::MAX,
+            ..WaitCurve::default()
+        },
+    ];
+    for curve in curves {
+        let mut last = u32::MAX;
+        for step in 0..=1_000 {
+            let wait = curve.wait_ms(step as f32 / 1_000.0);
+            assert!(wait <= last, "{curve:?} at {step}");
+            assert!(wait >= curve.sure_ms);
+            assert!(wait <= curve.unfinished_ms.max(curve.unsure_ms).max(curve.sure_ms));
+            last = wait;
+        }
+    }
+}
+
+#[test]
+fn the_curve_at_its_corners() {
+    let curve = WaitCurve::default();
+    for (probability, wait_ms) in [
+        (1.0, 250),
+        (curve.sure_from, 250),
+        (0.5, 500),
+        (f32::NAN, 500),
+        (curve.unfinished_below, 1_500),
+        (0.0, 1_500),
+        (-1.0, 1_500),
+        (2.0, 250),
+    ] {
+        assert_eq!(curve.wait_ms(probability), wait_ms, "{probability}");
+    }
+    let text = serde_json::to_string(&curve).expect("a curve is JSON");
+    assert_eq!(
+        serde_json::from_str::<WaitCurve>(&text).expect("and back"),
+        curve
+    );
+    assert_eq!(
+        serde_json::to_string(&[Strategy::Text, Strategy::Prosody, Strategy::Model])
+            .expect("names"),
+        r#"["text","prosody","model"]"#
+    );
+}
+
+fn evidence(text: &str) -> Evidence<'_> {
+    Evidence {
+        text,
+        asked: Asked::Nothing,
+        prosody: None,
+        model: None,
+    }
+}
+
+#[test]
+fn witnesses_are_summed() {
+    let all = [Strategy::Text, Strategy::Prosody, Strategy::Model];
+    let whole = evidence("What time is it?");
+    let alone = finished_probability(&all, &whole);
+    assert!(alone > 0.8);
+    assert_eq!(finished_probability(&[], &whole), 0.5);
+    assert_eq!(finished_probability(&[Strategy::Prosody], &whole), 0.5);
+    assert_eq!(finished_probability(&all, &evidence("")), 0.5);
+    let with = |prosody, model| {
+        let evidence = Evidence {
+            prosody,
+            model,
+            ..whole
+        };
+        finished_probability(&all, &evidence)
+    };
+    assert_eq!(with(Some(f32::NAN), Some(f32::NAN)), alone);
+    assert_eq!(with(Some(0.5), Some(0.5)), alone);
+    assert!(with(Some(0.9), None) > alone);
+    assert!(with(Some(0.1), None) < alone);
+    // The model is the stronger witness of the two.
+    assert!(with(None, Some(0.1)) < with(Some(0.1), None));
+    // No single witness decides alone, whatever it claims.
+    assert!(with(None, Some(0.0)) > 0.01);
+    assert!(with(Some(9.0), Some(-9.0)) > 0.0);
+    // A witness listed twice counts once.
+    let twice = finished_probability(&[Strategy::Text, Strategy::Text], &whole);
+    assert_eq!(twice, alone);
+}
+
+#[test]
+fn what_we_asked() {
+    let digits = |count| Asked::Digits { count };
+    for (reply, expected) in [
+        ("", Asked::Nothing),
+        ("It is half past ten.", Asked::Nothing),
+        ("I have booked it. Have a nice day!", Asked::Nothing),
+        ("Shall I book it?", Asked::YesNo),
+        ("It costs ten euros. Shall I book it?", Asked::YesNo),
+        ("Shall I book it? It costs ten euros.", Asked::YesNo),
+        ("Do you want me to call her?", Asked::YesNo),
+        ("Is that right?", Asked::YesNo),
+        ("At seven, right?", Asked::YesNo),
+        ("Anything else?", Asked::YesNo),
+        ("Want me to read it out?", Asked::YesNo),
+        ("So, would you like me to cancel it?", Asked::YesNo),
+        ("Monday or Tuesday?", Asked::Open),
+        ("Do you want tea or coffee?", Asked::Open),
+        ("What is your PIN?", digits(None)),
+        ("Please tell me your four digit PIN.", digits(Some(4))),
+        ("What are the last 4 digits of your card?", digits(Some(4))),
+        ("What's your phone number?", digits(None)),
+        ("Could you give me your order number?", digits(None)),
+        ("Please enter your six-digit code.", digits(Some(6))),
+        ("How do you spell that?", Asked::Spelling),
+        ("Can you spell your last name for me?", Asked::Spelling),
+        ("Please spell your name.", Asked::Spelling),
+        ("What can I do for you?", Asked::Open),
+        ("Where would you like to go?", Asked::Open),
+        ("Can you tell me your name?", Asked::Open),
+        ("May I have your name?", Asked::Open),
+        ("And which day?", Asked::Open),
+        ("Tell me more.", Asked::Open),
+        ("Which phone do you have?", Asked::Open),
+        ("Hello, this is Offhook. How can I help you?", Asked::Open),
+    ] {
+        assert_eq!(Asked::by(reply), expected, "{reply:?}");
+    }
+}
