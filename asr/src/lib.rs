@@ -2,7 +2,8 @@
 //!
 //! A frame's way through the rooms: [`vad`] says where speech starts and stops, [`utterance`] keeps the sound of it,
 //! [`worker`] queues a job for an engine thread, [`whisper`] decodes it (cutting long audio with [`window`]) and the
-//! words come back as a [`Transcript`]. [`model_file`] looks at a model before whisper.cpp may, because whisper.cpp
+//! words come back as a [`Transcript`]. Beside that way, [`end_of_turn`] says at a pause how finished the speech sounded.
+//! [`model_file`] looks at a model before whisper.cpp may, because whisper.cpp
 //! answers a broken file with `abort()`.
 //!
 //! What is absent: no sockets, no async runtime, no files but the model file named by the caller, no knowledge of calls,
@@ -10,6 +11,7 @@
 
 #[cfg(test)]
 mod clips;
+pub mod end_of_turn;
 pub mod engine;
 pub mod error;
 pub mod fake;
