@@ -9,8 +9,12 @@ use crate::error::AsrError;
 /// What a transcript is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
-    /// A look at an utterance that may go on. May be dropped; the newest of a caller replaces the ones before.
+    /// A look at an utterance while the caller speaks. May be dropped, at once where the engines are behind; the newest
+    /// of a caller replaces the ones before.
     Partial,
+    /// The utterance up to a pause that may be its end. Goes before partials and is not dropped for being early or late,
+    /// only for a final or a newer job of the same caller.
+    Early,
     /// The words of a finished utterance. Never dropped silently.
     #[default]
     Final,
@@ -19,11 +23,11 @@ pub enum Kind {
 /// How to do one transcription. The default is a final that nobody can stop.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Partial or final.
+    /// What it is for.
     pub kind: Kind,
     /// Set by the owner of the job to stop it: [`AsrError::Cancelled`].
     pub cancelled: Arc<AtomicBool>,
-    /// Set by the worker to stop a partial whose engine a final needs: [`AsrError::Superseded`].
+    /// Set by the worker to stop a job whose engine a better one needs: [`AsrError::Superseded`].
     pub preempted: Arc<AtomicBool>,
 }
 

@@ -1,8 +1,9 @@
 //! Sound to words, as a leaf crate: what the caller said, from frames of 16 kHz PCM.
 //!
 //! A frame's way through the rooms: [`vad`] says where speech starts and stops, [`utterance`] keeps the sound of it,
-//! [`worker`] queues a job for an engine thread, [`whisper`] decodes it (cutting long audio with [`window`]) and the
-//! words come back as a [`Transcript`]. Beside that way, [`end_of_turn`] says at a pause how finished the speech sounded.
+//! [`worker`] queues a job for an engine thread, [`whisper`] decodes it (cutting long audio with [`window`], and passing
+//! over the [`pieces`] it has heard before) and the words come back as a [`Transcript`]; [`stability`] tells which words
+//! of partial ones will stay. Beside that way, [`end_of_turn`] says at a pause how finished the speech sounded.
 //! [`model_file`] looks at a model before whisper.cpp may, because whisper.cpp
 //! answers a broken file with `abort()`.
 //!
@@ -11,12 +12,15 @@
 
 #[cfg(test)]
 mod clips;
+mod cpu;
 pub mod end_of_turn;
 pub mod engine;
 pub mod error;
 pub mod fake;
 pub mod model_file;
+pub mod pieces;
 pub mod plausibility;
+pub mod stability;
 mod tone;
 pub mod utterance;
 pub mod vad;

@@ -4,8 +4,12 @@
 //! shortened. Speech that resumes before the turn is committed goes on in the same utterance. Does not decide where
 //! speech is (`vad` does, and its positions are used here), nor when a turn ends.
 //!
-//! To drive it: push every frame of the call, in step with the detector; pass each start and stop on. Take a snapshot
-//! for a partial, take the whole for the final.
+//! To drive it: push every frame of the call, in step with the detector; pass on each start and stop, and the short pauses
+//! between them with their resumes. Take a snapshot for a partial, take the whole for the final.
+//!
+//! One sound, one hearing: every snapshot between a pause and the next voice holds the same samples, however late it is
+//! made, provided the pause is reported no sooner than `tail_ms` after the last voice. So a final finds what an early job
+//! has already decoded.
 //!
 //! Full: at `length_ms_max` no more sound is added and [`Utterance::is_full`] turns true; the owner should end the turn.
 
@@ -34,7 +38,7 @@ impl Default for UtteranceConfig {
     fn default() -> UtteranceConfig {
         UtteranceConfig {
             pre_roll_ms: 300,
-            tail_ms: 200,
+            tail_ms: 80,
             pause_ms_max: 600,
             length_ms_max: 60_000,
         }
@@ -61,6 +65,8 @@ struct Open {
     until: u64,
     /// End of the last voice, while the speaker pauses.
     paused_at: Option<u64>,
+    /// True when the detector took that pause for the end of the speech.
+    is_stopped: bool,
 }
 
 impl Utterance {
@@ -107,9 +113,11 @@ impl Utterance {
                     pcm: self.recent.iter().skip(skip).copied().collect(),
                     until: self.position,
                     paused_at: None,
+                    is_stopped: false,
                 });
             }
             Some(open) => {
+                open.is_stopped = false;
                 if let Some(paused_at) = open.paused_at.take() {
                     open.shorten_pause(paused_at, at, ms_to_samples(self.config.pause_ms_max));
                 }
@@ -117,10 +125,29 @@ impl Utterance {
         }
     }
 
-    /// The last voice ended at sample `at`.
+    /// No voice since sample `at`, though the speech may go on. A snapshot now has the samples it would have after
+    /// [`Utterance::stop`] at the same place.
+    pub fn pause(&mut self, at: u64) {
+        if let Some(open) = &mut self.open {
+            open.paused_at = Some(at);
+        }
+    }
+
+    /// The voice is back within the same speech: the pause was none, and its sound stays as it is. After a stop, and
+    /// without a pause, this does nothing; speech then comes back with a start.
+    pub fn resume(&mut self) {
+        if let Some(open) = &mut self.open
+            && !open.is_stopped
+        {
+            open.paused_at = None;
+        }
+    }
+
+    /// Speech ended; its last voice was just before sample `at`.
     pub fn stop(&mut self, at: u64) {
         if let Some(open) = &mut self.open {
             open.paused_at = Some(at);
+            open.is_stopped = true;
         }
     }
 

@@ -9,13 +9,16 @@ enum Step {
     Start(u64),
     /// The last voice ended with the start of this frame.
     Stop(u64),
+    /// The same, while the speech may go on.
+    Pause(u64),
+    Resume,
     /// The frames that a snapshot holds, first and last, and how many.
     Holds(Option<(i16, i16)>, usize),
     /// The same for a take.
     Takes(Option<(i16, i16)>, usize),
     Full(bool),
 }
-use Step::{Full, Holds, Push, Start, Stop, Takes};
+use Step::{Full, Holds, Pause, Push, Resume, Start, Stop, Takes};
 
 fn check(config: UtteranceConfig, script: &[Step]) {
     let mut utterance = Utterance::new(config);
@@ -38,6 +41,8 @@ fn check(config: UtteranceConfig, script: &[Step]) {
             }
             Start(frame) => utterance.start(frame * FRAME_SAMPLES as u64),
             Stop(frame) => utterance.stop(frame * FRAME_SAMPLES as u64),
+            Pause(frame) => utterance.pause(frame * FRAME_SAMPLES as u64),
+            Resume => utterance.resume(),
             Holds(ends, frames) => holds(&utterance.snapshot(), ends, *frames),
             Takes(ends, frames) => {
                 holds(&utterance.take(), ends, *frames);
@@ -122,6 +127,54 @@ fn resumed_speech_stays_in_the_utterance_and_its_pause_is_shortened() {
             Start(9),
             Push(1),
             Holds(Some((2, 11)), 10),
+        ],
+    );
+}
+
+#[test]
+fn snapshots_of_one_pause_are_the_same() {
+    check(
+        small(),
+        &[
+            Push(5),
+            Start(4),
+            Push(6),
+            Pause(9),
+            Holds(Some((2, 11)), 10),
+            Push(6),
+            Holds(Some((2, 11)), 10),
+            Stop(9),
+            Holds(Some((2, 11)), 10),
+            Push(40),
+            Takes(Some((2, 11)), 10),
+        ],
+    );
+}
+
+#[test]
+fn a_voice_that_comes_back_keeps_its_pause() {
+    check(
+        small(),
+        &[
+            Push(5),
+            Start(4),
+            Push(6),
+            Pause(9),
+            Push(9),
+            Resume,
+            // Nothing is taken out, though this pause is longer than those between speeches may be.
+            Holds(Some((2, 20)), 19),
+            // Without a pause there is nothing to resume from, and after a stop only a start goes on.
+            Resume,
+            Stop(18),
+            Resume,
+            Holds(Some((2, 20)), 19),
+            Push(1),
+            Holds(Some((2, 20)), 19),
+            Start(20),
+            Pause(20),
+            Resume,
+            Holds(Some((2, 21)), 20),
         ],
     );
 }

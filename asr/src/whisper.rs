@@ -18,7 +18,7 @@ use std::ffi::c_void;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use whisper_rs::{
@@ -28,7 +28,8 @@ use whisper_rs::{
 use crate::engine::{Engine, EngineInfo, Kind, Options, Transcript};
 use crate::error::AsrError;
 use crate::model_file::{self, ModelInfo};
-use crate::{SAMPLE_RATE_HZ, ms_to_samples, plausibility, samples_to_ms, vad, window};
+use crate::pieces::{Decoded, Pieces, Sound};
+use crate::{SAMPLE_RATE_HZ, cpu, ms_to_samples, plausibility, samples_to_ms, vad, window};
 
 /// whisper.cpp's units of audio context per second.
 const AUDIO_CTX_PER_S: usize = 50;
@@ -42,8 +43,20 @@ const LEAD_MS: u32 = 100;
 const WINDOW_MS_MAX: u32 = 28_000;
 /// Our own small model was trained on clips of up to this length.
 const MINI_WINDOW_MS_MAX: u32 = 8_000;
-/// It knows single sentences, so longer audio is cut between them, from this length on.
-const MINI_SENTENCE_MS_MIN: u32 = 1_500;
+/// It knows single sentences. A pause inside one costs it words, and cutting there costs it more; several sentences in one
+/// piece cost it most. So nothing is cut up to a length that one sentence with a pause may have,
+const MINI_WHOLE_MS_MAX: u32 = 8_000;
+/// and more is cut at pauses this far from the start of a piece or further.
+const MINI_PAUSE_FROM_MS: u32 = 1_500;
+/// A pause long enough to be between sentences.
+const MINI_PAUSE_MS: u32 = 400;
+/// OpenAI's models like context, and a shortened decode of theirs has 10 s of it (`OPENAI_AUDIO_CTX_MIN`), which costs
+/// the same however much of it is sound. So nothing is gained by cutting sooner, and what is cut has context enough.
+const OPENAI_PAUSE_FROM_MS: u32 = 10_000;
+/// The pause they are cut at: most of what `utterance` leaves of a long one.
+const OPENAI_PAUSE_MS: u32 = 500;
+/// Memory for sound heard before, shared by the engines of one model: some eight minutes of it.
+const PIECES_BYTES_MAX: usize = 16 << 20;
 /// Audio context floor for models trained on 30 s windows only. Not measured by this project, for want of such a model
 /// at hand; 10 s of context is what streaming users of whisper.cpp have found safe.
 const OPENAI_AUDIO_CTX_MIN: u32 = 512;
@@ -109,6 +122,8 @@ pub struct WhisperEngine {
     model: ModelInfo,
     info: EngineInfo,
     audio_context: AudioContext,
+    /// What was heard before, by this engine and its forks: they decode alike.
+    pieces: Arc<Mutex<Pieces>>,
     /// Scratch for the samples as whisper.cpp wants them.
     samples: Vec<f32>,
 }
@@ -127,7 +142,7 @@ impl WhisperEngine {
     /// Errors: [`AsrError::CpuUnsupported`], [`AsrError::ModelUnreadable`], [`AsrError::ModelCorrupt`],
     /// [`AsrError::ModelRefused`], [`AsrError::LanguageUnknown`].
     pub fn open(source: &ModelSource, config: &WhisperConfig) -> Result<WhisperEngine, AsrError> {
-        check_cpu()?;
+        cpu::check()?;
         whisper_rs::install_logging_hooks();
         let name = source_name(source);
         let model = inspect(source, &name)?;
@@ -165,6 +180,7 @@ impl WhisperEngine {
             state: None,
             params: params(&model, config),
             audio_context: config.audio_context,
+            pieces: Arc::new(Mutex::new(Pieces::new(PIECES_BYTES_MAX))),
             samples: Vec::new(),
             context: Arc::new(context),
             model,
@@ -172,7 +188,8 @@ impl WhisperEngine {
         })
     }
 
-    /// Another engine over the same weights, with a state of its own, for another thread.
+    /// Another engine over the same weights, with a state of its own, for another thread. Sound that one of them has
+    /// decoded is known to all.
     pub fn fork(&self) -> WhisperEngine {
         WhisperEngine {
             context: Arc::clone(&self.context),
@@ -181,6 +198,7 @@ impl WhisperEngine {
             model: self.model.clone(),
             info: self.info.clone(),
             audio_context: self.audio_context,
+            pieces: Arc::clone(&self.pieces),
             samples: Vec::new(),
         }
     }
@@ -188,6 +206,21 @@ impl WhisperEngine {
     /// What the model file holds.
     pub fn model(&self) -> &ModelInfo {
         &self.model
+    }
+
+    /// How audio is cut for this model.
+    fn limits(&self) -> window::Limits {
+        let (whole_ms, pause_from_ms, pause_ms) = if self.model.is_mini() {
+            (MINI_WHOLE_MS_MAX, MINI_PAUSE_FROM_MS, MINI_PAUSE_MS)
+        } else {
+            (0, OPENAI_PAUSE_FROM_MS, OPENAI_PAUSE_MS)
+        };
+        window::Limits {
+            samples_max: ms_to_samples(self.info.window_ms_max),
+            whole_max: ms_to_samples(whole_ms),
+            pause_from: ms_to_samples(pause_from_ms),
+            pause_samples: ms_to_samples(pause_ms),
+        }
     }
 
     /// Audio context for a clip of `samples`, of which the model has at most `n_audio_ctx`.
@@ -205,25 +238,72 @@ impl WhisperEngine {
             .min(self.model.n_audio_ctx)
     }
 
-    /// One window: filled up, decoded, and decoded once more with all context when a shortened one made it loop.
-    fn decode_window(&mut self, pcm: &[i16], options: &Options) -> Result<Decoded, AsrError> {
-        self.samples.clear();
-        self.samples.resize(ms_to_samples(LEAD_MS), 0.0);
-        self.samples
-            .extend(pcm.iter().map(|sample| f32::from(*sample) / 32_768.0));
-        let filled = self.samples.len().max(ms_to_samples(CLIP_MS_MIN));
-        self.samples.resize(filled, 0.0);
-        let audio_ctx = self.audio_ctx(filled);
-        let decoded = self.decode(audio_ctx, options)?;
+    /// Forgets what was heard before, so that the next decodes are real ones.
+    pub fn forget(&self) {
+        self.pieces().clear();
+    }
+
+    fn pieces(&self) -> MutexGuard<'_, Pieces> {
+        // Nothing panics while holding the lock, and what a poisoned one holds is consistent.
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How much of `sound` is voice, in milliseconds.
+    fn voiced_ms(&self, sound: &Sound<'_>) -> u32 {
+        if let Some(known) = self.pieces().voiced_ms(sound) {
+            return known;
+        }
+        let voiced_ms = vad::voiced_ms(sound.pcm());
+        self.pieces().keep_voiced_ms(sound, voiced_ms);
+        voiced_ms
+    }
+
+    /// The words of one window, and once more with all context when a shortened one made it loop.
+    fn hear(&mut self, sound: &Sound<'_>, options: &Options) -> Result<Decoded, AsrError> {
+        let length = (sound.pcm().len() + ms_to_samples(LEAD_MS)).max(ms_to_samples(CLIP_MS_MIN));
+        let audio_ctx = self.audio_ctx(length);
+        let decoded = self.hear_with(sound, audio_ctx, options)?;
         let shortened = audio_ctx < self.model.n_audio_ctx;
         if shortened
             && options.kind == Kind::Final
             && !self.model.is_mini()
             && plausibility::is_loop(&decoded.text)
         {
-            return self.decode(self.model.n_audio_ctx, options);
+            return self.hear_with(sound, self.model.n_audio_ctx, options);
         }
         Ok(decoded)
+    }
+
+    /// What was heard in this window before, or else what is heard now. Only a decode that came to its end is kept.
+    fn hear_with(
+        &mut self,
+        sound: &Sound<'_>,
+        audio_ctx: i32,
+        options: &Options,
+    ) -> Result<Decoded, AsrError> {
+        if let Some(known) = self.pieces().decoded(sound, audio_ctx) {
+            return Ok(known);
+        }
+        let decoded = self.decode_window(sound.pcm(), audio_ctx, options)?;
+        self.pieces()
+            .keep_decoded(sound, audio_ctx, decoded.clone());
+        Ok(decoded)
+    }
+
+    /// One window, filled up and decoded.
+    fn decode_window(
+        &mut self,
+        pcm: &[i16],
+        audio_ctx: i32,
+        options: &Options,
+    ) -> Result<Decoded, AsrError> {
+        self.samples.clear();
+        self.samples.resize(ms_to_samples(LEAD_MS), 0.0);
+        self.samples
+            .extend(pcm.iter().map(|sample| f32::from(*sample) / 32_768.0));
+        let filled = self.samples.len().max(ms_to_samples(CLIP_MS_MIN));
+        self.samples.resize(filled, 0.0);
+        self.decode(audio_ctx, options)
     }
 
     fn decode(&mut self, audio_ctx: i32, options: &Options) -> Result<Decoded, AsrError> {
@@ -264,7 +344,9 @@ impl Engine for WhisperEngine {
     fn warm(&mut self) -> Result<(), AsrError> {
         self.state = None;
         // One decode of nothing touches all the weights, so that the first caller does not wait for the disk.
-        self.decode_window(&[], &Options::default()).map(drop)
+        let audio_ctx = self.audio_ctx(ms_to_samples(CLIP_MS_MIN));
+        self.decode_window(&[], audio_ctx, &Options::default())
+            .map(drop)
     }
 
     fn transcribe(&mut self, pcm: &[i16], options: &Options) -> Result<Transcript, AsrError> {
@@ -276,22 +358,15 @@ impl Engine for WhisperEngine {
         if let Some(reason) = options.stop_reason() {
             return Err(reason);
         }
-        let voiced_ms = vad::voiced_ms(pcm);
+        let mut voiced_ms = 0;
         let mut decoded = Vec::new();
-        if voiced_ms > 0 {
-            let limits = window::Limits {
-                samples_max: ms_to_samples(self.info.window_ms_max),
-                sentence_from: self
-                    .model
-                    .is_mini()
-                    .then_some(ms_to_samples(MINI_SENTENCE_MS_MIN)),
-            };
-            for piece in window::cut(pcm, &limits) {
-                let sound = &pcm[piece.range.clone()];
-                if sound.len() == pcm.len() || vad::voiced_ms(sound) > 0 {
-                    let part = self.decode_window(sound, options)?;
-                    decoded.push((piece, part));
-                }
+        for piece in window::cut(pcm, &self.limits()) {
+            let sound = Sound::new(&pcm[piece.range.clone()]);
+            let voiced_here_ms = self.voiced_ms(&sound);
+            if voiced_here_ms > 0 {
+                voiced_ms += voiced_here_ms;
+                let part = self.hear(&sound, options)?;
+                decoded.push((piece, part));
             }
         }
         let tokens: u32 = decoded.iter().map(|(_, part)| part.tokens).sum();
@@ -319,15 +394,6 @@ impl Engine for WhisperEngine {
             truncated,
         })
     }
-}
-
-/// What came out of one window.
-#[derive(Debug)]
-struct Decoded {
-    text: String,
-    tokens: u32,
-    logprob_sum: f32,
-    truncated: bool,
 }
 
 /// whisper.cpp asks this after the encoder and after each token.
@@ -464,74 +530,6 @@ fn params(model: &ModelInfo, config: &WhisperConfig) -> FullParams<'static, 'sta
         params.set_initial_prompt(prompt.trim());
     }
     params
-}
-
-/// Compares what ggml was compiled for with the processor at hand, before the first such instruction runs.
-fn check_cpu() -> Result<(), AsrError> {
-    #[cfg(target_arch = "x86_64")]
-    {
-        // SAFETY: these functions take nothing and return a constant of the build.
-        let built = unsafe {
-            [
-                (
-                    "AVX",
-                    whisper_rs_sys::ggml_cpu_has_avx(),
-                    is_x86_feature_detected!("avx"),
-                ),
-                (
-                    "AVX2",
-                    whisper_rs_sys::ggml_cpu_has_avx2(),
-                    is_x86_feature_detected!("avx2"),
-                ),
-                (
-                    "FMA",
-                    whisper_rs_sys::ggml_cpu_has_fma(),
-                    is_x86_feature_detected!("fma"),
-                ),
-                (
-                    "F16C",
-                    whisper_rs_sys::ggml_cpu_has_f16c(),
-                    is_x86_feature_detected!("f16c"),
-                ),
-                (
-                    "BMI2",
-                    whisper_rs_sys::ggml_cpu_has_bmi2(),
-                    is_x86_feature_detected!("bmi2"),
-                ),
-                (
-                    "AVX-512",
-                    whisper_rs_sys::ggml_cpu_has_avx512(),
-                    is_x86_feature_detected!("avx512f"),
-                ),
-                (
-                    "AVX-512 VBMI",
-                    whisper_rs_sys::ggml_cpu_has_avx512_vbmi(),
-                    is_x86_feature_detected!("avx512vbmi"),
-                ),
-                (
-                    "AVX-512 VNNI",
-                    whisper_rs_sys::ggml_cpu_has_avx512_vnni(),
-                    is_x86_feature_detected!("avx512vnni"),
-                ),
-                (
-                    "AVX-512 BF16",
-                    whisper_rs_sys::ggml_cpu_has_avx512_bf16(),
-                    is_x86_feature_detected!("avx512bf16"),
-                ),
-            ]
-        };
-        let missing: Vec<&str> = built
-            .iter()
-            .filter(|(_, compiled_in, present)| *compiled_in != 0 && !present)
-            .map(|(name, _, _)| *name)
-            .collect();
-        if !missing.is_empty() {
-            return Err(AsrError::CpuUnsupported {
-                missing: missing.join(", "),
-            });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ fn the_model_itself_finds_no_words_in_silence_either() {
     ] {
         hear(&mut engine, &long.pcm);
         let heard = engine
-            .decode_window(&pcm, &Options::default())
+            .hear(&Sound::new(&pcm), &Options::default())
             .expect("decodes");
         assert_eq!(heard.text, "", "{name}");
     }
@@ -118,7 +118,7 @@ fn any_length_is_taken() {
         hear(&mut engine, &clip.pcm[4_000..4_000 + samples]);
         let piece = &clip.pcm[4_000..4_000 + samples];
         engine
-            .decode_window(piece, &Options::default())
+            .hear(&Sound::new(piece), &Options::default())
             .expect("decodes");
     }
 }
@@ -278,7 +278,7 @@ fn damaged_models_never_end_the_process() {
         let source = ModelSource::Bytes("damaged".to_owned(), bytes.into());
         match WhisperEngine::open(&source, &WhisperConfig::default()) {
             Ok(mut engine) => {
-                let _ = engine.decode_window(&[100; 8_000], &Options::default());
+                let _ = engine.hear(&Sound::new(&[100; 8_000]), &Options::default());
             }
             Err(AsrError::ModelCorrupt { .. }) => refused += 1,
             Err(other) => panic!("{other}"),

@@ -16,8 +16,6 @@ const PROBE_STEP_MS: u32 = 20;
 const SEARCH_PERCENT: usize = 50;
 /// A pause is at least this much quieter than the piece as a whole, as a ratio of power: 20 dB.
 const PAUSE_POWER_RATIO: f64 = 0.01;
-/// A pause long enough to be between sentences, in milliseconds.
-const SENTENCE_PAUSE_MS: u32 = 400;
 /// Sound shared by two pieces that had to be cut inside speech.
 const OVERLAP_MS: u32 = 1_000;
 /// Most words that a second of shared sound can hold.
@@ -39,28 +37,32 @@ pub struct Piece {
 pub struct Limits {
     /// Longest piece in samples; taken as two seconds where it is less.
     pub samples_max: usize,
-    /// For models that hear single sentences best: in audio that must be cut anyway, cut at the first pause between
-    /// sentences from this many samples on. None for models that like context, which get long pieces.
-    pub sentence_from: Option<usize>,
+    /// A recording of up to this many samples is left whole, pauses and all.
+    pub whole_max: usize,
+    /// In a longer one, a piece ends at the first pause that begins this many samples or more after its start, and
+    pub pause_from: usize,
+    /// lasts at least this many samples.
+    pub pause_samples: usize,
 }
 
 /// Cuts `pcm` into pieces within `limits`, covering every sample.
+///
+/// A cut depends on the piece it ends, on its own pause, and on there being more sound than `whole_max` or `samples_max`;
+/// never on what that sound is. Once a recording is longer than `whole_max`, all pieces but the last keep their ranges
+/// while it grows.
 pub fn cut(pcm: &[i16], limits: &Limits) -> Vec<Piece> {
     let samples_max = limits.samples_max.max(2 * ms_to_samples(OVERLAP_MS));
-    let mut end_of_sentence = None;
-    if let Some(from) = limits.sentence_from
-        && pcm.len() > samples_max
-    {
-        end_of_sentence = Some(from);
-    }
     let mut pieces = Vec::new();
     let (mut start, mut overlaps_previous) = (0, false);
     loop {
-        let sentence =
-            end_of_sentence.and_then(|from| sentence_end(&pcm[start..], from, samples_max));
-        let (at, in_pause) = match sentence {
+        if pcm.len() <= limits.whole_max.min(samples_max) {
+            break;
+        }
+        let rest = &pcm[start..];
+        let window = &rest[..rest.len().min(samples_max)];
+        let (at, in_pause) = match first_pause(window, limits.pause_from, limits.pause_samples) {
             Some(length) => (start + length, true),
-            None if pcm.len() - start > samples_max => quietest(pcm, start, samples_max),
+            None if rest.len() > samples_max => quietest(pcm, start, samples_max),
             None => break,
         };
         // A cut inside speech hands the second before it to the next piece too.
@@ -84,15 +86,31 @@ pub fn cut(pcm: &[i16], limits: &Limits) -> Vec<Piece> {
     pieces
 }
 
-/// Length of the first sentence of `pcm`, into the pause after it, if that pause comes from `from` to `samples_max`.
-fn sentence_end(pcm: &[i16], from: usize, samples_max: usize) -> Option<usize> {
-    let pause = ms_to_samples(SENTENCE_PAUSE_MS);
-    let window = &pcm[..pcm.len().min(samples_max)];
-    let quiet = power(window) * PAUSE_POWER_RATIO;
-    (from..(window.len() + 1).saturating_sub(pause))
-        .step_by(ms_to_samples(PROBE_STEP_MS))
-        .find(|at| power(&window[*at..at + pause]) <= quiet)
-        .map(|at| at + pause / 2)
+/// Length of `pcm` up to the middle of its first pause of `pause` samples that begins at `from` or later. A pause is quiet
+/// beside the sound before it, from the start of `pcm`.
+fn first_pause(pcm: &[i16], from: usize, pause: usize) -> Option<usize> {
+    let step = ms_to_samples(PROBE_STEP_MS);
+    let pause_steps = pause.div_ceil(step).max(1);
+    // Energy before each step, in whole numbers, so that no rounding depends on what came before.
+    let mut energy = Vec::with_capacity(pcm.len() / step + 1);
+    let mut sum = 0_u64;
+    energy.push(sum);
+    for stretch in pcm.chunks_exact(step) {
+        sum += stretch
+            .iter()
+            .map(|s| u64::from(s.unsigned_abs()).pow(2))
+            .sum::<u64>();
+        energy.push(sum);
+    }
+    let earliest = from.div_ceil(step).max(1);
+    let latest = energy.len().checked_sub(pause_steps + 1)?;
+    (earliest..=latest)
+        .find(|at| {
+            let before = energy[*at] as f64 / *at as f64;
+            let inside = (energy[at + pause_steps] - energy[*at]) as f64 / pause_steps as f64;
+            inside <= before * PAUSE_POWER_RATIO
+        })
+        .map(|at| (at + pause_steps / 2) * step)
 }
 
 /// Middle of the quietest stretch near the end of the window, and whether it is a pause.

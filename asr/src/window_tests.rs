@@ -12,20 +12,19 @@ fn sound(tenths: &[usize]) -> Vec<i16> {
 }
 
 /// Pieces as (start, end, overlaps), in tenths of a second, rounded.
-fn check(tenths: &[usize], tenths_max: usize, expected: &[(usize, usize, bool)]) {
-    check_sentences(tenths, tenths_max, None, expected);
-}
-
-fn check_sentences(
+fn check(
     tenths: &[usize],
     tenths_max: usize,
-    sentence_from: Option<usize>,
+    whole_max: usize,
+    pause_from: usize,
     expected: &[(usize, usize, bool)],
 ) {
     let pcm = sound(tenths);
     let limits = Limits {
         samples_max: tenths_max * 1_600,
-        sentence_from: sentence_from.map(|tenths| tenths * 1_600),
+        whole_max: whole_max * 1_600,
+        pause_from: pause_from * 1_600,
+        pause_samples: 4 * 1_600,
     };
     let pieces = cut(&pcm, &limits);
     let found: Vec<_> = pieces
@@ -54,42 +53,85 @@ fn check_sentences(
 
 #[test]
 fn cuts_in_pauses() {
-    check(&[50], 80, &[(0, 50, false)]);
-    check(&[60, 10, 60], 80, &[(0, 70, false), (70, 130, false)]);
-    // Of two pauses the later one, though both are as quiet.
-    check(&[45, 5, 20, 5, 60], 80, &[(0, 75, false), (75, 135, false)]);
-    check(&[], 80, &[]);
+    for (tenths, tenths_max, whole_max, pause_from, expected) in [
+        (&[][..], 80, 0, 15, &[][..]),
+        (&[50], 80, 0, 15, &[(0, 50, false)]),
+        // At every pause that is long enough and far enough from the last cut.
+        (
+            &[20, 10, 20, 10, 5, 10, 20],
+            80,
+            0,
+            15,
+            &[
+                (0, 22, false),
+                (22, 52, false),
+                (52, 69, false),
+                (69, 95, false),
+            ],
+        ),
+        (&[20, 3, 20], 80, 0, 15, &[(0, 43, false)]),
+        (&[10, 4, 20], 80, 0, 15, &[(0, 34, false)]),
+        // A pause that has only begun is none yet.
+        (&[20, 3], 80, 0, 15, &[(0, 23, false)]),
+        (&[20, 4], 80, 0, 15, &[(0, 22, false), (22, 24, false)]),
+        // What is short is left whole; what is longer is cut at all its pauses.
+        (&[20, 10, 20], 80, 50, 15, &[(0, 50, false)]),
+        (
+            &[20, 10, 20, 10, 20],
+            80,
+            50,
+            15,
+            &[(0, 22, false), (22, 52, false), (52, 80, false)],
+        ),
+        // None by the rule: in the latest of the quiet places of a full window.
+        (
+            &[45, 5, 20, 5, 60],
+            80,
+            0,
+            80,
+            &[(0, 75, false), (75, 135, false)],
+        ),
+        // Nobody pauses: a second is shared.
+        (&[100], 80, 0, 15, &[(0, 80, false), (70, 100, true)]),
+    ] {
+        check(tenths, tenths_max, whole_max, pause_from, expected);
+    }
 }
 
 #[test]
-fn shares_a_second_where_nobody_pauses() {
-    check(&[100], 80, &[(0, 80, false), (70, 100, true)]);
-}
-
-#[test]
-fn cuts_between_sentences_for_models_that_want_it() {
-    check_sentences(
-        &[20, 10, 20, 10, 5, 10, 20],
-        80,
-        Some(15),
-        &[
-            (0, 22, false),
-            (22, 52, false),
-            (52, 69, false),
-            (69, 95, false),
-        ],
-    );
-    // What fits is left whole.
-    check_sentences(&[20, 10, 20], 80, Some(15), &[(0, 50, false)]);
-    // And what has no pause is cut as ever.
-    check_sentences(&[100], 80, Some(15), &[(0, 80, false), (70, 100, true)]);
+fn finished_pieces_stay_when_the_recording_grows() {
+    let limits = Limits {
+        samples_max: 40 * 1_600,
+        whole_max: 25 * 1_600,
+        pause_from: 15 * 1_600,
+        pause_samples: 4 * 1_600,
+    };
+    // Pauses, a stretch without any, and a voice that gets louder afterwards.
+    let mut pcm = sound(&[20, 6, 30, 2, 70, 5, 10]);
+    pcm.extend(sound(&[10, 6, 30]).iter().map(|s| s.saturating_mul(4)));
+    let whole = cut(&pcm, &limits);
+    assert!(whole.len() > 5, "{whole:?}");
+    let mut before: Vec<Piece> = Vec::new();
+    for length in (0..=pcm.len()).step_by(320).chain([pcm.len()]) {
+        let pieces = cut(&pcm[..length], &limits);
+        let finished = before.len().saturating_sub(1);
+        assert_eq!(
+            pieces.get(..finished),
+            before.get(..finished),
+            "at {length}"
+        );
+        before = pieces;
+    }
+    assert_eq!(before, whole);
 }
 
 #[test]
 fn a_window_too_small_to_share_is_widened() {
     let limits = Limits {
         samples_max: 10,
-        sentence_from: None,
+        whole_max: 0,
+        pause_from: 5,
+        pause_samples: 0,
     };
     let pieces = cut(&sound(&[100]), &limits);
     assert!(pieces.len() < 20 && pieces.iter().all(|piece| piece.range.len() <= 32_000));

@@ -2,12 +2,21 @@
 //! tokio: an answer is a plain closure, called on an engine thread or, for a job that lost its place, on the thread that
 //! took the place.
 //!
-//! Order: finals before partials, each in order of arrival. A caller has at most one partial in the queue (latest wins),
-//! and a final sweeps away the partials of its caller, because its audio contains theirs. Where every engine is busy and
-//! one of them with a partial, a new final stops that partial.
+//! Order: finals, then early jobs, then partials, each in order of arrival. A caller's newer job makes its older partials
+//! and early jobs pointless, because its audio contains theirs: queued ones go, and a running one is stopped by an early
+//! job or a final. A newer partial keeps the place in line of the one before, so that every caller gets its turn. Where
+//! all engines are busy, an early job stops one partial, and a final one partial or early job, of whomever.
 //!
-//! Full: cancelled jobs go first, then the oldest partial makes room for a final. A job that still finds no place is
-//! handed back to its submitter, who decides; a final is never dropped silently.
+//! A job over the very sound that an engine is at work on for the same caller waits for that engine and is then given to
+//! it, which need not decode again. Until then the running job counts as no less than the one that waits.
+//!
+//! Load: partials of all callers together take at most half of the engines' time. A caller's next partial is shed until
+//! it has enough new sound for that, measured by what its last one cost and by how many callers have partials. So the
+//! sound itself is the clock, and partials get rarer when engines are slow or callers many.
+//!
+//! Full: cancelled jobs go first, then the oldest partial makes room for an early job or a final, then the oldest early
+//! job for a final. A job that still finds no place is handed back to its submitter, who decides; a final is never
+//! dropped silently.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,6 +27,12 @@ use std::thread::JoinHandle;
 
 use crate::engine::{Engine, Kind, Options, Transcript};
 use crate::error::AsrError;
+use crate::samples_to_ms;
+
+/// Share of the engines' time that partials may take, in percent.
+const PARTIALS_PERCENT_MAX: u64 = 50;
+/// How many of the latest partials are remembered, to know who has any and what they cost.
+const LATEST_PARTIALS_MAX: usize = 32;
 
 /// Called once with the outcome of a job. It must return soon and must not block: it may run on the thread that calls
 /// [`Worker::submit`].
@@ -29,7 +44,7 @@ pub struct Job {
     pub caller: u64,
     /// Number of the utterance within the call, growing.
     pub utterance: u32,
-    /// Partial or final.
+    /// What it is for.
     pub kind: Kind,
     /// Mono audio at [`SAMPLE_RATE_HZ`](crate::SAMPLE_RATE_HZ).
     pub pcm: Arc<[i16]>,
@@ -51,8 +66,9 @@ impl fmt::Debug for Job {
 }
 
 impl Job {
-    fn is_partial_of(&self, caller: u64) -> bool {
-        self.kind == Kind::Partial && self.caller == caller
+    /// True when a newer job of `caller` leaves nothing for this one to say.
+    fn is_outdated_by(&self, caller: u64) -> bool {
+        self.kind != Kind::Final && self.caller == caller
     }
 
     fn finish(self, outcome: Result<Transcript, AsrError>) {
@@ -76,11 +92,36 @@ impl Default for WorkerConfig {
 }
 
 /// What an engine thread is busy with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Running {
     caller: u64,
+    /// That of the job, or of the one that follows it where that is better.
     kind: Kind,
+    pcm: Arc<[i16]>,
+    cancelled: Arc<AtomicBool>,
     preempted: Arc<AtomicBool>,
+    /// A job of the same caller over the same sound, next for this engine.
+    follower: Option<Job>,
+}
+
+impl Running {
+    fn is_stopping(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed) || self.preempted.load(Ordering::Relaxed)
+    }
+
+    /// Stops the job, and the one that waited for its outcome with it.
+    fn stop(&mut self, losers: &mut Vec<(Job, AsrError)>) {
+        self.preempted.store(true, Ordering::Relaxed);
+        losers.extend(self.follower.take().map(|job| (job, AsrError::Superseded)));
+    }
+}
+
+/// A partial that was decoded: whose, how long, at what cost.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    caller: u64,
+    audio_ms: u32,
+    decode_ms: u32,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +129,8 @@ struct State {
     queue: VecDeque<Job>,
     /// One place per engine thread.
     running: Vec<Option<Running>>,
+    /// The latest partials, oldest first.
+    looks: VecDeque<Look>,
     closing: bool,
 }
 
@@ -130,7 +173,7 @@ impl Worker {
         let mut worker = Worker {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
-                    running: vec![None; engines.len()],
+                    running: engines.iter().map(|_| None).collect(),
                     ..State::default()
                 }),
                 work: Condvar::new(),
@@ -152,7 +195,8 @@ impl Worker {
     }
 
     /// Puts a job in its place in the queue. The error is the job itself, not told anything: the queue is full of work
-    /// that may not be dropped (or, for a partial, just full), or the worker is closing.
+    /// that may not be dropped for it, or the worker is closing. A partial that comes too soon after the one before is
+    /// told [`AsrError::Shed`].
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         let mut state = self.shared.lock();
         if state.closing {
@@ -168,7 +212,7 @@ impl Worker {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Jobs waiting, not counting those being worked on.
+    /// Jobs waiting, not counting those being worked on and those that wait for the outcome of one.
     pub fn depth(&self) -> usize {
         self.shared.lock().queue.len()
     }
@@ -210,90 +254,201 @@ fn admit(
     queue_max: usize,
     losers: &mut Vec<(Job, AsrError)>,
 ) -> Result<(), Job> {
-    if let Some(place) = state
-        .queue
-        .iter()
-        .position(|queued| queued.is_partial_of(job.caller))
+    if job.kind == Kind::Partial && is_too_soon(state, &job) {
+        losers.push((job, AsrError::Shed));
+        return Ok(());
+    }
+    let Some(job) = follow(state, job, losers) else {
+        return Ok(());
+    };
+    if job.kind == Kind::Partial
+        && let Some(older) = state
+            .queue
+            .iter_mut()
+            .find(|queued| queued.kind == Kind::Partial && queued.caller == job.caller)
     {
-        if job.kind == Kind::Partial {
-            // Latest wins, in the older one's place, so that a talkative caller cannot lose its turn.
-            let older = std::mem::replace(&mut state.queue[place], job);
-            losers.push((older, AsrError::Superseded));
-            return Ok(());
-        }
-        if let Some(older) = state.queue.remove(place) {
-            losers.push((older, AsrError::Superseded));
-        }
+        losers.push((std::mem::replace(older, job), AsrError::Superseded));
+        return Ok(());
+    }
+    let caller = job.caller;
+    sweep(&mut state.queue, losers, &AsrError::Superseded, |queued| {
+        queued.is_outdated_by(caller)
+    });
+    if state.queue.len() >= queue_max {
+        sweep(&mut state.queue, losers, &AsrError::Cancelled, |queued| {
+            queued.cancelled.load(Ordering::Relaxed)
+        });
     }
     if state.queue.len() >= queue_max {
-        sweep_cancelled(&mut state.queue, losers);
-    }
-    if state.queue.len() >= queue_max {
-        let oldest_partial = state
+        let sheddable = state
             .queue
             .iter()
-            .position(|queued| queued.kind == Kind::Partial);
-        match (job.kind, oldest_partial) {
-            (Kind::Final, Some(place)) => {
-                if let Some(shed) = state.queue.remove(place) {
-                    losers.push((shed, AsrError::Shed));
-                }
-            }
-            _ => return Err(job),
+            .enumerate()
+            .filter(|(_, queued)| rank(queued.kind) > rank(job.kind))
+            // The worst, and of those the oldest.
+            .min_by_key(|(place, queued)| (std::cmp::Reverse(rank(queued.kind)), *place))
+            .map(|(place, _)| place);
+        match sheddable.and_then(|place| state.queue.remove(place)) {
+            Some(shed) => losers.push((shed, AsrError::Shed)),
+            None => return Err(job),
         }
     }
-    match job.kind {
-        Kind::Partial => state.queue.push_back(job),
-        Kind::Final => {
-            preempt(&state.running, job.caller);
-            let after_finals = state
-                .queue
-                .iter()
-                .position(|queued| queued.kind == Kind::Partial)
-                .unwrap_or(state.queue.len());
-            state.queue.insert(after_finals, job);
-        }
+    make_way(&mut state.running, &job, losers);
+    if job.kind == Kind::Final {
+        // The utterance is over; what comes next starts anew.
+        state.looks.retain(|look| look.caller != job.caller);
     }
+    let place = state
+        .queue
+        .iter()
+        .position(|queued| rank(queued.kind) > rank(job.kind))
+        .unwrap_or(state.queue.len());
+    state.queue.insert(place, job);
     Ok(())
 }
 
-fn sweep_cancelled(queue: &mut VecDeque<Job>, losers: &mut Vec<(Job, AsrError)>) {
-    let (gone, kept): (VecDeque<Job>, VecDeque<Job>) = std::mem::take(queue)
-        .into_iter()
-        .partition(|queued| queued.cancelled.load(Ordering::Relaxed));
-    *queue = kept;
-    losers.extend(gone.into_iter().map(|job| (job, AsrError::Cancelled)));
+/// Place in the order of kinds: what is lower goes first.
+fn rank(kind: Kind) -> u8 {
+    match kind {
+        Kind::Final => 0,
+        Kind::Early => 1,
+        Kind::Partial => 2,
+    }
 }
 
-/// Stops the running partial of `caller`, or any one partial where no engine is free.
-fn preempt(running: &[Option<Running>], caller: u64) {
-    let partials = || {
-        running.iter().flatten().filter(|running| {
-            running.kind == Kind::Partial && !running.preempted.load(Ordering::Relaxed)
-        })
+/// True when partials would get more than their share of the engines by this one.
+fn is_too_soon(state: &State, job: &Job) -> bool {
+    let Some(last) = state
+        .looks
+        .iter()
+        .rev()
+        .find(|look| look.caller == job.caller)
+    else {
+        return false;
     };
-    let own = partials().find(|running| running.caller == caller);
+    // Shorter than the one before: another utterance.
+    let Some(new_ms) = samples_to_ms(job.pcm.len()).checked_sub(last.audio_ms) else {
+        return false;
+    };
+    let callers = state
+        .looks
+        .iter()
+        .enumerate()
+        .filter(|(n, look)| {
+            let mut later = state.looks.iter().skip(n + 1);
+            !later.any(|later| later.caller == look.caller)
+        })
+        .count();
+    let needed_ms = u64::from(last.decode_ms) * callers as u64 * 100
+        / (PARTIALS_PERCENT_MAX * state.running.len().max(1) as u64);
+    u64::from(new_ms) < needed_ms
+}
+
+/// Has `job` wait for the engine that is at work on the same sound, if there is one; else gives it back.
+fn follow(state: &mut State, job: Job, losers: &mut Vec<(Job, AsrError)>) -> Option<Job> {
+    let running = state.running.iter_mut().flatten().find(|running| {
+        running.caller == job.caller && !running.is_stopping() && running.pcm == job.pcm
+    });
+    match running {
+        Some(running)
+            if running
+                .follower
+                .as_ref()
+                .is_none_or(|older| older.is_outdated_by(job.caller)) =>
+        {
+            if rank(job.kind) < rank(running.kind) {
+                running.kind = job.kind;
+            }
+            if job.kind == Kind::Final {
+                state.looks.retain(|look| look.caller != job.caller);
+            }
+            let caller = job.caller;
+            let older = running.follower.replace(job);
+            losers.extend(older.map(|older| (older, AsrError::Superseded)));
+            sweep(&mut state.queue, losers, &AsrError::Superseded, |queued| {
+                queued.is_outdated_by(caller)
+            });
+            None
+        }
+        _ => Some(job),
+    }
+}
+
+/// Takes out of the queue what is `gone`, and says why.
+fn sweep(
+    queue: &mut VecDeque<Job>,
+    losers: &mut Vec<(Job, AsrError)>,
+    reason: &AsrError,
+    gone: impl Fn(&Job) -> bool,
+) {
+    let (out, kept): (VecDeque<Job>, VecDeque<Job>) =
+        std::mem::take(queue).into_iter().partition(gone);
+    *queue = kept;
+    losers.extend(out.into_iter().map(|job| (job, reason.clone())));
+}
+
+/// Stops what `job` makes pointless, or, where no engine is free, one job that matters less.
+fn make_way(running: &mut [Option<Running>], job: &Job, losers: &mut Vec<(Job, AsrError)>) {
+    if job.kind == Kind::Partial {
+        return;
+    }
     let all_busy = running.iter().all(Option::is_some);
-    if let Some(victim) = own.or_else(|| partials().next().filter(|_| all_busy)) {
-        victim.preempted.store(true, Ordering::Relaxed);
+    let mut stoppable: Vec<&mut Running> = running
+        .iter_mut()
+        .flatten()
+        .filter(|running| running.kind != Kind::Final && !running.is_stopping())
+        .collect();
+    if let Some(own) = stoppable
+        .iter_mut()
+        .find(|running| running.caller == job.caller)
+    {
+        own.stop(losers);
+    } else if all_busy
+        && let Some(victim) = stoppable
+            .into_iter()
+            .filter(|running| rank(running.kind) > rank(job.kind))
+            .max_by_key(|running| rank(running.kind))
+    {
+        victim.stop(losers);
     }
 }
 
 /// An engine thread: take, work, tell, until the worker closes.
 fn run(shared: &Shared, place: usize, mut engine: Box<dyn Engine>) {
-    while let Some((job, options)) = next(shared, place) {
+    let mut following = None;
+    while let Some((job, options)) = following.take().or_else(|| next(shared, place)) {
         let outcome = match options.stop_reason() {
             Some(reason) => Err(reason),
             None => transcribe(engine.as_mut(), &job.pcm, &options),
         };
         let mut state = shared.lock();
-        state.running[place] = None;
+        let ended = state.running[place].take();
+        let follower = ended.and_then(|running| running.follower);
+        if let (Kind::Partial, Ok(transcript)) = (job.kind, &outcome) {
+            if state.looks.len() >= LATEST_PARTIALS_MAX {
+                state.looks.pop_front();
+            }
+            state.looks.push_back(Look {
+                caller: job.caller,
+                audio_ms: samples_to_ms(job.pcm.len()),
+                decode_ms: transcript.decode_ms,
+            });
+        }
         let outcome = match outcome {
             Err(AsrError::Superseded) if state.closing => Err(AsrError::ShuttingDown),
             other => other,
         };
+        let mut untold = None;
+        if state.closing {
+            untold = follower;
+        } else {
+            following = follower.map(|follower| begin(&mut state, place, follower));
+        }
         drop(state);
         job.finish(outcome);
+        if let Some(job) = untold {
+            job.finish(Err(AsrError::ShuttingDown));
+        }
     }
 }
 
@@ -305,19 +460,26 @@ fn next(shared: &Shared, place: usize) -> Option<(Job, Options)> {
             return None;
         }
         if let Some(job) = state.queue.pop_front() {
-            let options = Options::new(job.kind, Arc::clone(&job.cancelled));
-            state.running[place] = Some(Running {
-                caller: job.caller,
-                kind: job.kind,
-                preempted: Arc::clone(&options.preempted),
-            });
-            return Some((job, options));
+            return Some(begin(&mut state, place, job));
         }
         state = shared
             .work
             .wait(state)
             .unwrap_or_else(PoisonError::into_inner);
     }
+}
+
+fn begin(state: &mut State, place: usize, job: Job) -> (Job, Options) {
+    let options = Options::new(job.kind, Arc::clone(&job.cancelled));
+    state.running[place] = Some(Running {
+        caller: job.caller,
+        kind: job.kind,
+        pcm: Arc::clone(&job.pcm),
+        cancelled: Arc::clone(&job.cancelled),
+        preempted: Arc::clone(&options.preempted),
+        follower: None,
+    });
+    (job, options)
 }
 
 fn transcribe(
