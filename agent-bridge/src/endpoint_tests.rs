@@ -146,3 +146,107 @@ fn what_we_asked() {
         assert_eq!(Asked::by(reply), expected, "{reply:?}");
     }
 }
+
+struct Case {
+    text: &'static str,
+    asked: Asked,
+    is_finished: bool,
+    is_for_tuning: bool,
+}
+
+fn cases() -> Vec<Case> {
+    let mut asked = Asked::Nothing;
+    let mut cases = Vec::new();
+    for (at, line) in include_str!("endpoint/cases.txt").lines().enumerate() {
+        let is_finished = match line.split_once(' ') {
+            Some(("+", _)) => true,
+            Some(("-", _)) => false,
+            _ => {
+                asked = match line {
+                    "[yes/no]" => Asked::YesNo,
+                    "[digits 4]" => Asked::Digits { count: Some(4) },
+                    "[digits]" => Asked::Digits { count: None },
+                    "[spelling]" => Asked::Spelling,
+                    "[open]" => Asked::Open,
+                    _ => Asked::Nothing,
+                };
+                continue;
+            }
+        };
+        cases.push(Case {
+            text: &line[2..],
+            asked,
+            is_finished,
+            // By pairs, so that both halves hold as many of either kind.
+            is_for_tuning: at / 2 % 2 == 0,
+        });
+    }
+    cases
+}
+
+struct Score {
+    cases: usize,
+    right: usize,
+    brier: f32,
+    /// Finished cases that wait for the longest, unfinished ones that wait for the shortest.
+    slow: usize,
+    cut: usize,
+}
+
+fn score(cases: &[&Case], probability: impl Fn(&Case) -> f32) -> Score {
+    let curve = WaitCurve::default();
+    let mut score = Score {
+        cases: cases.len(),
+        right: 0,
+        brier: 0.0,
+        slow: 0,
+        cut: 0,
+    };
+    for case in cases {
+        let probability = probability(case);
+        let truth = if case.is_finished { 1.0 } else { 0.0 };
+        score.right += usize::from((probability > 0.5) == case.is_finished);
+        score.brier += (probability - truth).powi(2) / cases.len() as f32;
+        let wait_ms = curve.wait_ms(probability);
+        score.slow += usize::from(case.is_finished && wait_ms > 1_000);
+        score.cut += usize::from(!case.is_finished && wait_ms < 300);
+    }
+    score
+}
+
+/// The figures: `cargo test -p offhook-agent-bridge endpoint -- --nocapture`.
+#[test]
+fn turns_at_a_pause() {
+    let judge = |case: &Case| {
+        let evidence = Evidence {
+            asked: case.asked,
+            ..evidence(case.text)
+        };
+        finished_probability(&[Strategy::Text], &evidence)
+    };
+    let cases = cases();
+    assert!(cases.len() >= 300);
+    for (name, is_for_tuning) in [("tuning", true), ("test", false)] {
+        let half: Vec<&Case> = cases
+            .iter()
+            .filter(|case| case.is_for_tuning == is_for_tuning)
+            .collect();
+        let score = score(&half, judge);
+        println!(
+            "{name}: {} cases, {:.1} % right, Brier {:.3}, {} finished wait over 1 s, {} unfinished under 0.3 s",
+            score.cases,
+            100.0 * score.right as f32 / score.cases as f32,
+            score.brier,
+            score.slow,
+            score.cut,
+        );
+        if std::env::var_os("WRONG").is_some() && is_for_tuning {
+            for case in half {
+                let probability = judge(case);
+                if (probability > 0.5) != case.is_finished {
+                    println!("  {:.2} {} {:?}", probability, case.is_finished, case.text);
+                }
+            }
+        }
+    }
+}

@@ -15,3 +15,5 @@ pub mod words;
 
 #[doc(hidden)]
 pub mod fuzz;
+#[doc(hidden)]
+pub mod words_fuzz;

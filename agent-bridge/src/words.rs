@@ -150,6 +150,8 @@ pub(crate) fn tokens(text: &str) -> Vec<String> {
         let is_inside = match letter {
             '\'' | '’' => before.is_alphanumeric() && after.is_alphabetic(),
             '.' => before.is_ascii_digit() && after.is_ascii_digit(),
+            // Accents as letters of their own.
+            '\u{300}'..='\u{36f}' => !word.is_empty(),
             _ => letter.is_alphanumeric(),
         };
         if is_inside {

@@ -398,7 +398,8 @@ fn particle(words: &[&str], last: &str, before: &str, asks_what: bool) -> Shape 
     } else {
         PARTICLE_VERBS
     };
-    let Some(verb) = words.iter().rposition(|word| verbs.contains(word)) else {
+    let front = &words[..words.len() - 1];
+    let Some(verb) = front.iter().rposition(|word| verbs.contains(word)) else {
         let is_stranded =
             asks_what && matches!(before, "it" | "this" | "that" | "you" | "is" | "be");
         return if is_stranded || last == "back" || BE.contains(&before) && words.len() >= 3 {
@@ -437,7 +438,7 @@ fn particle(words: &[&str], last: &str, before: &str, asks_what: bool) -> Shape 
         // "wake me up", "call me back": when?
         "wake" | "call" | "ring" => Shape::MissingAdjunct,
         // A second particle: "turn on the lights in".
-        _ if words[verb + 1..words.len() - 1]
+        _ if front[verb + 1..]
             .iter()
             .any(|word| PARTICLES.contains(word)) =>
         {
