@@ -6,6 +6,7 @@
 
 mod asked;
 mod frames;
+mod last_word;
 mod sentence;
 #[rustfmt::skip]
 mod tables;

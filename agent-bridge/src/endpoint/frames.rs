@@ -26,7 +26,8 @@ pub(super) fn shape(words: &[&str]) -> Shape {
         return question(sentence);
     }
     if AUXILIARIES.contains(&first) || CONTRACTED.contains(&first) && first.ends_with("n't") {
-        return if lacks_verb(sentence) {
+        let lacks_object = matches!(sentence, [_, "i" | "we" | "he" | "she" | "they" | "it", last] if TRANSITIVE.contains(last) && !ALONE.contains(last));
+        return if lacks_verb(sentence) || lacks_object {
             Shape::Stem
         } else {
             Shape::Question
@@ -40,7 +41,15 @@ pub(super) fn wants_unit(words: &[&str]) -> bool {
     words.iter().any(|word| {
         matches!(
             *word,
-            "timer" | "remind" | "call" | "reminder" | "countdown" | "back" | "wake"
+            "timer"
+                | "snooze"
+                | "wait"
+                | "remind"
+                | "call"
+                | "reminder"
+                | "countdown"
+                | "back"
+                | "wake"
         )
     })
 }
@@ -111,7 +120,7 @@ fn command(words: &[&str], was_carried: bool) -> Option<Shape> {
     let is_transitive = TRANSITIVE.contains(&verb) || DITRANSITIVE.contains(&verb);
     if is_transitive && rest.is_empty() {
         return Some(if ALONE.contains(&verb) && !was_carried {
-            Shape::Plain
+            Shape::Fragment
         } else {
             Shape::Stem
         });
@@ -159,9 +168,25 @@ fn command(words: &[&str], was_carried: bool) -> Option<Shape> {
         {
             return Some(Shape::MissingAdjunct);
         }
+        // "turn the heating": which way?
+        "turn" | "switch"
+            if !rest.iter().any(|word| {
+                PARTICLES.contains(word)
+                    || matches!(*word, "to" | "into" | "around" | "left" | "right")
+            }) =>
+        {
+            return Some(Shape::Stem);
+        }
         _ => {}
     }
-    if MAKING.contains(&verb) && rest.iter().any(|word| TIMED.contains(word)) {
+    // A room is booked; a room's lights are made blue.
+    let has_room_only =
+        has("room") && !matches!(verb, "book" | "reserve" | "need" | "get" | "want");
+    if MAKING.contains(&verb)
+        && !has_room_only
+        && !(verb == "set" && has("to"))
+        && rest.iter().any(|word| TIMED.contains(word))
+    {
         return Some(timed(words));
     }
     if matches!(verb, "write" | "create" | "make")
@@ -208,7 +233,25 @@ fn command(words: &[&str], was_carried: bool) -> Option<Shape> {
         "approve",
         "translate",
     ];
-    INTRANSITIVE.contains(&verb).then_some(Shape::Command)
+    // Alone only these are a whole request.
+    let is_whole = !rest.is_empty()
+        || matches!(
+            verb,
+            "stop"
+                | "pause"
+                | "continue"
+                | "repeat"
+                | "resume"
+                | "skip"
+                | "help"
+                | "mute"
+                | "unmute"
+        );
+    INTRANSITIVE.contains(&verb).then_some(if is_whole {
+        Shape::Command
+    } else {
+        Shape::Fragment
+    })
 }
 
 fn timed(words: &[&str]) -> Shape {
@@ -242,9 +285,20 @@ fn question(words: &[&str]) -> Shape {
     if is_what_noun && words.len() <= 3 && !matches!(words, ["which", "one"] | ["how", "come"]) {
         return Shape::Stem;
     }
-    if let Some(at) = words.iter().position(|word| AUXILIARIES.contains(word))
+    if let Some(at) = words[..words.len() - 1]
+        .iter()
+        .position(|word| AUXILIARIES.contains(word))
         && lacks_verb(&words[at..])
         && !BE.contains(&words[at])
+    {
+        return Shape::Stem;
+    }
+    // "how do I get": where to? "What" and "who" are the object themselves.
+    let last = words[words.len() - 1];
+    if matches!(words[0], "how" | "where" | "when" | "why")
+        && words.len() > 2
+        && TRANSITIVE.contains(&last)
+        && !ALONE.contains(&last)
     {
         return Shape::Stem;
     }

@@ -59,13 +59,16 @@ pub(super) fn is_foreign(words: &[String]) -> bool {
     if words.iter().filter(is_other_script).count() * 2 > words.len() {
         return true;
     }
-    let lists: [&[&str]; 6] = [
+    let lists: [&[&str]; 9] = [
         AUXILIARIES,
         CONTRACTED,
         DETERMINERS,
         PREPOSITIONS,
         QUESTION_WORDS,
         TRANSITIVE,
+        PARTICLES,
+        CONJUNCTIONS,
+        SUBJECTS,
     ];
     let english = words
         .iter()

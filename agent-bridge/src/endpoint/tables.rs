@@ -36,7 +36,7 @@ pub(super) const DETERMINERS: &[&str] = &[
 pub(super) const PREPOSITIONS: &[&str] = &[
     "of", "with", "from", "for", "to", "at", "into", "onto", "about", "between", "during", "than", "via",
     "without", "until", "till", "towards", "against", "among", "behind", "beside", "except", "upon", "by",
-    "per", "regarding", "concerning", "within", "near", "like", "as",
+    "per", "past", "regarding", "concerning", "within", "near", "like", "as",
 ];
 
 /// Prepositions that are also adverbs ("turn it on", "come in").
@@ -47,8 +47,9 @@ pub(super) const PARTICLES: &[&str] = &[
 /// Verbs whose particle may end the phrase.
 pub(super) const PARTICLE_VERBS: &[&str] = &[
     "turn", "turned", "switch", "put", "pick", "wake", "set", "shut", "come", "go", "hang", "back", "call",
-    "log", "sign", "check", "look", "bring", "take", "give", "sit", "stand", "get", "speed", "slow", "move",
-    "send", "let", "plug", "write", "print", "find", "read", "ring",
+    "carry", "speak", "start", "try", "log", "sign", "check", "look", "bring", "take", "give", "sit",
+    "stand", "get", "speed", "slow", "move", "send", "let", "plug", "write", "print", "find", "read",
+    "ring",
 ];
 /// With these even "in" ends a phrase.
 pub(super) const IN_VERBS: &[&str] = &[
@@ -63,7 +64,7 @@ pub(super) const CONJUNCTIONS: &[&str] = &[
 /// Adverbs and adjectives that lean on what follows.
 pub(super) const LEANING: &[&str] = &[
     "very", "just", "also", "only", "even", "basically", "quite", "pretty", "maybe", "perhaps", "probably",
-    "actually", "usually", "extremely", "almost", "not", "called", "named", "saying",
+    "actually", "usually", "extremely", "almost", "not", "called", "named", "saying", "spelled",
 ];
 
 pub(super) const SUBJECTS: &[&str] = &[
@@ -74,7 +75,8 @@ pub(super) const SUBJECTS: &[&str] = &[
 pub(super) const ADJECTIVES: &[&str] = &[
     "new", "short", "small", "big", "large", "little", "long", "good", "nice", "next", "last", "first",
     "other", "same", "whole", "quick", "different", "single", "great", "old", "best", "only", "nearest",
-    "few", "couple", "main", "current",
+    "few", "couple", "main", "current", "favourite", "favorite", "lovely", "back", "front", "living",
+    "dining",
 ];
 
 /// Sounds and phrases of someone who looks for words; the longer ones match the end of the text.
@@ -152,7 +154,8 @@ pub(super) const TRANSITIVE: &[&str] = &[
     "track", "visit", "say", "mean", "pay", "check", "ask", "call", "open", "close", "play", "feed",
     "clean", "wash", "fix", "pick", "renew", "print", "charge", "finish", "remind", "see", "discuss",
     "report", "increase", "decrease", "raise", "lower", "dim", "enable", "disable", "update", "confirm",
-    "invite", "postpone", "reschedule", "include", "know",
+    "invite", "postpone", "reschedule", "include", "know", "costs", "sold", "bought", "lost", "found",
+    "saw", "made", "wants", "needs", "likes",
 ];
 /// Of these, commands that may stand alone.
 pub(super) const ALONE: &[&str] = &[
@@ -210,4 +213,10 @@ pub(super) const FOREIGN: &[&str] = &[
     "para", "con", "mañana", "está", "cómo", "qué", "del", "il", "che", "di", "per", "non", "sono",
     "grazie", "vorrei", "een", "het", "ik", "van", "niet", "dank", "graag", "wil", "kun", "jij", "não",
     "obrigado", "você", "amanhã", "uma", "jag", "och", "inte", "det", "tack",
+];
+
+/// Verbs after which a question may end in a preposition ("who do I talk to").
+pub(super) const STRANDING: &[&str] = &[
+    "talk", "speak", "go", "look", "wait", "listen", "come", "send", "calling", "talking", "speaking",
+    "going",
 ];

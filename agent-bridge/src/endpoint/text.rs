@@ -5,6 +5,7 @@
 
 use super::Asked;
 use super::frames;
+use super::last_word;
 use super::sentence::{is_foreign, last_sentence, punctuation};
 use super::tables::*;
 use crate::words::{is_filler, numbers, tokens};
@@ -115,12 +116,11 @@ pub(super) fn shape(words: &[String], asked: Asked) -> Shape {
     if let Some(shape) = answer(&all, &text, asked) {
         return shape;
     }
-    if is_filler(last) && all.len() > usize::from(is_huh(&text)) {
-        return if is_huh(&text) {
-            Shape::Acknowledgement
-        } else {
-            Shape::Filler
-        };
+    if is_huh(&text) {
+        return Shape::Acknowledgement;
+    }
+    if is_filler(last) {
+        return Shape::Filler;
     }
     // Fillers inside say nothing about the end.
     let spoken: Vec<&str> = all
@@ -135,10 +135,14 @@ pub(super) fn shape(words: &[String], asked: Asked) -> Shape {
     if let Some(shape) = by_number(&spoken, words, asked) {
         return shape;
     }
-    if let Some(shape) = by_last_word(&spoken, &text) {
+    if let Some(shape) = last_word::shape(&spoken, &text) {
         return shape;
     }
-    frames::shape(&spoken)
+    match frames::shape(&spoken) {
+        // A name, a day, a thing: all that an open question wants.
+        Shape::Fragment | Shape::Plain if asked == Asked::Open => Shape::Statement,
+        shape => shape,
+    }
 }
 
 fn is_huh(text: &str) -> bool {
@@ -178,30 +182,36 @@ fn by_phrase(words: &[&str], text: &str) -> Option<Shape> {
     {
         return Some(Shape::Hesitation);
     }
-    let is_answer = YES_NO.contains(&text);
-    (is_answer && !matches!(text, "i can" | "i am" | "it is" | "i will"))
-        .then_some(Shape::Acknowledgement)
+    // "I don't" is an answer to a question, and otherwise a beginning.
+    let is_bare =
+        words.len() == 2 && SUBJECTS.contains(&words[0]) || text == "it is" || text == "maybe";
+    YES_NO.contains(&text).then_some(if is_bare {
+        Shape::OpenClause
+    } else {
+        Shape::Acknowledgement
+    })
 }
 
 /// Ends in digits, numbers or single letters.
 fn by_number(words: &[&str], owned: &[String], asked: Asked) -> Option<Shape> {
     let last = *words.last()?;
-    let before = words.len().checked_sub(2).map_or("", |at| words[at]);
     let letters = words
         .iter()
         .rev()
         .take_while(|word| is_letter(word))
         .count();
     // "I" and "a" are words unless letters stand around them.
-    let is_spelled =
-        letters >= 2 || letters == 1 && !matches!(last, "i" | "a") || letters == words.len();
+    let is_spelled = letters >= 2
+        || letters == 1 && !matches!(last, "i" | "a")
+        || asked == Asked::Spelling && letters == words.len();
     let digits = numbers::trailing_digits(owned);
     if is_spelled && digits == 0 {
         return Some(match asked {
             Asked::Spelling if letters < 3 => Shape::ShortNumber,
-            Asked::Spelling if letters < 6 => Shape::OpenSpelling,
+            Asked::Spelling if letters < 5 => Shape::OpenSpelling,
             Asked::Spelling => Shape::Plain,
-            _ if letters >= 2 => Shape::OpenSpelling,
+            _ if letters == 1 && words.contains(&"spelled") => Shape::ShortNumber,
+            _ if (2..4).contains(&letters) => Shape::OpenSpelling,
             _ => Shape::Plain,
         });
     }
@@ -210,7 +220,7 @@ fn by_number(words: &[&str], owned: &[String], asked: Asked) -> Option<Shape> {
     }
     let expected = match asked {
         Asked::Digits { count } => {
-            Some(count.map_or((3, 5), |count| (usize::from(count), usize::from(count))))
+            Some(count.map_or((4, 6), |count| (usize::from(count), usize::from(count))))
         }
         _ => expected_digits(words),
     };
@@ -236,13 +246,26 @@ fn by_number(words: &[&str], owned: &[String], asked: Asked) -> Option<Shape> {
             Shape::Plain
         });
     }
-    if matches!(before, "for" | "in")
-        && !words
-            .iter()
-            .any(|word| matches!(*word, "alarm" | "table" | "dinner"))
-    {
-        // "a timer for five": five what?
-        return Some(Shape::ShortNumber).filter(|_| frames::wants_unit(words));
+    if matches!(words[0], "dial" | "enter") {
+        return Some(if digits < 3 {
+            Shape::ShortNumber
+        } else {
+            Shape::Plain
+        });
+    }
+    // What stands before the whole number.
+    let number = words
+        .iter()
+        .rev()
+        .take_while(|word| numbers::is_number(word) || **word == "oh")
+        .count();
+    let before = words
+        .len()
+        .checked_sub(number + 1)
+        .map_or("", |at| words[at]);
+    // "a timer for five": five what?
+    if matches!(before, "for" | "in" | "wait" | "snooze") && frames::wants_unit(words) {
+        return Some(Shape::ShortNumber);
     }
     if matches!(before, "at" | "past" | "to" | "for" | "by") || numbers::is_tens(last) {
         return Some(Shape::Plain);
@@ -274,254 +297,6 @@ fn expected_digits(words: &[&str]) -> Option<(usize, usize)> {
         .iter()
         .find(|(kind, _, _)| tail.contains(kind))
         .map(|(_, least, whole)| (*least, *whole))
-}
-
-/// Ends in a word that decides.
-fn by_last_word(words: &[&str], text: &str) -> Option<Shape> {
-    let last = *words.last()?;
-    let at = |back: usize| words.len().checked_sub(back + 1).map_or("", |at| words[at]);
-    let before = at(1);
-    let first = stripped(words).first().copied().unwrap_or("");
-    let asks_what = is_question_word(first);
-    if words.len() == 1 && matches!(last, "what" | "why" | "when" | "where" | "who" | "how") {
-        return Some(Shape::Question);
-    }
-    if WHOLE_ENDS.iter().any(|end| ends_with(text, end)) && !matches!(before, "i'd" | "i") {
-        // "do you like", "I want to": whole only as an answer or a question of its own.
-        let is_short_to = last == "to"
-            && !words
-                .iter()
-                .any(|word| matches!(*word, "don't" | "you" | "didn't"));
-        let is_bare = last == "you" && !asks_what && words.len() <= 2;
-        return (!is_short_to && !is_bare)
-            .then_some(Shape::Plain)
-            .or(Some(Shape::Hanging));
-    }
-    if DETERMINERS.contains(&last) || CONTRACTED.contains(&last) {
-        return Some(Shape::Hanging);
-    }
-    if CONJUNCTIONS.contains(&last) {
-        let is_asked =
-            matches!(last, "when" | "where") && matches!(before, "me" | "know" | "since");
-        return Some(if is_asked {
-            Shape::Plain
-        } else {
-            Shape::Hanging
-        });
-    }
-    if PREPOSITIONS.contains(&last) {
-        let is_stranded = asks_what
-            && (matches!(
-                before,
-                "it" | "you" | "this" | "that" | "i" | "we" | "they" | "he" | "she"
-            ) || matches!(
-                before,
-                "talk"
-                    | "speak"
-                    | "go"
-                    | "look"
-                    | "wait"
-                    | "listen"
-                    | "come"
-                    | "send"
-                    | "calling"
-                    | "talking"
-                    | "speaking"
-                    | "going"
-            ));
-        return Some(if is_stranded {
-            Shape::Question
-        } else {
-            Shape::Hanging
-        });
-    }
-    if PARTICLES.contains(&last) {
-        return Some(particle(words, last, before, asks_what));
-    }
-    if AUXILIARIES.contains(&last) {
-        return Some(auxiliary(words, last, before));
-    }
-    if SUBJECTS.contains(&last) {
-        let is_whole =
-            asks_what && (BE.contains(&before) || first.ends_with("'s")) && words.len() <= 4;
-        return Some(if is_whole {
-            Shape::Question
-        } else {
-            Shape::Hanging
-        });
-    }
-    match last {
-        "you" | "it" | "this" | "that" | "these" | "those" => pronoun(words, last, before, first),
-        "his" | "her"
-            if AUXILIARIES.contains(&before)
-                || PREPOSITIONS.contains(&before) && before != "to" =>
-        {
-            Some(Shape::Plain)
-        }
-        "his" => Some(Shape::Hanging),
-        "what" | "who" | "which" | "how" => Some(Shape::Stem),
-        "really" | "too" | "then" | "more" | "again" => None,
-        "mr" | "mrs" | "ms" | "times" | "minus" | "point" | "divided" | "multiplied"
-            if words.len() > 1 =>
-        {
-            let is_count =
-                last == "times" && (before == "many" || numbers::is_number(before) && !asks_what);
-            (!is_count).then_some(Shape::Hanging)
-        }
-        "half" | "quarter" if !matches!(before, "a" | "in") => Some(Shape::GrowingNumber),
-        "extension" | "number" | "channel" | "page" | "chapter" | "gate" | "platform"
-            if matches!(
-                before,
-                "to" | "dial" | "call" | "is" | "on" | "from" | "with"
-            ) =>
-        {
-            Some(Shape::Stem)
-        }
-        _ if LEANING.contains(&last) && words.len() > 1 => Some(if last == "not" {
-            Shape::Plain
-        } else {
-            Shape::Stem
-        }),
-        _ if ADJECTIVES.contains(&last)
-            && (DETERMINERS.contains(&before) || ADJECTIVES.contains(&before)) =>
-        {
-            let is_noun = asks_what && matches!(last, "best" | "last" | "next");
-            (!is_noun).then_some(Shape::Hanging)
-        }
-        _ => None,
-    }
-}
-
-fn particle(words: &[&str], last: &str, before: &str, asks_what: bool) -> Shape {
-    let verbs: &[&str] = if last == "in" {
-        IN_VERBS
-    } else {
-        PARTICLE_VERBS
-    };
-    let front = &words[..words.len() - 1];
-    let Some(verb) = front.iter().rposition(|word| verbs.contains(word)) else {
-        let is_stranded =
-            asks_what && matches!(before, "it" | "this" | "that" | "you" | "is" | "be");
-        return if is_stranded || last == "back" || BE.contains(&before) && words.len() >= 3 {
-            Shape::Question
-        } else {
-            Shape::Hanging
-        };
-    };
-    let has_object = verb + 2 < words.len();
-    let stands_alone = matches!(
-        (words[verb], last),
-        (
-            "hang"
-                | "wake"
-                | "speed"
-                | "slow"
-                | "call"
-                | "come"
-                | "go"
-                | "shut"
-                | "sit"
-                | "stand"
-                | "log"
-                | "sign"
-                | "check"
-                | "back"
-                | "get"
-                | "ring",
-            _
-        )
-    );
-    if !has_object && !stands_alone {
-        return Shape::Stem;
-    }
-    match words[verb] {
-        // "wake me up", "call me back": when?
-        "wake" | "call" | "ring" => Shape::MissingAdjunct,
-        // A second particle: "turn on the lights in".
-        _ if front[verb + 1..]
-            .iter()
-            .any(|word| PARTICLES.contains(word)) =>
-        {
-            Shape::Hanging
-        }
-        _ => Shape::Command,
-    }
-}
-
-fn auxiliary(words: &[&str], last: &str, before: &str) -> Shape {
-    let is_subject = |word: &str| {
-        matches!(
-            word,
-            "i" | "it" | "you" | "we" | "they" | "he" | "she" | "that" | "this"
-        )
-    };
-    let asks_inside = words
-        .iter()
-        .take(words.len() - 1)
-        .skip(1)
-        .any(|word| is_question_word(word));
-    if is_subject(before) && matches!(words[0], "yes" | "no" | "yeah" | "nope") {
-        return Shape::Answer;
-    }
-    if is_subject(before) && asks_inside {
-        return Shape::Plain;
-    }
-    // "please don't", "what do you do", "what do you have".
-    if matches!(
-        (before, last),
-        (
-            "please" | "no" | "i" | "we",
-            "don't" | "can't" | "won't" | "didn't"
-        )
-    ) || matches!(last, "do" | "have") && is_question_word(words[0]) && words.len() > 3
-    {
-        return Shape::Plain;
-    }
-    Shape::Hanging
-}
-
-fn pronoun(words: &[&str], last: &str, before: &str, first: &str) -> Option<Shape> {
-    let asks_what = is_question_word(first);
-    if BE.contains(&before) {
-        // "what time is it", "how are you"; but "is it".
-        return Some(if asks_what && words.len() >= 3 {
-            Shape::Question
-        } else if words.len() <= 2 {
-            Shape::Stem
-        } else {
-            Shape::Plain
-        });
-    }
-    if AUXILIARIES.contains(&before) {
-        return Some(Shape::Hanging);
-    }
-    if CONJUNCTIONS.contains(&before) && before != "when" {
-        return Some(Shape::Hanging);
-    }
-    let is_saying = matches!(
-        before,
-        "think"
-            | "say"
-            | "saying"
-            | "said"
-            | "know"
-            | "so"
-            | "believe"
-            | "hope"
-            | "sure"
-            | "mention"
-            | "him"
-            | "her"
-            | "them"
-            | "script"
-            | "program"
-            | "function"
-            | "one"
-    );
-    if last == "that" && is_saying && words.len() > 2 {
-        return Some(Shape::Stem);
-    }
-    None
 }
 
 /// One letter, or a letter as some recognisers write its name.

@@ -150,10 +150,7 @@ fn value(words: &[String], after_number: bool) -> Option<(String, usize)> {
     let mut total: u64 = 0;
     let mut scale_before = u64::MAX;
     let mut used = 0;
-    loop {
-        let Some((group, taken)) = group(&words[used..]) else {
-            break;
-        };
+    while let Some((group, taken)) = group(&words[used..]) {
         match scale(at(used + taken)).filter(|scale| *scale >= 1_000) {
             Some(scale) if scale < scale_before => {
                 total = total.checked_add(group.checked_mul(scale)?)?;
