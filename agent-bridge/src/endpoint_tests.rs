@@ -157,7 +157,8 @@ struct Case {
 fn cases() -> Vec<Case> {
     let mut asked = Asked::Nothing;
     let mut cases = Vec::new();
-    for (at, line) in include_str!("endpoint/cases.txt").lines().enumerate() {
+    let lines = include_str!("endpoint/cases.txt").lines();
+    for (at, line) in lines.filter(|line| !line.starts_with('#')).enumerate() {
         let is_finished = match line.split_once(' ') {
             Some(("+", _)) => true,
             Some(("-", _)) => false,
@@ -178,7 +179,7 @@ fn cases() -> Vec<Case> {
             asked,
             is_finished,
             // By pairs, so that both halves hold as many of either kind.
-            is_for_tuning: at / 2 % 2 == 0,
+            is_for_tuning: at.div_ceil(2) % 2 == 1,
         });
     }
     cases

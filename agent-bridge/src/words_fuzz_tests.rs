@@ -4,7 +4,7 @@ use super::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-const ROUNDS: usize = 3_000;
+const ROUNDS: usize = 600;
 /// Words that rules look for, and disturbances.
 const SALAD: &str = "um uh huh mm the a my turn on off up in back call me text daniel set an alarm timer for five \
     twenty oh double two 7 020 3.5 1,000 p.m. s m i what's what time is it are you can could i'd like to want \
