@@ -8,7 +8,7 @@ use std::path::Path;
 use agent_bridge::gateways::GatewayInfo;
 use sip::Transport;
 
-use crate::config::{Answerer, Config};
+use crate::config::{AgentKind, Answerer, Config, FallbackAgent};
 use crate::models::Choice;
 use crate::secrets::NewUser;
 
@@ -93,6 +93,16 @@ pub fn text(facts: &Facts<'_>) -> String {
         format!("{} at {}", facts.agent.model, facts.agent.address)
     };
     row("Agent", &agent);
+    let others: Vec<&str> = facts
+        .config
+        .agent
+        .fallback
+        .iter()
+        .map(fallback_name)
+        .collect();
+    if !others.is_empty() {
+        row("", &format!("if it fails: {}", others.join(", then ")));
+    }
     row("", "");
     row("Next", "");
     for (n, step) in next_steps(facts).iter().enumerate() {
@@ -111,6 +121,13 @@ pub fn text(facts: &Facts<'_>) -> String {
     out.lines()
         .map(|line| format!("{}\n", line.trim_end()))
         .collect()
+}
+
+fn fallback_name(agent: &FallbackAgent) -> &str {
+    match agent.kind {
+        AgentKind::Demo => "the built-in demo",
+        AgentKind::OpenAi => &agent.model,
+    }
 }
 
 /// One row per address, its transports together.
@@ -166,11 +183,15 @@ mod tests {
     use crate::redact::Secret;
 
     fn banner(listening: &str, phone: Option<&NewUser>) -> String {
+        banner_of(&Config::default(), listening, phone)
+    }
+
+    fn banner_of(config: &Config, listening: &str, phone: Option<&NewUser>) -> String {
         let address: SocketAddr = listening.parse().expect("an address");
         text(&Facts {
             program: "target/release/offhook",
             home: Path::new("/home/me/offhook"),
-            config: &Config::default(),
+            config,
             sip: &[(Transport::Udp, address), (Transport::Tcp, address)],
             web: &["127.0.0.1:8060".parse().expect("an address")],
             first_phone: phone,
@@ -214,6 +235,16 @@ mod tests {
         ] {
             assert!(first.contains(wanted), "{wanted:?} is missing in\n{first}");
         }
+    }
+
+    #[test]
+    fn who_is_asked_when_the_agent_fails_is_said_in_order() {
+        let text = "[[agent.fallback]]\nurl = 'http://127.0.0.1:2'\nmodel = 'small'\n\
+                    [[agent.fallback]]\nkind = 'demo'";
+        let (config, _) = Config::parse(text, &[]).expect("a config");
+        let text = banner_of(&config, "127.0.0.1:5060", None);
+        assert!(text.contains("if it fails: small, then the built-in demo"));
+        assert!(!banner("127.0.0.1:5060", None).contains("if it fails"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use agent_bridge::gateways::{CheckReport, Gateway};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::config::{Answerer, Bind, Config};
@@ -44,7 +45,7 @@ impl Report {
                 "BAD "
             }
         };
-        println!("{mark}  {what:<13} {found}");
+        println!("{mark}  {what:<16} {found}");
     }
 
     fn result<T, E: std::fmt::Display>(
@@ -248,28 +249,43 @@ async fn ears_and_voice(report: &mut Report, home: &Home, config: &Config) -> Op
 }
 
 async fn agent(report: &mut Report, home: &Home, config: &Config, secrets: &SecretStore) {
-    let Some(agent) = report.result("agent", agents::build(config, secrets, home), |agent| {
-        let info = agent.describe();
-        if info.demo {
-            "the built-in demo; your own goes into [agent]".to_owned()
-        } else {
-            format!("{} at {}", info.model, info.address)
+    let chain = match agents::chain(config, secrets, home) {
+        Ok(chain) => chain,
+        Err(error) => {
+            report.line(Verdict::Bad, "agent", &format!("{error:#}"));
+            return;
         }
-    }) else {
-        return;
     };
-    if agent.describe().demo {
-        return;
+    for (n, gateway) in chain.iter().enumerate() {
+        let info = gateway.describe();
+        let who = match (info.demo, n) {
+            (true, 0) => "the built-in demo; your own goes into [agent]".to_owned(),
+            (true, _) => "the built-in demo".to_owned(),
+            (false, _) => format!("{} at {}", info.model, info.address),
+        };
+        let what = match n {
+            0 => "agent".to_owned(),
+            n => format!("fallback {n}"),
+        };
+        report.line(Verdict::Good, &what, &who);
+        if !info.demo {
+            check_agent(report, gateway.as_ref(), &what).await;
+        }
     }
-    if let Some(check) = report.result("agent check", agent.check().await, |check| {
-        format!("answers in {} ms", check.took.as_millis())
-    }) && check.model_known == Some(false)
+}
+
+async fn check_agent(report: &mut Report, gateway: &dyn Gateway, what: &str) {
+    let good = |check: &CheckReport| format!("answers in {} ms", check.took.as_millis());
+    let checked = report.result(&format!("{what} check"), gateway.check().await, good);
+    if let Some(check) = checked
+        && check.model_known == Some(false)
     {
+        let model = gateway.describe().model;
         let known = check.models.join(", ");
         report.line(
             Verdict::Bad,
-            "agent model",
-            &format!("{} is not among its models: {known}", config.agent.model),
+            &format!("{what} model"),
+            &format!("{model} is not among its models: {known}"),
         );
     }
 }

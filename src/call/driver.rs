@@ -382,6 +382,7 @@ impl Running {
                 let event = match event {
                     GatewayEvent::Text(text) => ReplyEvent::Text(text),
                     GatewayEvent::ToolCall(call) => ReplyEvent::ToolCall(call),
+                    GatewayEvent::Progress(_) => continue,
                     GatewayEvent::Done { .. } => ReplyEvent::Done,
                     GatewayEvent::Failed(error) => ReplyEvent::Failed(error.into()),
                 };

@@ -47,6 +47,8 @@ impl Switchboard {
             Answerer::Readback => self.config.readback.clone(),
             _ => self.config.agent.clone(),
         };
+        // While the greeting is said, so that the first question is as fast as the tenth.
+        gateway.warm();
         let codec = negotiated
             .as_ref()
             .map_or(AudioCodec::Pcmu, |audio| audio.codec);

@@ -2,6 +2,7 @@
 //! what was asked of it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub enum FakeStep {
 pub struct FakeGateway {
     scripts: Arc<Mutex<VecDeque<Vec<FakeStep>>>>,
     asked: Arc<Mutex<Vec<AskRequest>>>,
+    warmed: Arc<AtomicUsize>,
 }
 
 impl FakeGateway {
@@ -30,7 +32,13 @@ impl FakeGateway {
         FakeGateway {
             scripts: Arc::new(Mutex::new(scripts.into_iter().collect())),
             asked: Arc::default(),
+            warmed: Arc::default(),
         }
+    }
+
+    /// How often it was warmed.
+    pub fn warmed(&self) -> usize {
+        self.warmed.load(Ordering::Relaxed)
     }
 
     /// The questions so far.
@@ -88,5 +96,7 @@ impl Gateway for FakeGateway {
         async move { Ok(report) }.boxed()
     }
 
-    fn warm(&self) {}
+    fn warm(&self) {
+        self.warmed.fetch_add(1, Ordering::Relaxed);
+    }
 }

@@ -56,8 +56,54 @@ pub struct Usage {
 pub enum GatewayEvent {
     Text(String),
     ToolCall(ToolCall),
-    Done { usage: Option<Usage> },
+    /// Says what is going on while no text comes. Never counts as the reply.
+    Progress(Progress),
+    Done {
+        usage: Option<Usage>,
+    },
     Failed(GatewayError),
+}
+
+/// What a gateway is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The agent has begun to call this tool. Nothing is to be executed yet: `GatewayEvent::ToolCall`
+    /// says when.
+    Tool { name: String },
+    /// The gateway before this one failed.
+    Trying { gateway: String },
+    /// It works on the answer and says no more about it.
+    Waiting,
+}
+
+/// Letters of a name in a `Progress`.
+pub const PROGRESS_NAME_CHARS_MAX: usize = 64;
+
+impl Progress {
+    /// `name` is shortened to what may be shown.
+    pub fn tool(name: &str) -> Progress {
+        Progress::Tool {
+            name: shown_name(name),
+        }
+    }
+
+    /// `gateway` is who is asked now.
+    pub fn trying(gateway: &GatewayInfo) -> Progress {
+        let name = match gateway.model.as_str() {
+            "" => &gateway.name,
+            model => model,
+        };
+        Progress::Trying {
+            gateway: shown_name(name),
+        }
+    }
+}
+
+fn shown_name(name: &str) -> String {
+    name.chars()
+        .filter(|c| !c.is_control())
+        .take(PROGRESS_NAME_CHARS_MAX)
+        .collect()
 }
 
 /// Which wait ran out.
@@ -170,7 +216,9 @@ pub trait Gateway: Send + Sync {
     /// Whether a question would be answered, without asking one.
     fn check(&self) -> BoxFuture<'_, Result<CheckReport, GatewayError>>;
 
-    /// Opens what can be opened before the first question. Failing is no error: the question will tell.
+    /// Opens what can be opened before the next question; cheap where all is open. To be called on the
+    /// tokio runtime, at the start and whenever a call comes in. Failing is no error: the question will
+    /// tell.
     fn warm(&self);
 }
 

@@ -17,6 +17,10 @@ const TEXT_BYTES_MAX: usize = 256 * 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Piece {
     Text(String),
+    /// A call of this tool has begun; its arguments are still to come.
+    ToolBegun(String),
+    /// The model thinks aloud, which nobody is to hear. Said once.
+    Thinking,
     ToolCall(ToolCall),
 }
 
@@ -25,6 +29,7 @@ pub enum Piece {
 pub struct Answer {
     calls: Vec<PartialCall>,
     text_bytes: usize,
+    is_thinking: bool,
     is_finished: bool,
     usage: Option<Usage>,
 }
@@ -35,6 +40,7 @@ struct PartialCall {
     id: String,
     name: String,
     arguments: String,
+    is_told: bool,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +65,9 @@ struct Choice {
 struct Delta {
     content: Option<Value>,
     refusal: Option<String>,
+    /// Not of the published format; servers of open models use one name, the other, or both.
+    reasoning_content: Option<Value>,
+    reasoning: Option<Value>,
     tool_calls: Option<Vec<CallDelta>>,
 }
 
@@ -125,13 +134,20 @@ impl Answer {
                 pieces.push(Piece::Text(text.to_owned()));
             }
         }
+        let thoughts = [delta.reasoning_content, delta.reasoning];
+        let has_thought = thoughts.into_iter().flatten().any(|t| !text(t).is_empty());
+        if has_thought && !self.is_thinking {
+            self.is_thinking = true;
+            pieces.push(Piece::Thinking);
+        }
         for (place, call) in delta.tool_calls.unwrap_or_default().into_iter().enumerate() {
-            self.fragment(place as u64, call)?;
+            pieces.extend(self.fragment(place as u64, call)?);
         }
         Ok(())
     }
 
-    fn fragment(&mut self, place: u64, fragment: CallDelta) -> Result<(), GatewayError> {
+    /// The piece, if any, says that a tool's name is complete.
+    fn fragment(&mut self, place: u64, fragment: CallDelta) -> Result<Option<Piece>, GatewayError> {
         let index = fragment.index.unwrap_or(place);
         let at = match self.calls.iter().position(|call| call.index == index) {
             Some(at) => at,
@@ -152,10 +168,13 @@ impl Answer {
         if let Some(id) = fragment.id.filter(|id| !id.is_empty()) {
             call.id = id;
         }
+        let mut has_arguments = false;
         if let Some(function) = fragment.function {
             if let Some(name) = function.name {
                 call.name.push_str(&name);
             }
+            // A name may come in parts, but before the arguments, of which empty ones count.
+            has_arguments = function.arguments.is_some();
             match function.arguments {
                 Some(Value::String(part)) => call.arguments.push_str(&part),
                 Some(object @ Value::Object(_)) => call.arguments = object.to_string(),
@@ -165,12 +184,14 @@ impl Answer {
         let is_short = call.arguments.len() <= ARGUMENT_BYTES_MAX
             && call.name.len() <= NAME_BYTES_MAX
             && call.id.len() <= NAME_BYTES_MAX;
-        match is_short {
-            true => Ok(()),
-            false => Err(GatewayError::Protocol {
+        if !is_short {
+            return Err(GatewayError::Protocol {
                 why: "a tool call is too long",
-            }),
+            });
         }
+        let is_news = has_arguments && !call.is_told && !call.name.is_empty();
+        call.is_told |= is_news;
+        Ok(is_news.then(|| Piece::ToolBegun(call.name.clone())))
     }
 
     /// The tool calls, complete. They are handed out only once the answer is.

@@ -11,6 +11,8 @@ fn feed(documents: &[&str]) -> Result<(String, Vec<ToolCall>, Answer), GatewayEr
         for piece in answer.feed(document)? {
             match piece {
                 Piece::Text(text) => said.push_str(&text),
+                Piece::ToolBegun(name) => said.push_str(&format!("<{name}")),
+                Piece::Thinking => said.push('~'),
                 Piece::ToolCall(_) => unreachable!("calls come from take_calls"),
             }
         }
@@ -38,8 +40,12 @@ fn text_comes_in_many_shapes() {
             "part",
         ),
         (
-            &[r#"{"choices":[{"delta":{"content":null,"reasoning_content":"hm"}}]}"#],
-            "",
+            &[
+                r#"{"choices":[{"delta":{"content":null,"reasoning_content":"hm"}}]}"#,
+                r#"{"choices":[{"delta":{"reasoning":"so","reasoning_content":"so"}}]}"#,
+                r#"{"choices":[{"delta":{"content":"a","reasoning_content":""}}]}"#,
+            ],
+            "~a",
         ),
         (&[r#"{"choices":[{"delta":{"refusal":"No."}}]}"#], "No."),
         (
@@ -56,7 +62,7 @@ fn text_comes_in_many_shapes() {
 
 #[test]
 fn tool_calls_are_put_together() {
-    let (_, calls, answer) = feed(&[
+    let (said, calls, answer) = feed(&[
         r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"set_timer","arguments":""}}]}}]}"#,
         r#"{"choices":[{"delta":{"tool_calls":[{"index":1,"id":"y","function":{"name":"hang_up"}}]}}]}"#,
         r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"sec"}}]}}]}"#,
@@ -65,6 +71,8 @@ fn tool_calls_are_put_together() {
         r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#,
     ])
     .expect("valid");
+    // The second one sends no arguments, so its name may still grow.
+    assert_eq!(said, "<set_timer");
     assert_eq!(calls[0].id, "x");
     assert_eq!(calls[0].name, "set_timer");
     assert_eq!(calls[0].arguments, json!({"seconds": 5}));
@@ -74,6 +82,15 @@ fn tool_calls_are_put_together() {
     );
     assert!(answer.is_finished());
     assert_eq!(answer.usage().map(|usage| usage.completion_tokens), Some(3));
+    // A name in parts is told once, when it is whole.
+    let (said, _, _) = feed(&[
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"set_"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"timer"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}}]}"#,
+    ])
+    .expect("valid");
+    assert_eq!(said, "<set_timer");
     // A whole answer, arguments as an object, no id.
     let (_, calls, _) = feed(&[
         r#"{"choices":[{"message":{"tool_calls":[{"function":{"name":"a","arguments":{"b":1}}}]}}]}"#,

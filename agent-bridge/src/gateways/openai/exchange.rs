@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::chunk::{Answer, Piece, error_code};
 use super::sse::SseParser;
 use super::{Inner, ms, request};
-use crate::gateways::{AskRequest, GatewayError, GatewayEvent, Usage, Wait};
+use crate::gateways::{AskRequest, GatewayError, GatewayEvent, Progress, Usage, Wait};
 
 /// An answer that is one JSON document.
 const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
@@ -66,15 +66,23 @@ async fn answer(inner: &Inner, asked: &AskRequest, events: &mpsc::Sender<Gateway
         first_by: began + ms(config.first_token_timeout_ms),
         total_by: began + ms(config.total_timeout_ms),
         has_spoken: false,
+        has_status: false,
     };
     let body = request::body(config, asked).to_string();
     let mut attempt = 0;
+    let mut is_renewed = false;
     loop {
         let error = match exchange.attempt(body.clone()).await {
             Ok(usage) => return Outcome::Done(usage),
             Err(Outcome::Failed(error)) => error,
             Err(outcome) => return outcome,
         };
+        // The server may have closed an idle connection at the very moment of the question: that is no
+        // failure of the gateway, and a new connection mends it at once.
+        if error == GatewayError::Cut && !exchange.has_status && !is_renewed {
+            is_renewed = true;
+            continue;
+        }
         if exchange.has_spoken || attempt >= config.retries_max {
             return Outcome::Failed(error);
         }
@@ -98,6 +106,8 @@ struct Exchange<'a> {
     total_by: Instant,
     /// Something of the answer was handed on: asking again would say it twice.
     has_spoken: bool,
+    /// The server has answered with a status.
+    has_status: bool,
 }
 
 impl Exchange<'_> {
@@ -115,6 +125,7 @@ impl Exchange<'_> {
             .await
             .map_err(|_| GatewayError::Timeout(Wait::FirstToken))?
             .map_err(|error| transport_error(&error))?;
+        self.has_status = true;
         let status = response.status().as_u16();
         if !response.status().is_success() {
             let body = timeout_at(by, error_body(&mut response)).await;
@@ -207,9 +218,12 @@ impl Exchange<'_> {
 
     async fn pieces(&mut self, pieces: Vec<Piece>) -> Result<(), Unwanted> {
         for piece in pieces {
-            self.has_spoken = true;
+            // A tool that was named may be at work already, where the agent runs its own.
+            self.has_spoken |= piece != Piece::Thinking;
             let event = match piece {
                 Piece::Text(text) => GatewayEvent::Text(text),
+                Piece::ToolBegun(name) => GatewayEvent::Progress(Progress::tool(&name)),
+                Piece::Thinking => GatewayEvent::Progress(Progress::Waiting),
                 Piece::ToolCall(call) => GatewayEvent::ToolCall(call),
             };
             self.events.send(event).await.map_err(|_| Unwanted)?;
@@ -246,6 +260,17 @@ pub(super) fn status_error(status: u16, headers: &HeaderMap, code: &str) -> Opti
         },
         _ => GatewayError::Server { status },
     })
+}
+
+/// Reads an answer that is of no interest; not a long one.
+pub(super) async fn drain(mut response: Response) {
+    let mut left = ERROR_BYTES_MAX;
+    while let Ok(Some(bytes)) = response.chunk().await {
+        left = left.saturating_sub(bytes.len());
+        if left == 0 {
+            return;
+        }
+    }
 }
 
 async fn error_body(response: &mut Response) -> String {

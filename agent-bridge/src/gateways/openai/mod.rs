@@ -12,6 +12,10 @@ pub mod request;
 pub mod sse;
 
 #[cfg(test)]
+mod chain_tests;
+#[cfg(test)]
+mod connection_tests;
+#[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
@@ -35,6 +39,9 @@ use super::{
 /// A list of models is no longer than this.
 const MODELS_BYTES_MAX: usize = 1024 * 1024;
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+const POOL_IDLE: Duration = Duration::from_secs(300);
+/// Keeps the ways through routers open, and finds out which are not.
+const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// Times in milliseconds.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +58,8 @@ pub struct OpenAiConfig {
     /// Between two pieces of the answer.
     pub idle_timeout_ms: u32,
     pub total_timeout_ms: u32,
-    /// Attempts after the first one.
+    /// Attempts after the first one, before any word. A connection that breaks before any answer is
+    /// renewed once besides.
     pub retries_max: u32,
     pub temperature: Option<f32>,
     pub tokens_max: Option<u32>,
@@ -100,6 +108,9 @@ struct Inner {
     client: Client,
     completions: Url,
     models: Url,
+    /// Kept open. Elsewhere than on this machine it is two: a question that is called off takes its
+    /// connection with it, and the next one follows at once.
+    connections_warm: usize,
     rng: Mutex<StdRng>,
 }
 
@@ -120,8 +131,12 @@ impl OpenAi {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(ms(config.connect_timeout_ms))
             .pool_max_idle_per_host(4)
+            // Longer than a caller thinks between two questions; a server that closes earlier is seen.
+            .pool_idle_timeout(POOL_IDLE)
+            .tcp_keepalive(KEEPALIVE)
             .tcp_nodelay(true);
-        if is_loopback(&completions) {
+        let is_near = is_loopback(&completions);
+        if is_near {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|_| OpenAiConfigError::Client)?;
@@ -131,6 +146,7 @@ impl OpenAi {
                 client,
                 completions,
                 models,
+                connections_warm: if is_near { 1 } else { 2 },
                 rng: Mutex::new(StdRng::from_seed(seed)),
             }),
         })
@@ -184,12 +200,15 @@ impl Inner {
         let mut response = response.map_err(|error| exchange::transport_error(&error))?;
         report.took = began.elapsed();
         let status = response.status().as_u16();
-        if matches!(status, 404 | 405 | 501) {
-            // It is alive but keeps no list.
-            return Ok(report);
-        }
-        if let Some(error) = exchange::status_error(status, response.headers(), "") {
-            return Err(error);
+        let error = exchange::status_error(status, response.headers(), "");
+        if let Some(error) = error {
+            // Read to its end, so that the connection stays warm.
+            exchange::drain(response).await;
+            return match status {
+                // It is alive but keeps no list.
+                404 | 405 | 501 => Ok(report),
+                _ => Err(error),
+            };
         }
         let mut body = Vec::new();
         while let Some(bytes) = response.chunk().await.map_err(|_| GatewayError::Cut)? {
@@ -224,9 +243,15 @@ impl Gateway for OpenAi {
     }
 
     fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
+        let mut lost = LostConnection(Some(self.clone()));
         let inner = self.inner.clone();
         AskHandle::new(tokio::spawn(async move {
             exchange::run(&inner, &request, &events).await;
+            // Called off by a receiver that is gone, or over; only over leaves the connection whole.
+            if !events.is_closed() {
+                lost.0 = None;
+            }
+            drop(lost);
         }))
     }
 
@@ -240,10 +265,25 @@ impl Gateway for OpenAi {
     }
 
     fn warm(&self) {
-        let gateway = self.clone();
-        // The connection stays in the pool; the list itself is of no interest.
-        tokio::spawn(async move {
-            let _ = gateway.check().await;
-        });
+        for _ in 0..self.inner.connections_warm {
+            let gateway = self.clone();
+            // The connection stays in the pool; the list itself is of no interest.
+            tokio::spawn(async move {
+                let _ = gateway.check().await;
+            });
+        }
+    }
+}
+
+/// Renews the spare connection when a question ends that was called off.
+struct LostConnection(Option<OpenAi>);
+
+impl Drop for LostConnection {
+    fn drop(&mut self) {
+        let Some(gateway) = self.0.take() else { return };
+        let has_spare = gateway.inner.connections_warm > 1;
+        if has_spare && tokio::runtime::Handle::try_current().is_ok() {
+            gateway.warm();
+        }
     }
 }

@@ -7,12 +7,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::gateways::{Message, Role, ToolSpec, Usage};
+use crate::gateways::{Message, Progress, Role, ToolSpec, Usage};
 use crate::turn::ReplyId;
 
 /// What a stub server does with one connection.
-#[derive(Clone)]
-enum Act {
+#[derive(Debug, Clone)]
+pub(super) enum Act {
     /// Sends these bytes, then closes.
     Answer(Vec<u8>),
     /// Sends these bytes one by one, then closes.
@@ -23,15 +23,15 @@ enum Act {
     Endless(Vec<u8>, Vec<u8>),
 }
 
-struct StubServer {
+pub(super) struct StubServer {
     address: SocketAddr,
     /// The requests, in order; ends when the script does.
-    served: JoinHandle<Vec<String>>,
+    pub(super) served: JoinHandle<Vec<String>>,
 }
 
 impl StubServer {
     /// One act per connection, then no more are accepted.
-    async fn new(acts: Vec<Act>) -> StubServer {
+    pub(super) async fn new(acts: Vec<Act>) -> StubServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let address = listener.local_addr().expect("bound");
         let served = tokio::spawn(async move {
@@ -48,11 +48,11 @@ impl StubServer {
         StubServer { address, served }
     }
 
-    fn gateway(&self) -> OpenAi {
+    pub(super) fn gateway(&self) -> OpenAi {
         self.gateway_with(|_| {})
     }
 
-    fn gateway_with(&self, change: impl FnOnce(&mut OpenAiConfig)) -> OpenAi {
+    pub(super) fn gateway_with(&self, change: impl FnOnce(&mut OpenAiConfig)) -> OpenAi {
         let mut config = OpenAiConfig {
             url: format!("http://{}/v1", self.address),
             model: "tiny".into(),
@@ -66,7 +66,7 @@ impl StubServer {
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> String {
+pub(super) async fn read_request(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut buffer = [0u8; 4096];
     loop {
@@ -118,15 +118,15 @@ async fn perform(stream: &mut TcpStream, act: Act) {
     }
 }
 
-fn http(status: u16, headers: &str, body: &str) -> Vec<u8> {
+pub(super) fn http(status: u16, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} X\r\nconnection: close\r\n{headers}\r\n{body}").into_bytes()
 }
 
-fn sse(body: &str) -> Vec<u8> {
+pub(super) fn sse(body: &str) -> Vec<u8> {
     http(200, "content-type: text/event-stream\r\n", body)
 }
 
-fn delta(text: &str) -> String {
+pub(super) fn delta(text: &str) -> String {
     let delta = serde_json::json!({"choices": [{"index": 0, "delta": {"content": text}}]});
     format!("data: {delta}\n\n")
 }
@@ -135,11 +135,11 @@ const END: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}
                    data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\n\
                    data: [DONE]\n\n";
 
-fn good() -> Vec<u8> {
+pub(super) fn good() -> Vec<u8> {
     sse(&format!("{}{}{END}", delta("Hello "), delta("wörld 👋.")))
 }
 
-fn request() -> AskRequest {
+pub(super) fn request() -> AskRequest {
     AskRequest {
         reply: ReplyId(1),
         session: "s".into(),
@@ -157,9 +157,9 @@ fn request() -> AskRequest {
     }
 }
 
-async fn collect(gateway: &OpenAi) -> String {
+pub(super) async fn collect(gateway: &dyn Gateway, request: AskRequest) -> String {
     let (sender, mut receiver) = mpsc::channel(2);
-    let _asked = gateway.ask(request(), sender);
+    let _asked = gateway.ask(request, sender);
     let mut seen = String::new();
     while let Some(event) = receiver.recv().await {
         match event {
@@ -167,6 +167,8 @@ async fn collect(gateway: &OpenAi) -> String {
             GatewayEvent::ToolCall(call) => {
                 seen.push_str(&format!("<{} {} {}>", call.id, call.name, call.arguments));
             }
+            GatewayEvent::Progress(Progress::Tool { name }) => seen.push_str(&format!("({name})")),
+            GatewayEvent::Progress(progress) => seen.push_str(&format!("({progress:?})")),
             GatewayEvent::Done { usage } => {
                 let tokens = usage.map_or(0, |usage: Usage| usage.completion_tokens);
                 seen.push_str(&format!(" done {tokens}"));
@@ -183,7 +185,7 @@ async fn check(acts: Vec<Act>, wanted: &str) {
         config.first_token_timeout_ms = 2_000;
         config.retries_max = 2;
     });
-    let seen = collect(&gateway).await;
+    let seen = collect(&gateway, request()).await;
     assert_eq!(seen, wanted);
     // Every connection of the script was made, and no redirect or retry beyond it.
     drop(gateway);
@@ -224,7 +226,7 @@ async fn answers_of_all_shapes_are_understood() {
     let body = format!("{}{tools}{END}", delta("Sure. "));
     check(
         vec![Act::Answer(sse(&body))],
-        "Sure. <a set_timer {\"seconds\":5}> done 2",
+        "Sure. (set_timer)<a set_timer {\"seconds\":5}> done 2",
     )
     .await;
 }
@@ -302,7 +304,7 @@ async fn nobody_there_is_known_at_once() {
     // The script is over, so the socket is closed.
     server.served.await.expect("the stub ends");
     let wanted = " Unreachable { why: \"connection refused\" }";
-    assert_eq!(collect(&gateway).await, wanted);
+    assert_eq!(collect(&gateway, request()).await, wanted);
     let error = gateway.check().await.expect_err("nobody there");
     assert_eq!(format!(" {error:?}"), wanted);
 }
@@ -319,7 +321,7 @@ async fn every_wait_ends() {
             config.first_token_timeout_ms = 300;
             config.idle_timeout_ms = 50;
         });
-        assert_eq!(collect(&gateway).await, wanted);
+        assert_eq!(collect(&gateway, request()).await, wanted);
         // The stub's connection was closed, or it would wait for ever.
         server.served.await.expect("the stub ends");
     }
@@ -329,7 +331,7 @@ async fn every_wait_ends() {
 async fn an_endless_answer_ends() {
     let act = Act::Endless(sse(""), delta(&"blah ".repeat(2_000)).into_bytes());
     let server = StubServer::new(vec![act]).await;
-    let seen = collect(&server.gateway()).await;
+    let seen = collect(&server.gateway(), request()).await;
     assert!(seen.ends_with(" done 0"), "{}", &seen[seen.len() - 40..]);
     server.served.await.expect("the stub ends");
 }
@@ -362,7 +364,7 @@ async fn cancelling_closes_the_request_upstream() {
 async fn the_request_is_what_such_servers_expect() {
     let server = StubServer::new(vec![Act::Answer(good())]).await;
     let gateway = server.gateway();
-    collect(&gateway).await;
+    collect(&gateway, request()).await;
     assert_eq!(
         gateway.describe().address,
         format!("http://{}", server.address)
