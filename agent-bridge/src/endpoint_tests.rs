@@ -129,6 +129,10 @@ fn what_we_asked() {
         ("Please tell me your four digit PIN.", digits(Some(4))),
         ("What are the last 4 digits of your card?", digits(Some(4))),
         ("What's your phone number?", digits(None)),
+        ("Your PIN, please.", digits(None)),
+        ("And the last four digits?", digits(Some(4))),
+        ("Is your number two one three?", Asked::YesNo),
+        ("One moment please.", Asked::Nothing),
         ("Could you give me your order number?", digits(None)),
         ("Please enter your six-digit code.", digits(Some(6))),
         ("How do you spell that?", Asked::Spelling),
@@ -215,7 +219,7 @@ fn score(cases: &[&Case], probability: impl Fn(&Case) -> f32) -> Score {
     score
 }
 
-/// The figures: `cargo test -p offhook-agent-bridge endpoint -- --nocapture`.
+/// The figures: `cargo test -p offhook-agent-bridge turns_at_a_pause -- --nocapture`.
 #[test]
 fn turns_at_a_pause() {
     let judge = |case: &Case| {

@@ -1,8 +1,8 @@
 //! When to speak, and with whom: the turn, the conversation, and the gateways that think.
 //!
-//! `turn`, `conversation` and `phone_text` are pure and know no clock and no socket. `gateways` talk to
-//! agents over the network, or answer from within. Owns no sound: what is heard and what is played is
-//! told in words and ids.
+//! `turn`, `endpoint`, `interjection`, `words`, `conversation` and `phone_text` are pure and know no clock and
+//! no socket. `gateways` talk to agents over the network, or answer from within. Owns no
+//! sound: what is heard and what is played is told in words and ids.
 
 pub mod conversation;
 pub mod endpoint;

@@ -113,7 +113,10 @@ impl Asked {
         let words = tokens(sentence.text);
         let text = format!(" {} ", words.join(" "));
         let has = |phrase: &str| text.contains(&format!(" {phrase} "));
-        let is_request = REQUESTS.iter().any(|phrase| has(phrase));
+        // "Your PIN, please."
+        let is_short_request =
+            words.last().is_some_and(|last| last == "please") && is_digits(&words, &has);
+        let is_request = is_short_request || REQUESTS.iter().any(|phrase| has(phrase));
         if !sentence.is_question && !is_request {
             return Asked::Nothing;
         }
