@@ -130,6 +130,24 @@ pub fn hum(s: f64, mains_hz: f64, level: f64) -> Vec<i16> {
     }))
 }
 
+/// Something like music on hold: chords of plucked notes with harmonics and a beat of noise, a new chord every half second.
+pub fn music(s: f64, level: f64) -> Vec<i16> {
+    let roots_hz = [220.0, 174.6, 261.6, 196.0];
+    let mut noise = Noise::new(3);
+    to_pcm((0..seconds(s)).map(|n| {
+        let t = n as f64 / f64::from(SAMPLE_RATE_HZ);
+        let (beat, since) = ((t * 2.0) as usize, t % 0.5);
+        let root_hz = roots_hz[beat % roots_hz.len()];
+        let chord: f64 = [1.0, 1.26, 1.498]
+            .iter()
+            .flat_map(|interval| (1..=4).map(move |k| (root_hz * interval * f64::from(k), k)))
+            .map(|(hz, k)| (TAU * hz * t).sin() / f64::from(k * k))
+            .sum();
+        let drum = noise.sample() * (-since * 60.0).exp();
+        (chord / 3.0 * (-since * 4.0).exp() + drum) * level
+    }))
+}
+
 /// What a telephone leaves of a clip: 300 to 3,400 Hz, sampled at 8 kHz, companded to 8 bit by a µ-law-like curve, and
 /// brought back to 16 kHz. Written for the tests; the real codec is the media crate's.
 pub fn through_telephone(pcm: &[i16]) -> Vec<i16> {

@@ -97,6 +97,7 @@ pub struct FakeEngine {
     script: VecDeque<Line>,
     gate: Gate,
     warmed: usize,
+    decode_ms: u32,
     refuse_warm: Option<AsrError>,
 }
 
@@ -112,6 +113,12 @@ impl FakeEngine {
     /// An engine that says each of `texts` in turn.
     pub fn saying(texts: &[&str]) -> FakeEngine {
         FakeEngine::new(texts.iter().map(|text| Line::Say((*text).to_owned())))
+    }
+
+    /// The same engine, claiming that each answer took it `decode_ms`.
+    pub fn claiming(mut self, decode_ms: u32) -> FakeEngine {
+        self.decode_ms = decode_ms;
+        self
     }
 
     /// An engine that cannot be warmed.
@@ -170,6 +177,7 @@ impl Engine for FakeEngine {
             no_speech: text.is_empty(),
             text,
             audio_ms: samples_to_ms(pcm.len()),
+            decode_ms: self.decode_ms,
             ..Transcript::default()
         })
     }

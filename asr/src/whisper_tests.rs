@@ -51,7 +51,9 @@ fn golden_clips_through_the_detector_and_the_collector() {
             match vad.frame(frame, false) {
                 Some(VadEvent::SpeechStarted { at }) => utterance.start(at),
                 Some(VadEvent::SpeechStopped { at }) => utterance.stop(at),
-                Some(VadEvent::SpeechPaused { .. } | VadEvent::SpeechResumed { .. }) | None => {}
+                Some(VadEvent::SpeechPaused { at }) => utterance.pause(at),
+                Some(VadEvent::SpeechResumed { .. }) => utterance.resume(),
+                None => {}
             }
         }
         let kept = utterance.take();
@@ -79,15 +81,99 @@ fn what_is_no_speech_has_no_words() {
             "DTMF",
             clips::tones(2.0, &[770.0, 1_336.0], (0.1, 0.1), 0.3),
         ),
+        // Louder music passes the detector of voice, and then this model does hear words in it.
+        ("soft music", clips::music(4.0, 0.1)),
         (
             "ringback",
             clips::tones(6.0, &[440.0, 480.0], (2.0, 4.0), 0.3),
         ),
     ] {
+        engine.forget();
         hear(&mut engine, &long.pcm);
-        let heard = hear(&mut engine, &pcm);
-        assert_eq!((heard.text.as_str(), heard.no_speech), ("", true), "{name}");
+        // Whole, and every half second of it as a look at something that goes on.
+        for length in (8_000..pcm.len()).step_by(8_000).chain([pcm.len()]) {
+            for kind in [Kind::Partial, Kind::Early, Kind::Final] {
+                let options = Options {
+                    kind,
+                    ..Options::default()
+                };
+                let heard = engine
+                    .transcribe(&pcm[..length], &options)
+                    .expect("transcribes");
+                assert_eq!(
+                    (heard.text.as_str(), heard.no_speech),
+                    ("", true),
+                    "{name}, {length} samples, {kind:?}"
+                );
+            }
+        }
     }
+}
+
+#[test]
+fn the_same_sound_is_decoded_once() {
+    let first = engine();
+    let mut fork = first.fork();
+    let mut engine = first;
+    let clips = clips::golden();
+    let clip = &clips[0];
+    let heard = hear(&mut engine, &clip.pcm);
+    // Without a state there is no decoder: what is said now was remembered, by the fork too.
+    for engine in [&mut engine, &mut fork] {
+        engine.state = None;
+        for kind in [Kind::Partial, Kind::Early, Kind::Final] {
+            let options = Options {
+                kind,
+                ..Options::default()
+            };
+            let again = engine.transcribe(&clip.pcm, &options).expect("transcribes");
+            assert_eq!(
+                (again.text, again.avg_logprob, again.audio_ms),
+                (heard.text.clone(), heard.avg_logprob, heard.audio_ms)
+            );
+            assert!(engine.state.is_none(), "{kind:?}");
+        }
+    }
+    // One sample more is another sound.
+    hear(&mut engine, &[&clip.pcm[..], &[0]].concat());
+    assert!(engine.state.is_some());
+    // Forgetting is thorough.
+    engine.forget();
+    engine.state = None;
+    hear(&mut engine, &clip.pcm);
+    assert!(engine.state.is_some());
+}
+
+#[test]
+fn a_growing_turn_is_decoded_piece_by_piece() {
+    let mut engine = engine();
+    let mut pcm = Vec::new();
+    for clip in clips::golden()
+        .iter()
+        .filter(|clip| clip.name.starts_with("seen"))
+    {
+        pcm.extend(&clip.pcm);
+        pcm.extend(clips::silence(0.5));
+    }
+    // Partials of it, then its words at the end, beside the words of hearing it all at once.
+    let looks = (0..pcm.len()).step_by(ms_to_samples(1_000));
+    for length in looks {
+        hear(&mut engine, &pcm[..length]);
+    }
+    let pieces = window::cut(&pcm, &engine.limits());
+    assert!(pieces.len() > 4, "{pieces:?}");
+    let finished = &pieces[..pieces.len() - 2];
+    for piece in finished {
+        let sound = Sound::new(&pcm[piece.range.clone()]);
+        let audio_ctx = engine.audio_ctx(sound.pcm().len() + ms_to_samples(LEAD_MS));
+        assert!(
+            engine.pieces().decoded(&sound, audio_ctx).is_some(),
+            "{piece:?} was not heard while the turn went on"
+        );
+    }
+    let text = hear(&mut engine, &pcm).text;
+    engine.forget();
+    assert_eq!(hear(&mut engine, &pcm).text, text);
 }
 
 #[test]
@@ -184,11 +270,13 @@ fn stopped_before_and_in_the_middle_and_usable_after() {
         Err(AsrError::Superseded)
     );
     // Inside whisper.cpp: past our own first look, the callback alone can stop it.
-    engine.samples = vec![0.0; 32_000];
     assert_eq!(
-        engine.decode(130, &stopped).map(|d| d.text),
+        engine
+            .hear(&Sound::new(&clip.pcm), &stopped)
+            .map(|d| d.text),
         Err(AsrError::Cancelled)
     );
+    assert!(engine.pieces().is_empty(), "a stopped decode was kept");
     assert_eq!(hear(&mut engine, &clip.pcm).text, clip.transcript);
 }
 

@@ -11,7 +11,7 @@
 //! it, which need not decode again. Until then the running job counts as no less than the one that waits.
 //!
 //! Load: partials of all callers together take at most half of the engines' time. A caller's next partial is shed until
-//! it has enough new sound for that, measured by what its last one cost and by how many callers have partials. So the
+//! it has enough new sound for that, measured by what its last one cost and by how many callers had partials lately. So the
 //! sound itself is the clock, and partials get rarer when engines are slow or callers many.
 //!
 //! Full: cancelled jobs go first, then the oldest partial makes room for an early job or a final, then the oldest early
@@ -120,6 +120,7 @@ impl Running {
 #[derive(Debug, Clone, Copy)]
 struct Look {
     caller: u64,
+    /// 0 once its utterance is over.
     audio_ms: u32,
     decode_ms: u32,
 }
@@ -132,6 +133,30 @@ struct State {
     /// The latest partials, oldest first.
     looks: VecDeque<Look>,
     closing: bool,
+}
+
+impl State {
+    /// Remembers what a partial cost.
+    fn note(&mut self, caller: u64, kind: Kind, samples: usize, decode_ms: u32) {
+        if kind != Kind::Partial {
+            return;
+        }
+        if self.looks.len() >= LATEST_PARTIALS_MAX {
+            self.looks.pop_front();
+        }
+        self.looks.push_back(Look {
+            caller,
+            audio_ms: samples_to_ms(samples),
+            decode_ms,
+        });
+    }
+
+    /// After a final the caller's next partial has to be earned from nothing.
+    fn end_utterance(&mut self, caller: u64) {
+        for look in self.looks.iter_mut().filter(|look| look.caller == caller) {
+            look.audio_ms = 0;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -295,8 +320,7 @@ fn admit(
     }
     make_way(&mut state.running, &job, losers);
     if job.kind == Kind::Final {
-        // The utterance is over; what comes next starts anew.
-        state.looks.retain(|look| look.caller != job.caller);
+        state.end_utterance(job.caller);
     }
     let place = state
         .queue
@@ -359,15 +383,15 @@ fn follow(state: &mut State, job: Job, losers: &mut Vec<(Job, AsrError)>) -> Opt
             if rank(job.kind) < rank(running.kind) {
                 running.kind = job.kind;
             }
-            if job.kind == Kind::Final {
-                state.looks.retain(|look| look.caller != job.caller);
-            }
-            let caller = job.caller;
+            let (caller, kind) = (job.caller, job.kind);
             let older = running.follower.replace(job);
             losers.extend(older.map(|older| (older, AsrError::Superseded)));
             sweep(&mut state.queue, losers, &AsrError::Superseded, |queued| {
                 queued.is_outdated_by(caller)
             });
+            if kind == Kind::Final {
+                state.end_utterance(caller);
+            }
             None
         }
         _ => Some(job),
@@ -424,15 +448,8 @@ fn run(shared: &Shared, place: usize, mut engine: Box<dyn Engine>) {
         let mut state = shared.lock();
         let ended = state.running[place].take();
         let follower = ended.and_then(|running| running.follower);
-        if let (Kind::Partial, Ok(transcript)) = (job.kind, &outcome) {
-            if state.looks.len() >= LATEST_PARTIALS_MAX {
-                state.looks.pop_front();
-            }
-            state.looks.push_back(Look {
-                caller: job.caller,
-                audio_ms: samples_to_ms(job.pcm.len()),
-                decode_ms: transcript.decode_ms,
-            });
+        if let Ok(transcript) = &outcome {
+            state.note(job.caller, job.kind, job.pcm.len(), transcript.decode_ms);
         }
         let outcome = match outcome {
             Err(AsrError::Superseded) if state.closing => Err(AsrError::ShuttingDown),

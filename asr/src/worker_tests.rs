@@ -53,6 +53,13 @@ impl Bench {
         }
     }
 
+    /// A job over the sound of another name.
+    fn submit_over(&self, sound: &str, name: &'static str, caller: u64, kind: Kind) {
+        let mut job = self.job(name, caller, kind);
+        job.pcm = sound.bytes().map(i16::from).collect();
+        assert!(self.worker.submit(job).is_ok());
+    }
+
     fn submit(&self, name: &'static str, caller: u64, kind: Kind) -> Result<(), Job> {
         self.worker.submit(self.job(name, caller, kind))
     }
@@ -66,7 +73,7 @@ impl Bench {
     }
 }
 
-use Kind::{Final, Partial};
+use Kind::{Early, Final, Partial};
 
 fn check(queue_max: usize, jobs: &[(&'static str, u64, Kind)], expected: &[(&str, &str)]) {
     let bench = Bench::new(queue_max, Final);
@@ -140,6 +147,50 @@ fn order_and_bounds() {
             ("p3", "handed back"),
         ],
     );
+    // Early jobs go between the two, and leave their caller's partials nothing to say; so do partials that come later.
+    check(
+        8,
+        &[
+            ("p1", 1, Partial),
+            ("p2", 2, Partial),
+            ("e1", 1, Early),
+            ("e3", 3, Early),
+            ("p3", 3, Partial),
+            ("e4", 4, Early),
+            ("e4 again", 4, Early),
+            ("f5", 5, Final),
+        ],
+        &[
+            ("p1", "Superseded"),
+            ("e3", "Superseded"),
+            ("e4", "Superseded"),
+            ("busy", "busy"),
+            ("f5", "0"),
+            ("e1", "1"),
+            ("e4 again", "2"),
+            ("p2", "3"),
+            ("p3", "4"),
+        ],
+    );
+    // Full: partials make room for early jobs, and early jobs for finals.
+    check(
+        2,
+        &[
+            ("e1", 1, Early),
+            ("p2", 2, Partial),
+            ("e3", 3, Early),
+            ("e4", 4, Early),
+            ("f5", 5, Final),
+        ],
+        &[
+            ("p2", "Shed"),
+            ("e1", "Shed"),
+            ("busy", "busy"),
+            ("f5", "0"),
+            ("e3", "1"),
+            ("e4", "handed back"),
+        ],
+    );
     // Full of finals: the next one goes back to whoever submitted it.
     check(
         2,
@@ -154,29 +205,234 @@ fn order_and_bounds() {
 }
 
 #[test]
-fn a_final_stops_a_running_partial() {
-    for caller in [0, 7] {
-        let bench = Bench::new(4, Partial);
-        assert!(bench.submit("f", caller, Final).is_ok());
-        // The gate stays shut: only being stopped frees the engine.
-        let found: Vec<_> = (0..2)
-            .map(|_| bench.outcomes.recv().expect("told"))
-            .collect();
+fn what_stops_a_running_job() {
+    for (running, caller, kind, stops) in [
+        (Partial, 0, Final, true),
+        (Partial, 7, Final, true),
+        (Partial, 0, Early, true),
+        (Partial, 7, Early, true),
+        (Early, 0, Final, true),
+        (Early, 7, Final, true),
+        // An early job outdates the one before, but not another caller's.
+        (Early, 0, Early, true),
+        (Early, 7, Early, false),
+        (Partial, 0, Partial, false),
+        (Partial, 7, Partial, false),
+        (Early, 0, Partial, false),
+        (Final, 0, Final, false),
+        (Final, 7, Final, false),
+    ] {
+        let bench = Bench::new(4, running);
+        assert!(bench.submit("new", caller, kind).is_ok());
+        let found = if stops {
+            // The gate stays shut: only being stopped frees the engine.
+            (0..2)
+                .map(|_| bench.outcomes.recv().expect("told"))
+                .collect()
+        } else {
+            bench.finish(2)
+        };
+        let first = if stops { "Superseded" } else { "busy" };
         assert_eq!(
             found,
-            [("busy", "Superseded".to_owned()), ("f", "0".to_owned())],
-            "caller {caller}"
+            [("busy", first.to_owned()), ("new", "0".to_owned())],
+            "{kind:?} of {caller} while {running:?} runs"
         );
     }
 }
 
 #[test]
-fn a_partial_stops_nothing() {
+fn the_same_sound_waits_for_its_engine() {
+    // The final follows the partial at work on its sound; until then nobody else may stop that one.
     let bench = Bench::new(4, Partial);
-    assert!(bench.submit("p", 7, Partial).is_ok());
+    bench.submit_over("busy", "e0", 0, Early);
+    bench.submit_over("busy", "f0", 0, Final);
+    assert!(bench.submit("f7", 7, Final).is_ok());
+    assert_eq!(bench.worker.depth(), 1);
+    // The same sound from another caller is another job.
+    bench.submit_over("busy", "p8", 8, Partial);
     assert_eq!(
-        bench.finish(2),
-        [("busy", "busy".to_owned()), ("p", "0".to_owned())]
+        bench.finish(5),
+        [
+            ("e0", "Superseded"),
+            ("busy", "busy"),
+            ("f0", "0"),
+            ("f7", "1"),
+            ("p8", "2")
+        ]
+        .map(|(name, words)| (name, words.to_owned()))
+    );
+
+    // What follows goes with the job it waits for, where something newer stops that one.
+    let bench = Bench::new(4, Partial);
+    bench.submit_over("busy", "e0", 0, Early);
+    assert!(bench.submit("e0 newer", 0, Early).is_ok());
+    let mut found: Vec<_> = (0..3)
+        .map(|_| bench.outcomes.recv().expect("told"))
+        .collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            ("busy", "Superseded"),
+            ("e0", "Superseded"),
+            ("e0 newer", "0")
+        ]
+        .map(|(name, words)| (name, words.to_owned()))
+    );
+
+    // A final over the sound of a stopped job is worked on all the same.
+    let bench = Bench::new(4, Partial);
+    assert!(bench.submit("e0", 0, Early).is_ok());
+    bench.submit_over("busy", "f0", 0, Final);
+    let mut found: Vec<_> = (0..3)
+        .map(|_| bench.outcomes.recv().expect("told"))
+        .map(|(name, _)| name)
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, ["busy", "e0", "f0"]);
+
+    // Shutting down tells it too.
+    let bench = Bench::new(4, Partial);
+    bench.submit_over("busy", "f0", 0, Final);
+    let Bench {
+        worker,
+        outcomes,
+        tell,
+        ..
+    } = bench;
+    drop(tell);
+    worker.shutdown();
+    let mut told: Vec<_> = outcomes.iter().collect();
+    told.sort();
+    assert_eq!(
+        told,
+        ["busy", "f0"].map(|name| (name, "ShuttingDown".to_owned()))
+    );
+}
+
+#[test]
+fn partials_come_no_sooner_than_their_share_allows() {
+    let engine = FakeEngine::saying(&["x"; 20]).claiming(100);
+    let worker = Worker::start(vec![Box::new(engine)], WorkerConfig::default()).expect("starts");
+    let (tell, outcomes) = mpsc::channel();
+    for (caller, kind, audio_ms, is_heard) in [
+        (1, Partial, 500, true),
+        // 100 ms of work at half of the time: 200 ms of new sound.
+        (1, Partial, 600, false),
+        (1, Partial, 699, false),
+        (1, Partial, 700, true),
+        // Early jobs and finals need none.
+        (1, Early, 720, true),
+        // Two callers: twice as much.
+        (2, Partial, 500, true),
+        (1, Partial, 1_000, false),
+        (1, Partial, 1_100, true),
+        (2, Partial, 600, false),
+        (2, Final, 650, true),
+        // What comes after a final has to be earned from nothing.
+        (2, Partial, 399, false),
+        (2, Partial, 400, true),
+        // Shorter than before: another utterance.
+        (1, Partial, 300, true),
+    ] {
+        let tell = tell.clone();
+        let job = Job {
+            caller,
+            utterance: 1,
+            kind,
+            pcm: vec![0; audio_ms * 16].into(),
+            cancelled: Arc::default(),
+            done: Box::new(move |outcome| {
+                tell.send(outcome.map(drop)).expect("the test waits");
+            }),
+        };
+        assert!(worker.submit(job).is_ok());
+        let expected = if is_heard {
+            Ok(())
+        } else {
+            Err(AsrError::Shed)
+        };
+        assert_eq!(
+            outcomes.recv().expect("told"),
+            expected,
+            "{kind:?} of {caller} at {audio_ms} ms"
+        );
+    }
+}
+
+/// One engine and many talkers, on counted time: nobody's partials starve, finals wait for finals only.
+#[test]
+fn many_talkers_share_an_engine_that_is_too_slow() {
+    const CALLERS: u64 = 6;
+    const DECODE_MS: u64 = 300;
+    const TURN_MS: u64 = 6_000;
+    let mut state = State {
+        running: vec![None],
+        ..State::default()
+    };
+    let mut looks = [0_u64; CALLERS as usize];
+    let (mut partials_ms, mut finals, mut worst_wait_ms) = (0, 0, 0);
+    let mut ends: Option<(u64, Job)> = None;
+    let mut due = VecDeque::new();
+    let end_ms = 60_000;
+    for now_ms in 0..end_ms {
+        for caller in 0..CALLERS {
+            // Talkers begin one after the other, each with a final every six seconds.
+            let said_ms = (now_ms + TURN_MS - caller * 700) % TURN_MS;
+            let kind = match said_ms {
+                0 => Final,
+                _ if said_ms.is_multiple_of(500) => Partial,
+                _ => continue,
+            };
+            if kind == Final {
+                due.push_back((caller, now_ms));
+            }
+            let length_ms = if said_ms == 0 { TURN_MS } else { said_ms } as usize;
+            let job = Job {
+                caller,
+                utterance: 1,
+                kind,
+                pcm: vec![0; length_ms * 16].into(),
+                cancelled: Arc::default(),
+                done: Box::new(drop),
+            };
+            let mut losers = Vec::new();
+            assert!(admit(&mut state, job, 32, &mut losers).is_ok());
+            assert!(losers.iter().all(|(job, _)| job.kind == Partial));
+        }
+        // A stopped job ends at once, as far as this clock can tell.
+        let stopped = state.running[0].as_ref().is_some_and(Running::is_stopping);
+        if let Some((_, job)) = ends.take_if(|(at_ms, _)| *at_ms == now_ms || stopped) {
+            state.running[0] = None;
+            if job.kind == Final {
+                finals += 1;
+            } else if !stopped {
+                looks[job.caller as usize] += 1;
+                state.note(job.caller, job.kind, job.pcm.len(), DECODE_MS as u32);
+            }
+        }
+        if ends.is_none()
+            && let Some(job) = state.queue.pop_front()
+        {
+            if job.kind == Final {
+                let (caller, since_ms) = due.pop_front().expect("finals were asked for");
+                assert_eq!(caller, job.caller);
+                worst_wait_ms = worst_wait_ms.max(now_ms - since_ms);
+            }
+            let (job, _) = begin(&mut state, 0, job);
+            ends = Some((now_ms + DECODE_MS, job));
+        }
+        partials_ms += u64::from(ends.as_ref().is_some_and(|(_, job)| job.kind == Partial));
+    }
+    assert!(finals >= CALLERS * (end_ms / TURN_MS - 1), "{finals}");
+    // Finals of different callers come 700 ms apart, and one takes 300 ms.
+    assert_eq!(worst_wait_ms, 0);
+    assert!(partials_ms * 2 <= end_ms, "{partials_ms}");
+    let (least, most) = (looks.iter().min(), looks.iter().max());
+    assert!(
+        least.is_some_and(|least| *least >= 8 && most.is_some_and(|most| most <= &(2 * least))),
+        "{looks:?}"
     );
 }
 
