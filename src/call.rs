@@ -10,7 +10,9 @@ pub mod alarms;
 mod boundary;
 pub mod driver;
 pub mod echo;
+mod hearing;
 pub mod record;
+mod speaking;
 pub mod wiring;
 
 use std::collections::VecDeque;
@@ -18,7 +20,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use agent_bridge::conversation::Conversation;
+use agent_bridge::turn::trace::Trace;
 use agent_bridge::turn::{HangupReason, ReplyId, Turn};
+use asr::end_of_turn::Prosody;
 use asr::utterance::{Utterance, UtteranceConfig};
 use asr::vad::{Vad, VadEvent};
 use media::playout::{Playout, PlayoutConfig, PlayoutEvent};
@@ -49,6 +53,7 @@ pub struct Call {
     media: Session,
     tones: ToneDetector,
     vad: Vad,
+    prosody: Prosody,
     utterance: Utterance,
     turn: Turn,
     playout: Playout,
@@ -68,6 +73,8 @@ pub struct Call {
     is_held: bool,
     /// The turn machine holds the sound: the caller may be about to interrupt.
     is_claimed: bool,
+    /// No voice just now: a pause, or the end.
+    is_pausing: bool,
     end_at: Instant,
     /// Why the call is being ended by its own clock.
     closing: Option<HangupCause>,
@@ -90,15 +97,20 @@ impl Call {
         if reflector.is_none() {
             playout.start(now);
         }
+        let mut turn = Turn::new(settings.turn.clone());
+        if settings.trace {
+            turn.start_trace();
+        }
         let mut call = Call {
             media: Session::new(media, settings.seed, now),
             tones: ToneDetector::new(),
             vad: Vad::new(settings.vad.clone()),
+            prosody: Prosody::new(),
             utterance: Utterance::new(UtteranceConfig {
                 length_ms_max: UTTERANCE_MS_MAX,
                 ..UtteranceConfig::default()
             }),
-            turn: Turn::new(settings.turn.clone()),
+            turn,
             playout,
             wiring: Wiring::default(),
             reflector,
@@ -113,6 +125,7 @@ impl Call {
             is_receiving,
             is_held,
             is_claimed: false,
+            is_pausing: true,
             end_at: now + settings.duration_max,
             closing: None,
             hung_up: false,
@@ -144,6 +157,10 @@ impl Call {
                 self.drain_media(now);
             }
             CallInput::Transcript { ticket, result } => self.transcript(now, ticket, result),
+            CallInput::TurnJudged {
+                ticket,
+                probability,
+            } => self.turn_judged(now, ticket, probability),
             CallInput::Sound {
                 reply,
                 clause,
@@ -186,6 +203,11 @@ impl Call {
     /// The state the turn machine is in, for invariant checks.
     pub fn turn(&self) -> &Turn {
         &self.turn
+    }
+
+    /// The turn's events and actions since the start, if they were to be kept.
+    pub fn take_trace(&mut self) -> Option<Trace> {
+        self.turn.take_trace()
     }
 
     pub fn conversation(&self) -> &Conversation {
@@ -359,26 +381,48 @@ impl Call {
             return;
         }
         // What comes from a phone that holds us is music, or talk that is not for us.
-        let pcm = if self.is_held { &media::SILENCE } else { pcm };
-        let is_tone = self.tones.push(pcm).is_some();
-        self.utterance.push_frame(pcm);
-        match self.vad.frame(pcm, is_tone) {
+        let pcm = if self.is_held { media::SILENCE } else { *pcm };
+        let is_tone = self.tones.push(&pcm).is_some();
+        self.utterance.push_frame(&pcm);
+        self.prosody.push_frame(&pcm);
+        match self.vad.frame(&pcm, is_tone) {
             Some(VadEvent::SpeechStarted { at }) => {
+                self.is_pausing = false;
+                if !self.utterance.is_open() {
+                    self.prosody.reset();
+                }
                 self.utterance.start(at);
                 self.turn_event(now, agent_bridge::turn::Event::SpeechStarted);
             }
-            Some(VadEvent::SpeechStopped { at }) => {
-                let behind_samples = self.vad.position().saturating_sub(at);
-                let behind = Duration::from_micros(
-                    behind_samples * 1_000_000 / u64::from(media::SAMPLE_RATE_HZ),
-                );
-                self.utterance.stop(at);
-                self.wiring
-                    .speech_ended(now.checked_sub(behind).unwrap_or(now));
-                self.turn_event(now, agent_bridge::turn::Event::SpeechStopped);
+            Some(VadEvent::SpeechPaused { at }) => {
+                self.is_pausing = true;
+                self.utterance.pause(at);
+                self.wiring.speech_ended(self.moment(now, at));
+                self.turn_event(now, agent_bridge::turn::Event::SpeechPaused);
+                self.judge_turn(now);
             }
-            Some(VadEvent::SpeechPaused { .. } | VadEvent::SpeechResumed { .. }) | None => {}
+            Some(VadEvent::SpeechResumed { .. }) => {
+                self.is_pausing = false;
+                self.utterance.resume();
+                self.turn_event(now, agent_bridge::turn::Event::SpeechResumed);
+            }
+            Some(VadEvent::SpeechStopped { at }) => {
+                self.is_pausing = true;
+                self.utterance.stop(at);
+                self.turn_event(now, agent_bridge::turn::Event::SpeechStopped);
+                self.judge_turn(now);
+            }
+            None if self.vad.is_speech() => self.hear_partial(now),
+            None => {}
         }
+    }
+
+    /// When the sample at this position of the detector's count arrived.
+    fn moment(&self, now: Instant, at: u64) -> Instant {
+        let behind_samples = self.vad.position().saturating_sub(at);
+        let behind =
+            Duration::from_micros(behind_samples * 1_000_000 / u64::from(media::SAMPLE_RATE_HZ));
+        now.checked_sub(behind).unwrap_or(now)
     }
 
     fn timeout(&mut self, now: Instant) {

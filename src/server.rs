@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::call::CallSettings;
-use crate::config::{Answerer, Bind, Config};
+use crate::config::{Answerer, Bind, Config, EndStrategy};
 use crate::engines::{self, EnginePlan, EngineState};
 use crate::home::Home;
 use crate::ports::Ports;
@@ -332,19 +332,46 @@ fn call_settings(config: &Config) -> CallSettings {
         seed: [0; 32],
         duration_max: Duration::from_secs(u64::from(config.calls.duration_s_max)),
         no_audio_hangup: Duration::from_secs(u64::from(config.calls.no_audio_hangup_s)),
+        partial_interval: Duration::from_millis(u64::from(config.turn.partial_ms)),
+        has_turn_model: config.turn.end_of_turn_model.is_some(),
+        echo_cancelling: config.turn.echo_cancelling,
+        trace: config.store.traces && config.store.transcripts,
     }
 }
 
 fn turn_config(config: &Config) -> agent_bridge::turn::TurnConfig {
+    use agent_bridge::endpoint::{Strategy, WaitCurve};
     let wish = &config.turn;
     let vad = asr::vad::VadConfig::default();
     agent_bridge::turn::TurnConfig {
-        endpoint_ms: wish.wait_ms_unsure,
+        wait: WaitCurve {
+            sure_ms: wish.wait_ms_sure,
+            unsure_ms: wish.wait_ms_unsure,
+            unfinished_ms: wish.wait_ms_unfinished,
+            ..WaitCurve::default()
+        },
+        strategies: wish
+            .strategies
+            .iter()
+            .map(|strategy| match strategy {
+                EndStrategy::Text => Strategy::Text,
+                EndStrategy::Prosody => Strategy::Prosody,
+                EndStrategy::Model => Strategy::Model,
+            })
+            .collect(),
+        speculation: agent_bridge::turn::Speculation {
+            enabled: wish.speculation,
+            guesses_max: wish.speculation_guesses_max,
+            tokens_wasted_max: wish.speculation_tokens_wasted_max,
+            ..agent_bridge::turn::Speculation::default()
+        },
+        pause_ms: vad.pause_ms,
         hangover_ms: vad.stop_ms,
         onset_ms: vad.start_ms,
         barge_in: wish.barge_in,
         barge_in_ms: wish.barge_in_ms,
         filler_after_ms: wish.filler_after_ms,
+        progress_after_ms: wish.progress_after_ms,
         reply_timeout_ms: wish.reply_timeout_ms,
         idle_prompt_ms: wish.idle_prompt_s.saturating_mul(1000),
         idle_hangup_ms: wish.idle_hangup_s.saturating_mul(1000),

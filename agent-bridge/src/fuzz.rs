@@ -13,8 +13,8 @@ use crate::gateways::openai::chunk::Answer;
 use crate::gateways::openai::sse::SseParser;
 use crate::phone_text::Tidy;
 use crate::turn::{
-    Action, Blame, Event, ReplyError, ReplyErrorKind, ReplyId, State, ToolCall, Turn, TurnConfig,
-    invariants::Checker,
+    Action, Blame, Event, Judge, Progress, ReplyError, ReplyErrorKind, ReplyId, State, ToolCall,
+    Turn, TurnConfig, invariants::Checker,
 };
 
 /// Turn events from bytes: two per event, what and when. `base` is any moment. The machine's own checker
@@ -61,6 +61,18 @@ pub fn turn(data: &[u8], base: Instant) {
     assert_eq!(world.turn.next_timeout(), None);
 }
 
+/// What a caller may have said: a turn, a stop, a backchannel, something unfinished, nothing.
+const SAYINGS: [&str; 8] = [
+    "what time is it",
+    " ",
+    "stop",
+    "uh-huh",
+    "set a timer for",
+    "yes",
+    "what time is it?",
+    "",
+];
+
 struct World {
     turn: Turn,
     checker: Checker,
@@ -96,16 +108,31 @@ impl World {
         // Mostly the current reply, sometimes an older one.
         let id = ReplyId(self.reply.saturating_sub(u32::from(byte >> 6)));
         match byte & 0x0f {
+            0 if byte & 0x20 != 0 => Event::SpeechResumed,
             0 | 1 => Event::SpeechStarted,
+            2 if byte & 0x20 != 0 => Event::SpeechPaused,
+            3 if byte & 0x60 == 0x60 => Event::EndOfTurn {
+                judge: match byte & 0x10 {
+                    0 => Judge::Prosody,
+                    _ => Judge::Model,
+                },
+                probability: f32::from(byte & 0x80) / 128.0,
+            },
             2 | 3 => Event::SpeechStopped,
             4 | 5 => Event::Final {
                 utterance: self.utterance,
-                text: if byte & 0x10 == 0 { "hello" } else { " " }.to_owned(),
+                text: SAYINGS[usize::from(byte >> 4) % SAYINGS.len()].to_owned(),
             },
             6 | 7 => Event::ReplyText {
                 id,
                 text: if byte & 0x20 == 0 { "some words " } else { "" }.to_owned(),
                 last: byte & 0x10 != 0,
+            },
+            8 if byte & 0x10 != 0 => Event::ReplyProgress {
+                id,
+                progress: Progress::Tool {
+                    name: "calendar".to_owned(),
+                },
             },
             8 => Event::ReplyToolCall {
                 id,

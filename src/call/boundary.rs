@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_bridge::gateways::Message;
-use agent_bridge::turn::{Entry, HangupReason, ReplyError, ReplyId, ToolCall, TurnConfig};
+use agent_bridge::turn::{
+    Entry, HangupReason, Progress, ReplyError, ReplyId, ToolCall, TurnConfig,
+};
+use asr::engine::Kind;
 use asr::vad::VadConfig;
 use media::session::SessionConfig;
 
@@ -21,6 +24,14 @@ pub struct CallSettings {
     pub greeting: String,
     pub turn: TurnConfig,
     pub vad: VadConfig,
+    /// The caller is heard while they speak, so often; zero: only when they pause.
+    pub partial_interval: Duration,
+    /// The owner's end-of-turn model is there to be asked.
+    pub has_turn_model: bool,
+    /// Our own voice is taken out of what comes from the phone.
+    pub echo_cancelling: bool,
+    /// The turn's events and actions are kept, words in clear.
+    pub trace: bool,
     /// The gateway's instructions for a phone call.
     pub system_prompt: String,
     /// Turns of history sent with each question, and their letters in total.
@@ -52,6 +63,11 @@ pub enum CallInput<'a> {
     Transcript {
         ticket: u32,
         result: Result<Words, String>,
+    },
+    /// How finished the sound of `CallOutput::JudgeTurn` seemed to the owner's model, 0 to 1.
+    TurnJudged {
+        ticket: u32,
+        probability: f32,
     },
     /// Sound that `CallOutput::Synthesise` asked for.
     Sound {
@@ -92,6 +108,7 @@ pub enum Sound {
 pub enum ReplyEvent {
     Text(String),
     ToolCall(ToolCall),
+    Progress(Progress),
     Done,
     Failed(ReplyError),
 }
@@ -107,12 +124,19 @@ pub enum CallOutput {
         to: SocketAddr,
         data: Vec<u8>,
     },
+    /// `Kind::Partial` may be refused or lost: another one follows, or a final.
     Transcribe {
         ticket: u32,
+        kind: Kind,
         pcm: Arc<[i16]>,
     },
     AbandonTranscript {
         ticket: u32,
+    },
+    /// Ask the owner's model how finished this sounds: at most the last 8 s of the caller's turn.
+    JudgeTurn {
+        ticket: u32,
+        pcm: Arc<[i16]>,
     },
     Synthesise {
         reply: ReplyId,

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use agent_bridge::conversation::Role;
-use agent_bridge::gateways::{AskHandle, AskRequest, Gateway, GatewayEvent};
+use agent_bridge::gateways::{AskHandle, AskRequest, Gateway, GatewayEvent, Progress};
 use agent_bridge::turn::{Entry, HangupReason, ReplyError, ReplyId};
+use asr::engine::Kind;
 use media::session::SessionConfig;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -240,7 +241,8 @@ impl Running {
             match output {
                 CallOutput::Rtp { to, data } => send(&self.sockets.rtp, to, &data),
                 CallOutput::Rtcp { to, data } => send(&self.sockets.rtcp, to, &data),
-                CallOutput::Transcribe { ticket, pcm } => self.transcribe(ticket, pcm),
+                CallOutput::Transcribe { ticket, kind, pcm } => self.transcribe(ticket, kind, pcm),
+                CallOutput::JudgeTurn { .. } => {}
                 CallOutput::AbandonTranscript { ticket } => {
                     if let Some(cancelled) = self.transcripts.remove(&ticket) {
                         cancelled.store(true, Ordering::Relaxed);
@@ -299,13 +301,13 @@ impl Running {
         self.asks.retain(|_, ask| !ask.is_finished());
     }
 
-    fn transcribe(&mut self, ticket: u32, pcm: Arc<[i16]>) {
+    fn transcribe(&mut self, ticket: u32, kind: Kind, pcm: Arc<[i16]>) {
         let cancelled = Arc::new(AtomicBool::new(false));
         let events = self.events.clone();
         let job = asr::worker::Job {
             caller: self.number,
             utterance: ticket,
-            kind: asr::engine::Kind::Final,
+            kind,
             pcm,
             cancelled: cancelled.clone(),
             done: Box::new(move |result| {
@@ -382,7 +384,12 @@ impl Running {
                 let event = match event {
                     GatewayEvent::Text(text) => ReplyEvent::Text(text),
                     GatewayEvent::ToolCall(call) => ReplyEvent::ToolCall(call),
-                    GatewayEvent::Progress(_) => continue,
+                    GatewayEvent::Progress(progress) => {
+                        if let Progress::Trying { gateway } = &progress {
+                            info!(%gateway, "the agent failed: asking the next one");
+                        }
+                        ReplyEvent::Progress(progress)
+                    }
                     GatewayEvent::Done { .. } => ReplyEvent::Done,
                     GatewayEvent::Failed(error) => ReplyEvent::Failed(error.into()),
                 };

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 pub struct Doors {
     pub speech_end: Option<Instant>,
     pub transcribed: Option<Instant>,
+    /// Asked before the commit, and the guess was right.
+    pub guessed: Option<Instant>,
     pub committed: Option<Instant>,
     pub first_text: Option<Instant>,
     pub first_sound: Option<Instant>,
@@ -21,6 +23,9 @@ pub struct Doors {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Stages {
     pub transcribed_ms: Option<u32>,
+    /// None where nothing was asked before the commit.
+    #[serde(default)]
+    pub guessed_ms: Option<u32>,
     pub committed_ms: Option<u32>,
     pub first_text_ms: Option<u32>,
     pub first_sound_ms: Option<u32>,
@@ -37,6 +42,7 @@ impl Doors {
         };
         Stages {
             transcribed_ms: since(self.transcribed),
+            guessed_ms: since(self.guessed),
             committed_ms: since(self.committed),
             first_text_ms: since(self.first_text),
             first_sound_ms: since(self.first_sound),
@@ -54,6 +60,7 @@ impl fmt::Display for Stages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = [
             ("heard", self.transcribed_ms),
+            ("guess", self.guessed_ms),
             ("commit", self.committed_ms),
             ("text", self.first_text_ms),
             ("voice", self.first_sound_ms),

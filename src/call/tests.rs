@@ -88,10 +88,10 @@ fn what_is_not_current_is_dropped() {
 fn the_caller_interrupts() {
     let rig = check(
         answering(),
-        "speak -> hush 2; turn 1 cut; cancel 2; agent: One two three...; transcribe 2
+        "speak -> early 2; abandon 2; transcribe 3
+         words 3 no the date -> hush 2; turn 1 cut; cancel 2; agent: One two three...
          sound 2 0 500
          done 2 0
-         words 2 no the date
          quiet 600 -> ask 3 what time is it | One two three | no the date; commit 3; caller: no the date",
     );
     assert!(rig.call.turn().state() == agent_bridge::turn::State::Thinking);
@@ -101,11 +101,11 @@ fn the_caller_interrupts() {
 fn the_caller_interrupts_an_answer_that_has_not_come() {
     check(
         asked(),
-        "speak -> cancel 2; turn 1 cut; transcribe 2
+        "speak -> early 2; abandon 2; transcribe 3
+         words 3 in London -> cancel 2; turn 1 cut
          text 2 too late
          end 2
-         words 2
-         quiet 600",
+         quiet 600 -> ask 3 what time is it in London; commit 3; caller: in London",
     );
 }
 
@@ -126,8 +126,7 @@ fn words_lost_by_the_engine_are_asked_for_again() {
     check(
         greeted(),
         "speak -> transcribe 1
-         words 1 ! -> TranscriptFailed
-         quiet 600 -> say 2.0 Sorry, I could not make that out.; say 2.1 Please say it again.",
+         words 1 ! -> TranscriptFailed; say 2.0 Sorry, I could not make that out.; say 2.1 Please say it again.",
     );
 }
 
@@ -193,9 +192,9 @@ fn an_interrupted_goodbye_is_none() {
          end 2 -> say 2.0 Goodbye and all the best for you.
          sound 2 0 2000
          done 2 0
-         speak -> hush 2; turn 1 cut; cancel 2; agent: Goodbye...; transcribe 2
-         words 2 wait
-         quiet 600 -> ask 3 what time is it | Goodbye | wait; commit 3; caller: wait",
+         speak -> early 2; abandon 2; transcribe 3
+         words 3 wait there is one more thing -> hush 2; turn 1 cut; cancel 2; agent: Goodbye...
+         quiet 600 -> ask 3 what time is it | Goodbye | wait there is one more thing; commit 3; caller: wait there is one more thing",
     );
 }
 
@@ -224,7 +223,7 @@ fn a_reply_without_any_sound_leaves_the_voice_free() {
          fail 2 0 -> VoiceFailed; hush 2; turn 1
          speak -> transcribe 2
          words 2 again
-         quiet 600 -> ask 3 what time is it | again; commit 3; caller: again
+         quiet 600 -> ask 3 what time is it again; commit 3; caller: again
          text 3 Two.
          end 3 -> say 3.0 Two.
          sound 3 0 300

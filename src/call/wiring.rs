@@ -8,18 +8,16 @@ use std::time::Instant;
 use agent_bridge::gateways::{Message, Role};
 use agent_bridge::phone_text::Tidy;
 use agent_bridge::turn::{Action, Event, HangupReason, ReplyId, State, ToolCall};
+use asr::stability::Stability;
 use tts::clause::Splitter;
 
 use super::alarms::AlarmError;
+use super::hearing::Awaited;
 use super::record::{Doors, TurnRecord};
-use super::{Call, CallOutput, Note, Question, ReplyEvent, Sound, Words};
+use super::{Call, CallOutput, Note, Question, ReplyEvent, Sound};
 
 /// At most one reply is audible and one is being prepared; a few more may still be winding up.
 const REPLIES_MAX: usize = 8;
-/// A long reply is synthesised as it plays: so many clauses with the voice at a time, and none while so
-/// much sound waits. Otherwise it would fill the voice's queue and playout's, and lose its end.
-const CLAUSES_AHEAD_MAX: u32 = 4;
-const SOUND_AHEAD_MS_MAX: u32 = 20_000;
 /// Bytes of a reply's text kept for its turn record.
 const REPLY_CHARS_KEPT: usize = 16 * 1024;
 /// Events that one turn event can cause in turn; more means that two parts disagree for ever.
@@ -27,40 +25,50 @@ const CASCADE_MAX: usize = 256;
 
 #[derive(Default)]
 pub struct Wiring {
-    tickets: u32,
-    /// The transcript we wait for: ticket and utterance.
-    awaited: Option<(u32, u32)>,
-    voices: VecDeque<Voice>,
+    pub(super) tickets: u32,
+    /// The transcript we wait for.
+    pub(super) awaited: Option<Awaited>,
+    /// The transcript of speech that goes on, and when the next one is due.
+    pub(super) partial: Option<u32>,
+    pub(super) partial_at: Option<Instant>,
+    pub(super) stability: Stability,
+    /// What the owner's end-of-turn model was asked last.
+    pub(super) judged: Option<u32>,
+    pub(super) voices: VecDeque<Voice>,
     exchanges: VecDeque<Exchange>,
     /// Doors of the utterance that has not become a question yet.
-    doors: Doors,
+    pub(super) doors: Doors,
     turns: u32,
     hangup_after: Option<ReplyId>,
 }
 
 /// The spoken side of one reply.
-struct Voice {
-    reply: ReplyId,
-    tidy: Tidy,
-    splitter: Splitter,
+pub(super) struct Voice {
+    pub(super) reply: ReplyId,
+    pub(super) tidy: Tidy,
+    pub(super) splitter: Splitter,
     /// Clauses that the voice has not been given yet. Bounded by the turn machine's longest reply.
-    waiting: VecDeque<String>,
+    pub(super) waiting: VecDeque<String>,
     /// Texts of clauses whose first sound has not come yet.
-    texts: VecDeque<(u32, String)>,
-    next_clause: u32,
-    open_clauses: u32,
-    text_complete: bool,
-    has_sound: bool,
+    pub(super) texts: VecDeque<(u32, String)>,
+    pub(super) next_clause: u32,
+    pub(super) open_clauses: u32,
+    pub(super) text_complete: bool,
+    pub(super) has_sound: bool,
+    /// Before that nothing of it reaches playout.
+    pub(super) is_audible: bool,
+    /// Sound made before, in order.
+    pub(super) held: Vec<(u32, String, Sound)>,
 }
 
 /// A caller's words and the reply they get.
-struct Exchange {
-    reply: ReplyId,
-    number: u32,
-    caller_text: String,
-    reply_text: String,
-    doors: Doors,
-    committed: bool,
+pub(super) struct Exchange {
+    pub(super) reply: ReplyId,
+    pub(super) number: u32,
+    pub(super) caller_text: String,
+    pub(super) reply_text: String,
+    pub(super) doors: Doors,
+    pub(super) committed: bool,
 }
 
 impl Wiring {
@@ -79,7 +87,7 @@ impl Wiring {
 
     /// Everything still under way is called off.
     pub fn end(&mut self, outputs: &mut VecDeque<CallOutput>) {
-        if let Some((ticket, _)) = self.awaited.take() {
+        if let Some(Awaited { ticket, .. }) = self.awaited.take() {
             outputs.push_back(CallOutput::AbandonTranscript { ticket });
         }
         for voice in self.voices.drain(..) {
@@ -90,13 +98,13 @@ impl Wiring {
         }
     }
 
-    fn exchange(&mut self, id: ReplyId) -> Option<&mut Exchange> {
+    pub(super) fn exchange(&mut self, id: ReplyId) -> Option<&mut Exchange> {
         self.exchanges
             .iter_mut()
             .find(|exchange| exchange.reply == id)
     }
 
-    fn voice(&mut self, id: ReplyId) -> &mut Voice {
+    pub(super) fn voice(&mut self, id: ReplyId) -> &mut Voice {
         if let Some(at) = self.voices.iter().position(|voice| voice.reply == id) {
             return &mut self.voices[at];
         }
@@ -114,6 +122,8 @@ impl Wiring {
             open_clauses: 0,
             text_complete: false,
             has_sound: false,
+            is_audible: false,
+            held: Vec::new(),
         });
         self.voices.back_mut().expect("pushed above")
     }
@@ -147,8 +157,8 @@ impl Call {
             }
             // What the caller says belongs to one turn from its first sound until that turn is decided;
             // a cough during a reply belongs to none.
-            let is_collecting =
-                matches!(self.turn.state(), State::UserSpeaking | State::Endpointing);
+            let is_collecting = self.turn.is_claimed()
+                || matches!(self.turn.state(), State::UserSpeaking | State::Endpointing);
             if !is_collecting && !self.vad.is_speech() && self.utterance.is_open() {
                 self.utterance.take();
             }
@@ -157,29 +167,25 @@ impl Call {
 
     fn action(&mut self, now: Instant, action: Action, events: &mut VecDeque<Event>) {
         match action {
-            Action::Transcribe { utterance } => {
-                self.abandon_transcript();
-                self.wiring.tickets = self.wiring.tickets.wrapping_add(1);
-                let ticket = self.wiring.tickets;
-                self.wiring.awaited = Some((ticket, utterance));
-                // A speech without any pause is cut while it goes on.
-                if self.vad.is_speech() {
-                    self.wiring.speech_ended(now);
-                }
-                let pcm = self.utterance.snapshot();
-                self.outputs
-                    .push_back(CallOutput::Transcribe { ticket, pcm });
-            }
+            Action::Transcribe { utterance } => self.transcribe(now, utterance),
             Action::DropUtterance { .. } => self.abandon_transcript(),
-            Action::Speculate { id, text } => self.speculate(id, text),
+            Action::Speculate { id, text } => self.speculate(now, id, text),
+            Action::Prepare { id, text } => self.prepare(id, &text),
             Action::Commit { id } => {
                 self.utterance.take();
-                self.wiring.doors = Doors::default();
+                self.wiring.stability.reset();
+                self.prosody.reset();
+                let heard = std::mem::take(&mut self.wiring.doors);
                 // Cut in the middle of a long speech: what follows is the next turn's.
                 if self.vad.is_speech() {
                     self.utterance.start(self.vad.position());
                 }
                 if let Some(exchange) = self.wiring.exchange(id) {
+                    // The guess may have been made at an earlier pause of the same words.
+                    exchange.doors.speech_end = heard.speech_end;
+                    exchange.doors.transcribed = heard.transcribed;
+                    exchange.doors.decode_ms = heard.decode_ms;
+                    exchange.doors.guessed.take_if(|guessed| *guessed >= now);
                     exchange.doors.committed = Some(now);
                     exchange.committed = true;
                     self.outputs.push_back(CallOutput::CommitReply { id });
@@ -189,7 +195,7 @@ impl Call {
                 self.outputs.push_back(CallOutput::CancelReply { id });
                 self.silence(id);
                 self.wiring.hangup_after.take_if(|after| *after == id);
-                let by_caller = self.vad.is_speech();
+                let by_caller = self.vad.is_speech() || self.utterance.is_open();
                 self.close_exchange(id, String::new(), by_caller);
             }
             Action::Speak { id, text, last } => events.extend(self.speak(id, &text, last)),
@@ -218,22 +224,23 @@ impl Call {
         }
     }
 
-    fn abandon_transcript(&mut self) {
-        if let Some((ticket, _)) = self.wiring.awaited.take() {
-            self.outputs
-                .push_back(CallOutput::AbandonTranscript { ticket });
-        }
-    }
-
-    fn speculate(&mut self, id: ReplyId, text: String) {
+    fn speculate(&mut self, now: Instant, id: ReplyId, text: String) {
         let mut messages = self.conversation.history(
             self.settings.history_messages_max,
             self.settings.history_chars_max,
         );
+        // Words that have had no answer yet belong to the same question: the caller went on before
+        // anything was heard.
+        let mut question = text.clone();
+        if let Some(last) = messages.pop_if(|last| last.role == Role::User) {
+            question = format!("{} {text}", last.text);
+        }
         messages.push(Message {
             role: Role::User,
-            text: text.clone(),
+            text: question,
         });
+        let mut doors = self.wiring.doors;
+        doors.guessed = Some(now);
         self.wiring.turns += 1;
         if self.wiring.exchanges.len() >= REPLIES_MAX {
             self.wiring.exchanges.pop_front();
@@ -243,7 +250,7 @@ impl Call {
             number: self.wiring.turns,
             caller_text: text,
             reply_text: String::new(),
-            doors: self.wiring.doors,
+            doors,
             committed: false,
         });
         self.outputs.push_back(CallOutput::Ask(Question {
@@ -253,34 +260,6 @@ impl Call {
             messages,
             speculative: true,
         }));
-    }
-
-    pub(super) fn transcript(&mut self, now: Instant, ticket: u32, result: Result<Words, String>) {
-        let Some((awaited, utterance)) = self.wiring.awaited else {
-            return;
-        };
-        if awaited != ticket {
-            return;
-        }
-        self.wiring.awaited = None;
-        let is_failed = result.is_err();
-        let text = match result {
-            Ok(words) => {
-                self.wiring.doors.transcribed = Some(now);
-                self.wiring.doors.decode_ms = Some(words.decode_ms);
-                words.text
-            }
-            Err(why) => {
-                self.note(Note::TranscriptFailed { why });
-                String::new()
-            }
-        };
-        self.turn_event(now, Event::Final { utterance, text });
-        if is_failed {
-            // Words that were lost on our side are not passed over in silence.
-            let text = self.settings.turn.phrases.not_understood.clone();
-            self.turn_event(now, Event::Announce { text });
-        }
     }
 
     pub(super) fn reply(&mut self, now: Instant, id: ReplyId, event: ReplyEvent) {
@@ -306,142 +285,10 @@ impl Call {
                 last: true,
             },
             ReplyEvent::ToolCall(call) => Event::ReplyToolCall { id, call },
+            ReplyEvent::Progress(progress) => Event::ReplyProgress { id, progress },
             ReplyEvent::Failed(error) => Event::ReplyFailed { id, error },
         };
         self.turn_event(now, event);
-    }
-
-    /// Text to the voice, clause by clause.
-    fn speak(&mut self, id: ReplyId, text: &str, last: bool) -> Option<Event> {
-        let voice = self.wiring.voice(id);
-        if voice.text_complete {
-            return None;
-        }
-        let mut tidy = voice.tidy.push(text);
-        if last {
-            tidy.push_str(&voice.tidy.finish());
-        }
-        let mut clauses = voice.splitter.push(&tidy);
-        if last {
-            clauses.extend(voice.splitter.finish());
-            voice.text_complete = true;
-        }
-        let clauses = clauses.into_iter().filter(|text| !text.trim().is_empty());
-        voice.waiting.extend(clauses);
-        self.synthesise(id);
-        self.finish_if_spoken(id)
-    }
-
-    /// Gives the voice the next clauses of a reply, as far as it may work ahead.
-    fn synthesise(&mut self, id: ReplyId) {
-        let queued_ms = self.playout.queued_ms();
-        let Some(voice) = self
-            .wiring
-            .voices
-            .iter_mut()
-            .find(|voice| voice.reply == id)
-        else {
-            return;
-        };
-        while voice.open_clauses < CLAUSES_AHEAD_MAX
-            && queued_ms < SOUND_AHEAD_MS_MAX
-            && let Some(text) = voice.waiting.pop_front()
-        {
-            let clause = voice.next_clause;
-            voice.next_clause += 1;
-            voice.open_clauses += 1;
-            voice.texts.push_back((clause, text.clone()));
-            self.outputs.push_back(CallOutput::Synthesise {
-                reply: id,
-                clause,
-                text,
-            });
-        }
-    }
-
-    /// Sound has been played, so more of what waits may be made.
-    pub(super) fn synthesise_ahead(&mut self) {
-        let waiting = self
-            .wiring
-            .voices
-            .iter()
-            .find(|voice| !voice.waiting.is_empty());
-        if let Some(id) = waiting.map(|voice| voice.reply) {
-            self.synthesise(id);
-        }
-    }
-
-    pub(super) fn sound(&mut self, now: Instant, id: ReplyId, clause: u32, sound: Sound) {
-        let Some(voice) = self
-            .wiring
-            .voices
-            .iter_mut()
-            .find(|voice| voice.reply == id)
-        else {
-            return;
-        };
-        // The text goes with the first sound; a clause without any has not been heard.
-        let text = match voice.texts.iter().position(|(number, _)| *number == clause) {
-            Some(at) => voice
-                .texts
-                .remove(at)
-                .map_or_else(String::new, |(_, text)| text),
-            None => String::new(),
-        };
-        let (samples, is_end) = match &sound {
-            Sound::Samples(samples) => (samples.as_slice(), false),
-            Sound::Done | Sound::Failed(_) => (&[][..], true),
-        };
-        if is_end {
-            voice.open_clauses = voice.open_clauses.saturating_sub(1);
-        }
-        let mut is_full = false;
-        if !samples.is_empty() {
-            is_full = self
-                .playout
-                .push(id.0, clause, &text, samples, false)
-                .is_err();
-            voice.has_sound |= !is_full;
-            if let Some(exchange) = self.wiring.exchange(id) {
-                exchange.doors.first_sound.get_or_insert(now);
-            }
-        } else if is_end && voice.has_sound {
-            // A reply that playout knows, and that never sounds, would hold back all that follow it.
-            is_full = self.playout.push(id.0, clause, "", &[], true).is_err();
-        }
-        if let Sound::Failed(why) = sound {
-            self.note(Note::VoiceFailed { why });
-        }
-        if is_full {
-            self.note(Note::VoiceFailed {
-                why: "the reply is longer than the playout queue".to_owned(),
-            });
-        }
-        self.synthesise(id);
-        if let Some(event) = self.finish_if_spoken(id) {
-            self.turn_event(now, event);
-        }
-    }
-
-    /// Tells playout when no more sound of a reply will come. The event to follow, if playout will not
-    /// report the end itself because there was nothing to hear.
-    fn finish_if_spoken(&mut self, id: ReplyId) -> Option<Event> {
-        let voice = self.wiring.voices.iter().find(|voice| voice.reply == id)?;
-        if !voice.text_complete || voice.open_clauses > 0 || !voice.waiting.is_empty() {
-            return None;
-        }
-        if voice.has_sound {
-            self.playout.finish(id.0);
-            return None;
-        }
-        self.silence(id);
-        self.close_exchange(id, String::new(), false);
-        self.hang_up_if_wanted(id);
-        Some(Event::PlayoutStopped {
-            id,
-            heard: String::new(),
-            complete: true,
-        })
     }
 
     /// No more sound of this reply is wanted.

@@ -48,6 +48,10 @@ fn settings() -> CallSettings {
         seed: [0; 32],
         duration_max: Duration::from_secs(600),
         no_audio_hangup: Duration::from_secs(60),
+        partial_interval: Duration::ZERO,
+        has_turn_model: false,
+        echo_cancelling: false,
+        trace: false,
     }
 }
 

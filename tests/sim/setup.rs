@@ -54,6 +54,10 @@ pub fn settings(service: Answerer, seed: [u8; 32]) -> CallSettings {
         seed,
         duration_max: Duration::from_secs(3600),
         no_audio_hangup: Duration::from_secs(60),
+        partial_interval: Duration::from_millis(500),
+        has_turn_model: false,
+        echo_cancelling: true,
+        trace: false,
     }
 }
 

@@ -487,10 +487,10 @@ impl World {
                     self.send(address("10.0.0.1:30000"), to, data);
                 }
                 CallOutput::Rtcp { to, data } => self.send(address("10.0.0.1:30001"), to, data),
-                CallOutput::Transcribe { ticket, pcm } => {
+                CallOutput::Transcribe { ticket, pcm, .. } => {
                     self.workers.transcribe(now, ticket, &pcm, true);
                 }
-                CallOutput::AbandonTranscript { .. } => {}
+                CallOutput::AbandonTranscript { .. } | CallOutput::JudgeTurn { .. } => {}
                 CallOutput::Synthesise {
                     reply,
                     clause,

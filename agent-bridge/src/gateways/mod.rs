@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use crate::conversation::{Message, Role};
-pub use crate::turn::ToolCall;
 use crate::turn::{Blame, ReplyError, ReplyErrorKind, ReplyId};
+pub use crate::turn::{Progress, ToolCall};
 
 pub mod demo;
 pub mod fake;
@@ -62,18 +62,6 @@ pub enum GatewayEvent {
         usage: Option<Usage>,
     },
     Failed(GatewayError),
-}
-
-/// What a gateway is at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
-    /// The agent has begun to call this tool. Nothing is to be executed yet: `GatewayEvent::ToolCall`
-    /// says when.
-    Tool { name: String },
-    /// The gateway before this one failed.
-    Trying { gateway: String },
-    /// It works on the answer and says no more about it.
-    Waiting,
 }
 
 /// Letters of a name in a `Progress`.

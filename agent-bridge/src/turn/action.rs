@@ -40,7 +40,8 @@ pub enum HangupReason {
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Decode all speech since the last commit; `Event::Final` with this number follows. Each request
-    /// has a number of its own, so that a late transcript is known as such.
+    /// has a number of its own, so that a late transcript is known as such. The same sound may be asked
+    /// for twice.
     Transcribe {
         utterance: u32,
     },
@@ -48,7 +49,7 @@ pub enum Action {
     DropUtterance {
         utterance: u32,
     },
-    /// Ask the gateway. Without consequence until `Commit`.
+    /// Ask the gateway. Without consequence until `Commit`: nothing is audible, run or recorded.
     Speculate {
         id: ReplyId,
         text: String,
@@ -61,7 +62,14 @@ pub enum Action {
     Cancel {
         id: ReplyId,
     },
-    /// More text for the voice. `last` ends it, with or without text.
+    /// Text that the voice may make sound of, and hold. It is heard only after `Speak` for the same reply,
+    /// whose text follows this one.
+    Prepare {
+        id: ReplyId,
+        text: String,
+    },
+    /// From now on this reply is heard, what was prepared of it first. More text for the voice, which may
+    /// be none; `last` ends it.
     Speak {
         id: ReplyId,
         text: String,

@@ -2,53 +2,52 @@
 //! and ends, and what is asked then.
 //! PURE.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::state::{Phase, Reply};
-use super::{Action, Turn, ms};
+use super::state::{Pause, Phase, Reply};
+use super::{Action, Judge, Turn, ms};
 use crate::conversation::Role;
+use crate::endpoint::{Evidence, finished_probability};
+use crate::interjection::is_only_stop;
 
 impl Turn {
     pub(super) fn speech_started(&mut self, now: Instant) {
         self.caller_speaks = true;
         match self.phase {
             Phase::Listening { .. } => self.user_speaks(now),
-            // Resumed before commit: one and the same turn, decoded again as a whole.
-            Phase::Endpointing { utterance, .. } => {
-                self.act(Action::DropUtterance { utterance });
-                self.user_speaks(now);
-            }
-            Phase::Thinking | Phase::AgentSpeaking => {
-                let is_quiet = self.voice.is_none();
-                if self.claim_at.is_none() && (self.config.barge_in || is_quiet) {
-                    self.claim_at = Some(now + self.claim_window());
-                    self.act(Action::Pause);
-                }
-            }
+            Phase::Endpointing(_) => self.resumed_before_commit(now),
+            Phase::Thinking | Phase::AgentSpeaking => self.claim(now),
             Phase::UserSpeaking { .. } | Phase::Closing { .. } | Phase::Ended => {}
         }
     }
 
-    /// From `SpeechStarted` to the moment when the `SpeechStopped` of a burst that is too short would
-    /// have arrived at the latest.
-    pub(super) fn claim_window(&self) -> Duration {
-        let detected = self.config.hangover_ms.saturating_sub(self.config.onset_ms);
-        ms(self.config.barge_in_ms.saturating_add(detected))
+    pub(super) fn speech_paused(&mut self, now: Instant) {
+        let since = before(now, self.config.pause_ms);
+        match self.phase {
+            Phase::UserSpeaking { .. } => self.endpoint(now, since, false),
+            Phase::Thinking | Phase::AgentSpeaking => self.claim_paused(now, since),
+            _ => {}
+        }
+    }
+
+    pub(super) fn speech_resumed(&mut self, now: Instant) {
+        self.caller_speaks = true;
+        match self.phase {
+            Phase::Endpointing(_) => self.resumed_before_commit(now),
+            Phase::Thinking | Phase::AgentSpeaking => self.claim(now),
+            Phase::Listening { .. } => self.user_speaks(now),
+            _ => {}
+        }
     }
 
     pub(super) fn speech_stopped(&mut self, now: Instant) {
         self.caller_speaks = false;
-        if let Phase::UserSpeaking { .. } = self.phase {
-            let silent = self.config.hangover_ms;
-            self.endpoint(
-                now,
-                now + ms(self.config.endpoint_ms.saturating_sub(silent)),
-            );
-        } else if self.claim_at.take().is_some() {
-            // A cough, a click, an "uh-huh": nothing was lost, go on mid-word.
-            self.act(Action::Resume);
-            self.settle(now);
+        let since = before(now, self.config.hangover_ms);
+        match self.phase {
+            Phase::UserSpeaking { .. } => self.endpoint(now, since, false),
+            Phase::Endpointing(_) => self.consider(now),
+            Phase::Thinking | Phase::AgentSpeaking => self.claim_stopped(now, since),
+            _ => {}
         }
     }
 
@@ -58,73 +57,158 @@ impl Turn {
         };
     }
 
-    pub(super) fn endpoint(&mut self, now: Instant, commit_at: Instant) {
+    /// One and the same turn goes on, and will be decoded again as a whole.
+    fn resumed_before_commit(&mut self, now: Instant) {
+        if let Phase::Endpointing(Pause { utterance, .. }) = self.phase {
+            self.act(Action::DropUtterance { utterance });
+        }
+        self.doubt_guess(now);
+        self.user_speaks(now);
+    }
+
+    /// The caller has been silent since `since`; is the turn over?
+    pub(super) fn endpoint(&mut self, now: Instant, since: Instant, is_forced: bool) {
+        let utterance = self.transcribe();
+        self.phase = Phase::Endpointing(Pause {
+            utterance,
+            since,
+            is_forced,
+            give_up_at: now + ms(self.config.transcript_timeout_ms),
+            text: None,
+            prosody: None,
+            model: None,
+        });
+    }
+
+    pub(super) fn transcribe(&mut self) -> u32 {
         self.utterances = self.utterances.wrapping_add(1);
         let utterance = self.utterances;
-        self.phase = Phase::Endpointing {
-            utterance,
-            commit_at,
-            give_up_at: (now + ms(self.config.transcript_timeout_ms)).max(commit_at),
-            text: None,
-        };
         self.act(Action::Transcribe { utterance });
+        utterance
     }
 
     pub(super) fn transcribed(&mut self, now: Instant, words: String) {
-        if let Phase::Endpointing { text, .. } = &mut self.phase {
-            *text = Some(words);
-            self.commit_if_due(now);
+        let words = words.trim();
+        let end = words
+            .char_indices()
+            .nth(self.config.transcript_chars_max)
+            .map_or(words.len(), |(at, _)| at);
+        let words = words[..end].to_owned();
+        match &mut self.phase {
+            Phase::Endpointing(pause) => {
+                pause.text = Some(words);
+                self.consider(now);
+            }
+            _ => self.claim_heard(now, words),
         }
     }
 
-    pub(super) fn commit_if_due(&mut self, now: Instant) {
-        let Phase::Endpointing {
-            commit_at,
-            text: Some(text),
-            ..
-        } = &self.phase
-        else {
+    pub(super) fn end_of_turn(&mut self, now: Instant, judge: Judge, probability: f32) {
+        let Phase::Endpointing(pause) = &mut self.phase else {
             return;
         };
-        if now < *commit_at {
+        if !(0.0..=1.0).contains(&probability) {
             return;
         }
-        let text: String = text
-            .trim()
-            .chars()
-            .take(self.config.transcript_chars_max)
-            .collect();
-        if text.is_empty() {
-            // A noise. Nothing was said, so nothing is asked.
-            self.settle(now);
-        } else {
-            self.ask(now, text);
+        match judge {
+            Judge::Prosody => pause.prosody = Some(probability),
+            Judge::Model => pause.model = Some(probability),
+        }
+        self.consider(now);
+    }
+
+    /// How finished the turn is at this pause, 0 to 1.
+    pub(super) fn finished(&self, pause: &Pause) -> f32 {
+        finished_probability(
+            &self.config.strategies,
+            &Evidence {
+                text: pause.text.as_deref().unwrap_or_default(),
+                asked: self.asked,
+                prosody: pause.prosody,
+                model: pause.model,
+            },
+        )
+    }
+
+    /// When the turn ends if nothing else happens. None while only an event can tell.
+    pub(super) fn commit_due(&self, pause: &Pause) -> Option<Instant> {
+        match pause.text.as_deref() {
+            None => Some(pause.give_up_at),
+            // A noise: it is over when the detector says so.
+            Some("") => None,
+            Some(_) if pause.is_forced => Some(pause.since),
+            Some(_) => {
+                let wait_ms = self.config.wait.wait_ms(self.finished(pause));
+                Some(pause.since + ms(wait_ms))
+            }
         }
     }
 
-    pub(super) fn ask(&mut self, now: Instant, text: String) {
+    /// The words are there, or more is known about them: commit, guess, or wait on.
+    pub(super) fn consider(&mut self, now: Instant) {
+        let Phase::Endpointing(pause) = &self.phase else {
+            return;
+        };
+        let Some(text) = pause.text.clone() else {
+            return;
+        };
+        if text.is_empty() {
+            // Nothing was said, so nothing is asked.
+            if !self.caller_speaks || pause.is_forced {
+                self.drop_guess();
+                self.interrupting = false;
+                self.settle(now);
+            }
+            return;
+        }
+        if self.commit_due(pause).is_some_and(|due| due <= now) {
+            self.take_turn(now, text);
+        } else {
+            let probability = self.finished(pause);
+            self.guess(now, &text, probability);
+        }
+    }
+
+    /// The caller's turn is over.
+    fn take_turn(&mut self, now: Instant, text: String) {
+        let is_stop = std::mem::take(&mut self.interrupting) && is_only_stop(&text);
+        self.guesses = 0;
+        self.failed_guess = None;
         self.idle_prompted = false;
-        let id = self.new_id();
-        let filler = self.config.filler_after_ms;
-        self.reply = Some(Reply {
-            id,
-            committed: true,
-            ended: false,
-            spoken: false,
-            chars: 0,
-            tool_calls: 0,
-            held: VecDeque::new(),
-            due_at: now + ms(self.config.reply_timeout_ms),
-            filler_at: (filler > 0 && !self.config.phrases.fillers.is_empty())
-                .then(|| now + ms(filler)),
-        });
-        self.phase = Phase::Thinking;
-        self.act(Action::Speculate {
-            id,
-            text: text.clone(),
-        });
-        self.act(Action::Commit { id });
+        if is_stop {
+            // They wanted silence, and have it. There is nothing to ask.
+            self.drop_guess();
+            self.record(now, Role::User, text, true, true);
+            self.settle(now);
+            return;
+        }
+        if !self.commit_guess(now, &text) {
+            self.drop_guess();
+            let id = self.new_id();
+            self.reply = Some(Reply::new(id, text.clone(), now));
+            self.act(Action::Speculate {
+                id,
+                text: text.clone(),
+            });
+            self.commit(now);
+        }
         self.record(now, Role::User, text, true, false);
+        self.phase = Phase::Thinking;
+        self.settle(now);
+    }
+
+    /// From here the reply in hand may take effect.
+    pub(super) fn commit(&mut self, now: Instant) {
+        let filler_after = self.config.filler_after_ms;
+        let has_fillers = filler_after > 0 && !self.config.phrases.fillers.is_empty();
+        let Some(reply) = &mut self.reply else { return };
+        reply.committed_at = Some(now);
+        reply.drop_at = None;
+        reply.due_at = now + ms(self.config.reply_timeout_ms);
+        reply.filler_at = has_fillers.then(|| now + ms(filler_after));
+        let id = reply.id;
+        self.act(Action::Commit { id });
+        self.hurry_filler(now);
     }
 
     pub(super) fn caller_waits(&mut self, now: Instant, waits: bool) {
@@ -144,4 +228,10 @@ impl Turn {
             _ => {}
         }
     }
+}
+
+/// A moment that was so long ago; `now` where the clock does not reach back so far.
+fn before(now: Instant, ago_ms: u32) -> Instant {
+    now.checked_sub(Duration::from_millis(u64::from(ago_ms)))
+        .unwrap_or(now)
 }

@@ -87,19 +87,46 @@ impl ReplyError {
     }
 }
 
+/// Who judged how finished a turn sounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judge {
+    /// The program's own rule over pitch, loudness and rhythm.
+    Prosody,
+    /// The owner's end-of-turn model.
+    Model,
+}
+
+/// What an agent is busy with before its first words. Never counts as the reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// It has begun to call this tool. Nothing is to be executed yet: `Event::ReplyToolCall` says when.
+    Tool { name: String },
+    /// The gateway before this one failed.
+    Trying { gateway: String },
+    /// It works on the answer and says no more about it.
+    Waiting,
+}
+
 /// Everything that can happen to a turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The voice activity detector is sure that the caller speaks.
     SpeechStarted,
+    /// No voice for `TurnConfig::pause_ms`, inside speech.
+    SpeechPaused,
+    /// Voice came back before `SpeechStopped`.
+    SpeechResumed,
     /// The caller has been silent for the detector's hang-over (`TurnConfig::hangover_ms`).
     SpeechStopped,
-    /// How finished the turn sounds, 0 to 1. Without effect while the endpoint is a fixed pause.
+    /// How finished the turn sounds at the present pause, 0 to 1.
     EndOfTurn {
+        judge: Judge,
         probability: f32,
     },
-    /// The transcript so far, of speech that goes on. Without effect while nothing is asked early.
+    /// The transcript so far, of speech that goes on. Changes nothing; it is there for captions and traces.
     Partial {
         text: String,
     },
@@ -121,6 +148,11 @@ pub enum Event {
     ReplyToolCall {
         id: ReplyId,
         call: ToolCall,
+    },
+    /// What the agent does meanwhile.
+    ReplyProgress {
+        id: ReplyId,
+        progress: Progress,
     },
     /// No more of this reply comes.
     ReplyFailed {

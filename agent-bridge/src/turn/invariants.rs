@@ -24,6 +24,7 @@ struct Seen {
     id: ReplyId,
     stage: Stage,
     text_ended: bool,
+    is_audible: bool,
 }
 
 /// Panics with a sentence at the first action that breaks a rule.
@@ -66,6 +67,14 @@ impl Checker {
                 assert!(self.find(*id).is_none(), "{id:?} used twice");
                 self.add(*id, Stage::Guess);
             }
+            Action::Prepare { id, .. } => {
+                let seen = self.find(*id).expect("prepared without a question");
+                assert!(
+                    matches!(seen.stage, Stage::Guess | Stage::Committed),
+                    "prepared after cancel: {id:?}"
+                );
+                assert!(!seen.is_audible, "prepared what is heard already: {id:?}");
+            }
             Action::Commit { id } => {
                 let seen = self.find(*id).expect("commit of an unknown reply");
                 assert_eq!(seen.stage, Stage::Guess, "commit of {id:?}");
@@ -100,7 +109,7 @@ impl Checker {
                 self.voice = None;
             }
             Action::Record(entry) => {
-                if entry.role == Role::User {
+                if entry.role == Role::User && !entry.aside {
                     assert!(self.unrecorded > 0, "recorded before commit");
                     self.unrecorded -= 1;
                 }
@@ -129,6 +138,7 @@ impl Checker {
         );
         assert!(!seen.text_ended, "text after the last of {id:?}");
         seen.text_ended = last;
+        seen.is_audible = true;
         assert!(
             self.voice.is_none_or(|voice| voice == id),
             "two voices at once"
@@ -148,6 +158,7 @@ impl Checker {
             id,
             stage,
             text_ended: false,
+            is_audible: false,
         });
     }
 }

@@ -15,8 +15,11 @@
 
 mod action;
 mod caller;
+mod claim;
 mod config;
 mod event;
+mod filler;
+mod guess;
 pub mod invariants;
 mod reply;
 mod state;
@@ -30,12 +33,15 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub use action::{Action, Entry, HangupReason};
-pub use config::{Phrases, TurnConfig};
-pub use event::{Blame, Event, ReplyError, ReplyErrorKind, ReplyId, ToolCall};
+pub use config::{Phrases, Speculation, TurnConfig};
+pub use event::{Blame, Event, Judge, Progress, ReplyError, ReplyErrorKind, ReplyId, ToolCall};
+pub use guess::Ledger;
 pub use state::State;
 
 use crate::conversation::Role;
-use state::{Phase, Reply, Voice};
+use crate::endpoint::Asked;
+use guess::HitRate;
+use state::{Claim, Phase, Reply, Voice};
 
 /// Things the program wants to say that wait for the floor. When full, the oldest is dropped.
 const ANNOUNCEMENTS_MAX: usize = 8;
@@ -49,8 +55,12 @@ pub struct Turn {
     phase: Phase,
     /// The caller speaks, as far as the voice activity detector knows.
     caller_speaks: bool,
-    /// The caller speaks while the floor is ours: when that becomes an interruption. Playout is paused.
-    claim_at: Option<Instant>,
+    claim: Option<Claim>,
+    /// The caller has stopped us in the middle and has the floor.
+    interrupting: bool,
+    /// What our last words asked for.
+    asked: Asked,
+    /// A guess until it is committed.
     reply: Option<Reply>,
     voice: Option<Voice>,
     /// Stopped voices: id, and whether they were asides.
@@ -60,6 +70,12 @@ pub struct Turn {
     utterances: u32,
     replies: u32,
     fillers_said: usize,
+    filler_last: String,
+    /// Guesses at the present turn of the caller, and the text of one that failed.
+    guesses: u32,
+    failed_guess: Option<String>,
+    hit_rate: HitRate,
+    ledger: Ledger,
     failures: u32,
     idle_prompted: bool,
     caller_waits: bool,
@@ -75,7 +91,9 @@ impl Turn {
             config,
             phase: Phase::Listening { idle_at: None },
             caller_speaks: false,
-            claim_at: None,
+            claim: None,
+            interrupting: false,
+            asked: Asked::Nothing,
             reply: None,
             voice: None,
             stopping: VecDeque::new(),
@@ -84,6 +102,11 @@ impl Turn {
             utterances: 0,
             replies: 0,
             fillers_said: 0,
+            filler_last: String::new(),
+            guesses: 0,
+            failed_guess: None,
+            hit_rate: HitRate::default(),
+            ledger: Ledger::default(),
             failures: 0,
             idle_prompted: false,
             caller_waits: false,
@@ -128,12 +151,16 @@ impl Turn {
         }
         match event {
             Event::SpeechStarted => self.speech_started(now),
+            Event::SpeechPaused => self.speech_paused(now),
+            Event::SpeechResumed => self.speech_resumed(now),
             Event::SpeechStopped => self.speech_stopped(now),
-            Event::EndOfTurn { .. } | Event::Partial { .. } => {}
+            Event::EndOfTurn { judge, probability } => self.end_of_turn(now, judge, probability),
+            Event::Partial { .. } => {}
             Event::Final { text, .. } => self.transcribed(now, text),
             Event::Dtmf { .. } => self.digit(now),
             Event::ReplyText { text, last, .. } => self.reply_text(now, &text, last),
             Event::ReplyToolCall { call, .. } => self.reply_tool(now, call),
+            Event::ReplyProgress { progress, .. } => self.reply_progress(now, progress),
             Event::ReplyFailed { error, .. } => self.reply_failed(now, error),
             Event::PlayoutStarted { .. } => self.playout_started(),
             Event::PlayoutStopped {
@@ -161,26 +188,19 @@ impl Turn {
         let phase = match &self.phase {
             Phase::Listening { idle_at } => *idle_at,
             Phase::UserSpeaking { cut_at } => Some(*cut_at),
-            Phase::Endpointing {
-                commit_at,
-                give_up_at,
-                text,
-                ..
-            } => Some(if text.is_some() {
-                *commit_at
-            } else {
-                *give_up_at
-            }),
+            Phase::Endpointing(pause) => self.commit_due(pause),
             Phase::Closing { by, .. } => Some(*by),
             Phase::Thinking | Phase::AgentSpeaking | Phase::Ended => None,
         };
-        let reply = self.reply.as_ref().filter(|reply| !reply.ended);
+        let reply = self.reply.as_ref();
+        let asked = reply.filter(|reply| reply.committed_at.is_some() && !reply.ended);
         let voice = self.voice.as_ref().filter(|voice| !voice.started);
         [
             phase,
-            self.claim_at,
-            reply.map(|reply| reply.due_at),
-            reply.and_then(|reply| self.filler_due(reply)),
+            self.claim.as_ref().map(|claim| claim.due_at),
+            asked.map(|reply| reply.due_at),
+            asked.and_then(|reply| self.filler_due(reply)),
+            reply.and_then(|guess| guess.drop_at),
             voice.map(|voice| voice.give_up_at),
         ]
         .into_iter()
@@ -197,11 +217,16 @@ impl Turn {
         };
         let voice = |id: &ReplyId| self.voice.as_ref().is_some_and(|voice| voice.id == *id);
         match event {
-            Event::Final { utterance, .. } => {
-                !matches!(&self.phase, Phase::Endpointing { utterance: n, .. } if n == utterance)
-            }
+            Event::Final { utterance, .. } => match (&self.phase, &self.claim) {
+                (Phase::Endpointing(pause), _) => {
+                    pause.utterance != *utterance || pause.text.is_some()
+                }
+                (_, Some(claim)) => claim.utterance != Some(*utterance),
+                _ => true,
+            },
             Event::ReplyText { id, .. }
             | Event::ReplyToolCall { id, .. }
+            | Event::ReplyProgress { id, .. }
             | Event::ReplyFailed { id, .. } => !reply(id),
             Event::PlayoutStarted { id } => !voice(id),
             Event::PlayoutStopped { id, .. } => {
@@ -231,10 +256,12 @@ impl Turn {
         } else if self.reply.is_some() {
             self.phase = Phase::Thinking;
         } else {
-            if self.claim_at.take().is_some() {
-                self.act(Action::Resume);
-            }
-            if self.caller_speaks {
+            // Nothing is left that could be claimed: what they say is simply their turn.
+            let silent_since = self.claim.as_ref().and_then(|claim| claim.silent_since);
+            self.end_claim();
+            if let Some(since) = silent_since {
+                self.endpoint(now, since, false);
+            } else if self.caller_speaks {
                 self.user_speaks(now);
             } else if let Some(text) = self.announcements.pop_front() {
                 self.say(now, text);
@@ -256,18 +283,17 @@ impl Turn {
 
     // Waits.
 
-    /// Only silence is filled: not while something is heard, and not while the caller may be speaking.
-    fn filler_due(&self, reply: &Reply) -> Option<Instant> {
-        let is_silent = self.voice.is_none() && self.claim_at.is_none() && !reply.spoken;
-        reply.filler_at.filter(|_| is_silent)
-    }
-
     fn timeout(&mut self, now: Instant) {
-        if self.claim_at.is_some_and(|at| at <= now) {
-            self.interrupt();
-            self.user_speaks(now);
+        if self.claim.as_ref().is_some_and(|claim| claim.due_at <= now) {
+            self.claim_due(now);
         }
         if let Some(reply) = &self.reply
+            && reply.drop_at.is_some_and(|at| at <= now)
+        {
+            self.drop_guess();
+        }
+        if let Some(reply) = &self.reply
+            && reply.committed_at.is_some()
             && !reply.ended
             && reply.due_at <= now
         {
@@ -290,20 +316,16 @@ impl Turn {
         }
         match &self.phase {
             Phase::Listening { idle_at: Some(at) } if *at <= now => self.idle(now),
-            Phase::UserSpeaking { cut_at } if *cut_at <= now => self.endpoint(now, now),
-            Phase::Endpointing {
-                utterance,
-                give_up_at,
-                text: None,
-                ..
-            } if *give_up_at <= now => {
-                let utterance = *utterance;
+            Phase::UserSpeaking { cut_at } if *cut_at <= now => self.endpoint(now, now, true),
+            Phase::Endpointing(pause) if pause.text.is_none() && pause.give_up_at <= now => {
+                let utterance = pause.utterance;
                 self.act(Action::DropUtterance { utterance });
+                self.drop_guess();
                 let text = self.config.phrases.not_understood.clone();
                 self.queue(text);
                 self.settle(now);
             }
-            Phase::Endpointing { .. } => self.commit_if_due(now),
+            Phase::Endpointing(_) => self.consider(now),
             Phase::Closing { why, by } if *by <= now => {
                 let why = *why;
                 self.stop_voice();
@@ -311,16 +333,6 @@ impl Turn {
             }
             _ => {}
         }
-    }
-
-    fn fill(&mut self, now: Instant) {
-        if let Some(reply) = &mut self.reply {
-            reply.filler_at = None;
-        }
-        let fillers = &self.config.phrases.fillers;
-        let text = fillers[self.fillers_said % fillers.len()].clone();
-        self.fillers_said += 1;
-        self.say(now, text);
     }
 
     fn idle(&mut self, now: Instant) {

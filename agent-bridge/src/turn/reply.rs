@@ -5,9 +5,26 @@
 use std::time::Instant;
 
 use super::state::{Piece, TOOL_CALLS_MAX, Voice};
-use super::{Action, Blame, HangupReason, ReplyError, ReplyErrorKind, ToolCall, Turn, ms};
+use super::{
+    Action, Blame, HangupReason, Progress, ReplyError, ReplyErrorKind, ToolCall, Turn, ms,
+};
 
 impl Turn {
+    fn is_guess(&self) -> bool {
+        self.reply
+            .as_ref()
+            .is_some_and(|reply| reply.committed_at.is_none())
+    }
+
+    /// What has come of the reply, on its way as far as it may go.
+    fn hand_on(&mut self, now: Instant) {
+        if self.is_guess() {
+            self.prepare();
+        } else {
+            self.settle(now);
+        }
+    }
+
     pub(super) fn reply_text(&mut self, now: Instant, text: &str, last: bool) {
         let due_at = now + ms(self.config.reply_timeout_ms);
         let chars_max = self.config.reply_chars_max;
@@ -33,9 +50,11 @@ impl Turn {
                 return;
             }
             reply.held.push_back(Piece::Last);
-            self.failures = 0;
+            if !self.is_guess() {
+                self.failures = 0;
+            }
         }
-        self.settle(now);
+        self.hand_on(now);
     }
 
     pub(super) fn reply_tool(&mut self, now: Instant, call: ToolCall) {
@@ -44,12 +63,44 @@ impl Turn {
         reply.due_at = due_at;
         if reply.tool_calls < TOOL_CALLS_MAX {
             reply.tool_calls += 1;
+            // A guess stops here: what follows may depend on what the tool does.
+            reply.has_held_tool |= reply.committed_at.is_none();
             reply.held.push_back(Piece::Tool(call));
         }
-        self.settle(now);
+        self.hand_on(now);
+    }
+
+    pub(super) fn reply_progress(&mut self, now: Instant, progress: Progress) {
+        let due_at = now + ms(self.config.reply_timeout_ms);
+        let Some(reply) = &mut self.reply else { return };
+        // Somebody is at work on it.
+        reply.due_at = due_at;
+        if reply.progress.as_ref() != Some(&progress) && progress != Progress::Waiting {
+            reply.progress = Some(progress);
+            self.hurry_filler(now);
+        }
+    }
+
+    /// The caller hears sooner what the agent is busy with than that it is merely slow.
+    pub(super) fn hurry_filler(&mut self, now: Instant) {
+        let after = ms(self.config.progress_after_ms);
+        let is_off = self.config.filler_after_ms == 0 || self.config.progress_after_ms == 0;
+        if let Some(reply) = &mut self.reply
+            && let Some(committed_at) = reply.committed_at
+            && reply.progress.is_some()
+            && !reply.spoken
+            && !is_off
+        {
+            let at = now.max(committed_at + after);
+            reply.filler_at = Some(reply.filler_at.map_or(at, |known| known.min(at)));
+        }
     }
 
     pub(super) fn reply_failed(&mut self, now: Instant, error: ReplyError) {
+        if self.is_guess() {
+            self.guess_failed();
+            return;
+        }
         let Some(reply) = &mut self.reply else { return };
         if reply.chars == 0 {
             self.no_answer(now, error);
@@ -66,7 +117,11 @@ impl Turn {
 
     /// A reply that ended before its first word: said aloud at once, unless the caller has the floor.
     pub(super) fn no_answer(&mut self, now: Instant, error: ReplyError) {
-        let is_claimed = self.claim_at.is_some();
+        if self.is_guess() {
+            self.guess_failed();
+            return;
+        }
+        let is_claimed = self.claim.is_some();
         self.failures = self.failures.saturating_add(1);
         self.stop_voice();
         self.cancel_reply();
@@ -88,19 +143,24 @@ impl Turn {
             let Some(reply) = &mut self.reply else { return };
             let id = reply.id;
             let is_free = self.voice.as_ref().is_none_or(|voice| voice.id == id);
-            if !reply.committed || !is_free || self.claim_at.is_some() {
-                return;
+            if reply.committed_at.is_none() || !is_free || self.claim.is_some() {
+                break;
             }
-            let Some(piece) = reply.held.pop_front() else {
-                return;
-            };
-            let (text, last) = match piece {
-                Piece::Tool(call) => {
-                    self.act(Action::RunTool { id, call });
-                    continue;
-                }
-                Piece::Text(text) => (text, false),
-                Piece::Last => (String::new(), true),
+            reply.has_held_tool = false;
+            let is_muted = reply.is_prepared && !reply.spoken;
+            let (text, last) = match reply.held.front() {
+                // What was prepared is heard now, whether or not more of it has come.
+                None if is_muted => (String::new(), false),
+                None => break,
+                Some(Piece::Tool(_)) if is_muted => (String::new(), false),
+                Some(_) => match reply.held.pop_front() {
+                    Some(Piece::Tool(call)) => {
+                        self.act(Action::RunTool { id, call });
+                        continue;
+                    }
+                    Some(Piece::Text(text)) => (text, false),
+                    Some(Piece::Last) | None => (String::new(), true),
+                },
             };
             reply.spoken = true;
             // One action for the end of a text and the end of the reply.
@@ -109,15 +169,35 @@ impl Turn {
                 reply.held.pop_front();
             }
             let last = last || is_end;
-            if self.voice.is_none() {
-                self.voice = Some(Voice {
-                    id,
-                    aside: false,
-                    started: false,
-                    give_up_at,
-                });
-            }
+            let voice = self.voice.get_or_insert_with(|| Voice {
+                id,
+                aside: false,
+                started: false,
+                text: std::mem::take(&mut reply.prepared),
+                give_up_at,
+            });
+            voice.text.push_str(&text);
             self.act(Action::Speak { id, text, last });
+        }
+        self.prepare();
+    }
+
+    /// Gives the voice a start with what may not be heard yet.
+    fn prepare(&mut self) {
+        loop {
+            let Some(reply) = &mut self.reply else { return };
+            if reply.spoken || reply.has_held_tool {
+                return;
+            }
+            let Some(Piece::Text(_)) = reply.held.front() else {
+                return;
+            };
+            if let Some(Piece::Text(text)) = reply.held.pop_front() {
+                let id = reply.id;
+                reply.is_prepared = true;
+                reply.prepared.push_str(&text);
+                self.act(Action::Prepare { id, text });
+            }
         }
     }
 

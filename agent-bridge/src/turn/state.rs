@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::action::HangupReason;
-use super::event::{ReplyId, ToolCall};
+use super::event::{Progress, ReplyId, ToolCall};
 
 /// Pieces of a reply that wait for commit or for the floor. Further text joins the last piece.
 pub(super) const HELD_MAX: usize = 256;
@@ -35,25 +35,41 @@ pub enum State {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Phase {
-    Listening {
-        idle_at: Option<Instant>,
-    },
-    UserSpeaking {
-        cut_at: Instant,
-    },
-    Endpointing {
-        utterance: u32,
-        commit_at: Instant,
-        give_up_at: Instant,
-        text: Option<String>,
-    },
+    Listening { idle_at: Option<Instant> },
+    UserSpeaking { cut_at: Instant },
+    Endpointing(Pause),
     Thinking,
     AgentSpeaking,
-    Closing {
-        why: HangupReason,
-        by: Instant,
-    },
+    Closing { why: HangupReason, by: Instant },
     Ended,
+}
+
+/// The caller is silent, and the turn may be over.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Pause {
+    pub(super) utterance: u32,
+    /// The last voice.
+    pub(super) since: Instant,
+    /// The words are taken as soon as they are there: the speech had to be cut.
+    pub(super) is_forced: bool,
+    /// When words that have not come are given up.
+    pub(super) give_up_at: Instant,
+    pub(super) text: Option<String>,
+    pub(super) prosody: Option<f32>,
+    pub(super) model: Option<f32>,
+}
+
+/// The caller speaks while the floor is ours. Playout is paused; whether the floor changes hands is open.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Claim {
+    /// Onset of the voice.
+    pub(super) since: Instant,
+    /// The last voice, while there is none.
+    pub(super) silent_since: Option<Instant>,
+    /// The transcript that is awaited.
+    pub(super) utterance: Option<u32>,
+    /// Voice: when to look at the words so far. Silence: when to decide without them.
+    pub(super) due_at: Instant,
 }
 
 impl Phase {
@@ -61,7 +77,7 @@ impl Phase {
         match self {
             Phase::Listening { .. } => State::Listening,
             Phase::UserSpeaking { .. } => State::UserSpeaking,
-            Phase::Endpointing { .. } => State::Endpointing,
+            Phase::Endpointing(_) => State::Endpointing,
             Phase::Thinking => State::Thinking,
             Phase::AgentSpeaking => State::AgentSpeaking,
             Phase::Closing { .. } => State::Closing,
@@ -81,7 +97,8 @@ pub(super) enum Piece {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reply {
     pub(super) id: ReplyId,
-    pub(super) committed: bool,
+    /// From then on it may take effect; a guess until then.
+    pub(super) committed_at: Option<Instant>,
     /// The stream has ended; nothing more is taken.
     pub(super) ended: bool,
     /// Some text went to the voice.
@@ -92,9 +109,43 @@ pub(super) struct Reply {
     /// When the stream counts as failed, unless more of it comes.
     pub(super) due_at: Instant,
     pub(super) filler_at: Option<Instant>,
+    /// What the agent said it is busy with, and whether the caller has been told.
+    pub(super) progress: Option<Progress>,
+    /// The question, and when it was asked.
+    pub(super) question: String,
+    pub(super) asked_at: Instant,
+    /// A guess only: the caller speaks again, and it is dropped at this time.
+    pub(super) drop_at: Option<Instant>,
+    /// A tool call was held back: nothing after it is prepared.
+    pub(super) has_held_tool: bool,
+    /// Some text was given to the voice to be held.
+    pub(super) is_prepared: bool,
+    /// All of what was given to it so.
+    pub(super) prepared: String,
 }
 
 impl Reply {
+    pub(super) fn new(id: ReplyId, question: String, now: Instant) -> Reply {
+        Reply {
+            id,
+            committed_at: None,
+            ended: false,
+            spoken: false,
+            chars: 0,
+            tool_calls: 0,
+            held: VecDeque::new(),
+            due_at: now,
+            filler_at: None,
+            progress: None,
+            question,
+            asked_at: now,
+            drop_at: None,
+            has_held_tool: false,
+            is_prepared: false,
+            prepared: String::new(),
+        }
+    }
+
     pub(super) fn hold_text(&mut self, text: &str) {
         let is_full = self.held.len() >= HELD_MAX;
         if let Some(Piece::Text(last)) = self.held.back_mut()
@@ -114,6 +165,8 @@ pub(super) struct Voice {
     pub(super) id: ReplyId,
     pub(super) aside: bool,
     pub(super) started: bool,
+    /// What it was given to say.
+    pub(super) text: String,
     /// When a voice that has not been heard at all is given up.
     pub(super) give_up_at: Instant,
 }

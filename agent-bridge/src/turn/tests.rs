@@ -4,11 +4,22 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::endpoint::{Strategy, WaitCurve};
 
+/// One wait for all turns, nothing asked early: what is shown here is everything else.
 fn config() -> TurnConfig {
     TurnConfig {
+        wait: fixed(500),
+        strategies: Vec::new(),
+        speculation: Speculation {
+            enabled: false,
+            ..Speculation::default()
+        },
+        filler_after_ms: 2_500,
         phrases: Phrases {
             fillers: vec!["one moment".into(), "a second".into()],
+            using_tool: "busy {}".into(),
+            trying_next: "next one".into(),
             still_there: "still there".into(),
             goodbye: "goodbye".into(),
             not_understood: "say again".into(),
@@ -16,6 +27,15 @@ fn config() -> TurnConfig {
             giving_up: "giving up".into(),
         },
         ..TurnConfig::default()
+    }
+}
+
+fn fixed(wait_ms: u32) -> WaitCurve {
+    WaitCurve {
+        sure_ms: wait_ms,
+        unsure_ms: wait_ms,
+        unfinished_ms: wait_ms,
+        ..WaitCurve::default()
     }
 }
 
@@ -34,6 +54,20 @@ fn event(text: &str) -> Event {
     match word {
         "speech" => Event::SpeechStarted,
         "pause" => Event::SpeechStopped,
+        "hush" => Event::SpeechPaused,
+        "again" => Event::SpeechResumed,
+        "sounds" => Event::EndOfTurn {
+            judge: Judge::Prosody,
+            probability: rest.parse().expect("a probability"),
+        },
+        "uses" => Event::ReplyProgress {
+            id: id(),
+            progress: Progress::Tool { name: words() },
+        },
+        "tries" => Event::ReplyProgress {
+            id: id(),
+            progress: Progress::Trying { gateway: words() },
+        },
         "final" => Event::Final {
             utterance: id().0,
             text: words(),
@@ -90,6 +124,7 @@ fn show(action: &Action) -> String {
         Action::Transcribe { utterance } => format!("transcribe {utterance}"),
         Action::DropUtterance { utterance } => format!("drop {utterance}"),
         Action::Speculate { id, text } => format!("ask {} {text}", id.0),
+        Action::Prepare { id, text } => format!("ready {} {text}", id.0),
         Action::Commit { id } => format!("commit {}", id.0),
         Action::Cancel { id } => format!("cancel {}", id.0),
         Action::Speak { id, text, last } => {
@@ -104,7 +139,8 @@ fn show(action: &Action) -> String {
         Action::StopPlayout { id } => format!("stop {}", id.0),
         Action::Record(entry) => {
             let who = match (entry.role, entry.aside) {
-                (Role::User, _) => "caller",
+                (Role::User, false) => "caller",
+                (Role::User, true) => "aloud",
                 (_, false) => "heard",
                 (_, true) => "aside",
             };
@@ -207,8 +243,7 @@ fn the_endpoint_waits_for_the_pause_and_for_the_words() {
     check(
         "0 speech
          900 pause -> transcribe 1
-         1000 final 1
-         1200 timeout",
+         1000 final 1",
         State::Listening,
     );
 }
@@ -254,12 +289,13 @@ fn check_answering(rest: &str, state: State) {
 fn an_interruption_stops_the_reply_and_takes_the_floor() {
     check_answering(
         "2000 speech -> hold
-         2290 timeout -> stop 1; cancel 1; resume
-         2290 cut 1 Once upon -> heard~ Once upon
+         2200 timeout -> transcribe 2
+         2240 final 2 what about -> stop 1; cancel 1; resume
+         2240 cut 1 Once upon -> heard~ Once upon
          2300 text 1  there was
-         2500 pause -> transcribe 2
-         2600 final 2 stop
-         2800 timeout -> ask 2 stop; commit 2; caller stop",
+         2500 pause -> transcribe 3
+         2600 final 3 what about the king
+         2800 timeout -> ask 2 what about the king; commit 2; caller what about the king",
         State::Thinking,
     );
 }
@@ -295,11 +331,12 @@ fn more_words_before_the_answer_began() {
          1000 final 1 what time is it
          1200 timeout -> ask 1 what time is it; commit 1; caller what time is it
          1250 speech -> hold
-         1300 text 1 It is noon.
+         1300 text 1 It is noon. -> ready 1 It is noon.
          1350 tool 1 set_timer
-         1540 timeout -> cancel 1; resume
-         2000 pause -> transcribe 2
-         2100 final 2 in London
+         1450 timeout -> transcribe 2
+         1500 final 2 in London -> cancel 1; resume
+         2000 pause -> transcribe 3
+         2100 final 3 in London
          2300 timeout -> ask 2 in London; commit 2; caller in London",
         State::Thinking,
     );
@@ -437,8 +474,8 @@ fn one_filler_for_one_wait_and_never_the_same_twice() {
          1200 timeout -> ask 1 hello; commit 1; caller hello
          3700 timeout -> speak! 2 one moment
          3800 started 2
-         3900 text 1 Hello.
-         4500 played 2 one moment -> aside one moment; speak 1 Hello.
+         3900 text 1 Hello. -> ready 1 Hello.
+         4500 played 2 one moment -> aside one moment; speak 1
          4600 last 1 -> speak! 1
          4700 started 1
          5000 played 1 Hello. -> heard Hello.
@@ -480,12 +517,12 @@ fn announcements_wait_for_the_floor() {
          900 played 1 Welcome. -> aside Welcome.; speak! 2 Tea is ready.
          950 started 2
          1000 speech -> hold
-         1290 timeout -> stop 2; resume
-         1290 cut 2 Tea -> aside~ Tea
+         1200 timeout -> transcribe 1
+         1240 final 1 thank you very much -> stop 2; resume
+         1240 cut 2 Tea -> aside~ Tea
          1300 announce Eggs are ready.
-         2000 pause -> transcribe 1
-         2100 final 1
-         2300 timeout -> speak! 3 Eggs are ready.",
+         2000 pause -> transcribe 2
+         2100 final 2 -> speak! 3 Eggs are ready.",
         State::AgentSpeaking,
     );
 }
@@ -604,6 +641,345 @@ fn a_reply_has_a_longest_length() {
          1200 timeout -> ask 1 hello; commit 1; caller hello
          1300 text 1 one two three -> speak! 1 one two
          1400 text 1  four",
+        State::AgentSpeaking,
+    );
+}
+
+/// Guessing, and waits by how finished the turn is.
+fn eager() -> TurnConfig {
+    TurnConfig {
+        wait: WaitCurve::default(),
+        strategies: vec![Strategy::Text, Strategy::Prosody],
+        speculation: Speculation::default(),
+        ..config()
+    }
+}
+
+/// The caller pauses for 80 ms at 880, so their last voice was at 800.
+const ASKING: &str = "
+    0 speech
+    880 hush -> transcribe 1
+    930 final 1 What time is it? -> ask 1 What time is it?
+    960 text 1 It is noon. -> ready 1 It is noon.";
+
+#[test]
+fn a_right_guess_is_released_as_it_is() {
+    let script = format!(
+        "{ASKING}
+         980 last 1
+         1000 pause
+         1050 timeout -> commit 1; caller What time is it?; speak! 1
+         1060 started 1
+         2000 played 1 It is noon. -> heard It is noon."
+    );
+    check_with(eager(), &script, State::Listening);
+    let (_, turn) = run(eager(), &script);
+    let ledger = turn.ledger();
+    assert_eq!((ledger.guesses, ledger.hits, ledger.misses), (1, 1, 0));
+    assert_eq!((ledger.saved_ms, ledger.tokens_wasted), (120, 0));
+}
+
+#[test]
+fn a_wrong_guess_leaves_nothing_but_its_cost() {
+    let script = format!(
+        "{ASKING}
+         1000 again -> drop 1
+         1250 timeout -> cancel 1
+         2080 hush -> transcribe 2
+         2130 final 2 What time is it in London? -> ask 2 What time is it in London?
+         2200 pause
+         2250 timeout -> commit 2; caller What time is it in London?"
+    );
+    check_with(eager(), &script, State::Thinking);
+    let (_, turn) = run(eager(), &script);
+    let ledger = turn.ledger();
+    assert_eq!((ledger.guesses, ledger.hits, ledger.misses), (2, 1, 1));
+    assert_eq!(ledger.tokens_wasted, 3);
+}
+
+#[test]
+fn a_click_does_not_make_a_guess_wrong() {
+    let script = format!(
+        "{ASKING}
+         980 again -> drop 1
+         1100 hush -> transcribe 2
+         1150 final 2 What time is it?
+         1200 pause
+         1270 timeout -> commit 1; caller What time is it?; speak 1"
+    );
+    check_with(eager(), &script, State::AgentSpeaking);
+}
+
+#[test]
+fn a_guess_stops_at_a_tool() {
+    let script = format!(
+        "{ASKING}
+         970 tool 1 set_timer
+         980 text 1  Anything else?
+         990 last 1
+         1000 pause
+         1050 timeout -> commit 1; caller What time is it?; speak 1; run 1 set_timer; speak! 1  Anything else?"
+    );
+    check_with(eager(), &script, State::AgentSpeaking);
+}
+
+#[test]
+fn a_guess_that_fails_is_asked_again_at_the_commit() {
+    check_with(
+        eager(),
+        "0 speech
+         880 hush -> transcribe 1
+         930 final 1 What time is it? -> ask 1 What time is it?
+         960 unreachable 1 -> cancel 1
+         1000 pause
+         1050 timeout -> ask 2 What time is it?; commit 2; caller What time is it?
+         1060 unreachable 2 -> cancel 2; speak! 3 <Unreachable>",
+        State::AgentSpeaking,
+    );
+}
+
+#[test]
+fn guessing_has_a_switch_and_a_budget() {
+    let script = "0 speech
+         880 hush -> transcribe 1
+         930 final 1 What time is it?
+         1000 pause
+         1050 timeout -> ask 1 What time is it?; commit 1; caller What time is it?";
+    for speculation in [
+        Speculation {
+            enabled: false,
+            ..Speculation::default()
+        },
+        Speculation {
+            guesses_max: 0,
+            ..Speculation::default()
+        },
+    ] {
+        let config = TurnConfig {
+            speculation,
+            ..eager()
+        };
+        check_with(config, script, State::Thinking);
+    }
+    let config = TurnConfig {
+        speculation: Speculation {
+            tokens_wasted_max: 3,
+            ..Speculation::default()
+        },
+        ..eager()
+    };
+    let script = format!(
+        "{ASKING}
+         1000 again -> drop 1
+         1250 timeout -> cancel 1
+         2080 hush -> transcribe 2
+         2130 final 2 What time is it in London?
+         2200 pause
+         2250 timeout -> ask 2 What time is it in London?; commit 2; caller What time is it in London?"
+    );
+    check_with(config, &script, State::Thinking);
+}
+
+#[test]
+fn missing_again_and_again_makes_guessing_rare() {
+    // A caller who always goes on: the first guesses are dropped, then none is made of words that may
+    // well go on.
+    let mut script = String::new();
+    for turn in 0..8 {
+        let at = |ms: u32| turn * 10_000 + ms;
+        script.push_str(&format!(
+            "{} speech\n{} hush\n{} final {} turn on the lights\n{} again\n",
+            at(0),
+            at(1080),
+            at(1100),
+            2 * turn + 1,
+            at(1150),
+        ));
+        script.push_str(&format!(
+            "{} hush\n{} final {} turn on the lights and tell me a story\n{} pause\n",
+            at(2080),
+            at(2100),
+            2 * turn + 2,
+            at(2200),
+        ));
+    }
+    let config = TurnConfig {
+        speculation: Speculation {
+            guesses_max: 1,
+            ..Speculation::default()
+        },
+        ..eager()
+    };
+    let ledger = loosely(config, &script).ledger();
+    assert_eq!(ledger.hits, 0, "{ledger:?}");
+    assert!((4..8).contains(&ledger.misses), "{ledger:?}");
+}
+
+/// Runs a script whose timeouts are the machine's own business, with an agent that answers at once.
+fn loosely(config: TurnConfig, script: &str) -> Turn {
+    #[allow(clippy::disallowed_methods)]
+    let base = Instant::now();
+    let mut turn = Turn::new(config);
+    let tell = |turn: &mut Turn, now, event| {
+        let mut committed = None;
+        turn.handle(now, event);
+        while let Some(action) = turn.poll_action() {
+            if let Action::Commit { id } = action {
+                committed = Some(id);
+            }
+        }
+        let Some(id) = committed else { return };
+        for event in [
+            Event::ReplyText {
+                id,
+                text: "All right.".into(),
+                last: true,
+            },
+            Event::PlayoutStarted { id },
+            Event::PlayoutStopped {
+                id,
+                heard: "All right.".into(),
+                complete: true,
+            },
+        ] {
+            turn.handle(now, event);
+            while turn.poll_action().is_some() {}
+        }
+    };
+    for line in script.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        let (at, name) = line.split_once(' ').expect("a time and an event");
+        let now = base + Duration::from_millis(at.parse().expect("milliseconds"));
+        while let Some(due) = turn.next_timeout().filter(|due| *due < now) {
+            tell(&mut turn, due, Event::Timeout);
+        }
+        tell(&mut turn, now, event(name));
+    }
+    turn
+}
+
+#[test]
+fn the_wait_follows_from_the_words_and_the_sound() {
+    for (words, sounds, wait_ms) in [
+        ("What time is it?", "0.9", 250..=300),
+        ("I'd like to", "0.5", 1_200..=1_500),
+        ("Set a timer for", "0.9", 800..=1_500),
+    ] {
+        let script = format!(
+            "0 speech
+             880 hush
+             890 sounds {sounds}
+             930 final 1 {words}
+             1000 pause"
+        );
+        let (_, turn) = run(eager(), &script);
+        #[allow(clippy::disallowed_methods)]
+        let base = turn.began_at.expect("it began");
+        let due = turn.next_timeout().expect("a commit is due") - base;
+        let waited = u32::try_from(due.as_millis()).expect("short") - 800;
+        assert!(wait_ms.contains(&waited), "{words} {sounds}: {waited} ms");
+    }
+}
+
+#[test]
+fn what_was_said_over_us_decides() {
+    let answering = ANSWERING;
+    // Heard to its end, and no claim: go on mid-word, and say that it was heard.
+    check(
+        &format!(
+            "{answering}
+             2000 speech -> hold
+             2200 timeout -> transcribe 2
+             2240 final 2 uh-huh
+             2400 hush -> transcribe 3
+             2440 final 3 Uh-huh. -> aloud Uh-huh.; resume
+             2520 pause"
+        ),
+        State::AgentSpeaking,
+    );
+    // Our own words, come back.
+    check(
+        &format!(
+            "{answering}
+             2000 speech -> hold
+             2200 timeout -> transcribe 2
+             2240 final 2
+             2400 hush -> transcribe 3
+             2440 final 3 once upon a time -> resume"
+        ),
+        State::AgentSpeaking,
+    );
+    // They want silence, and nothing else.
+    check(
+        &format!(
+            "{answering}
+             2000 speech -> hold
+             2200 timeout -> transcribe 2
+             2240 final 2 Stop. -> stop 1; cancel 1; resume
+             2240 cut 1 Once upon -> heard~ Once upon
+             2400 hush -> transcribe 3
+             2440 final 3 Stop.
+             2520 pause
+             2820 timeout -> aloud Stop."
+        ),
+        State::Listening,
+    );
+    // A short turn of words, known before they could be taken for anything else.
+    check(
+        &format!(
+            "{answering}
+             2000 speech -> hold
+             2200 timeout -> transcribe 2
+             2300 hush -> drop 2; transcribe 3
+             2340 final 3 what about the king -> stop 1; cancel 1; resume
+             2340 cut 1 Once -> heard~ Once
+             2420 pause
+             2720 timeout -> ask 2 what about the king; commit 2; caller what about the king"
+        ),
+        State::Thinking,
+    );
+    // Words that never come are not lost: the sound is heard again.
+    check(
+        &format!(
+            "{answering}
+             2000 speech -> hold
+             2200 timeout -> transcribe 2
+             2500 hush -> drop 2; transcribe 3
+             2600 pause
+             3500 timeout -> stop 1; cancel 1; drop 3; resume; transcribe 4
+             3500 cut 1 Once -> heard~ Once"
+        ),
+        State::Endpointing,
+    );
+    // Speech without any known words takes the floor in the end.
+    check(
+        &format!(
+            "{answering}
+             2000 speech -> hold
+             2200 timeout -> transcribe 2
+             4440 timeout -> stop 1; cancel 1; drop 2; resume
+             4440 cut 1 Once -> heard~ Once"
+        ),
+        State::UserSpeaking,
+    );
+}
+
+#[test]
+fn a_wait_is_filled_with_what_is_really_going_on() {
+    let asked = "
+        0 speech
+        900 pause -> transcribe 1
+        1000 final 1 hello
+        1200 timeout -> ask 1 hello; commit 1; caller hello";
+    check(
+        &format!(
+            "{asked}
+             1300 uses 1 calendar_search
+             1800 timeout -> speak! 2 busy checking the calendar
+             1900 started 2
+             2500 played 2 busy -> aside busy
+             2600 tries 1 other
+             2600 timeout -> speak! 3 next one"
+        ),
         State::AgentSpeaking,
     );
 }

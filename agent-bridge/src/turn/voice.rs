@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::state::{Phase, Voice};
 use super::{ANNOUNCEMENTS_MAX, Action, HangupReason, ReplyId, STOPPING_MAX, Turn, ms};
 use crate::conversation::Role;
+use crate::endpoint::Asked;
 
 impl Turn {
     pub(super) fn playout_started(&mut self) {
@@ -47,6 +48,12 @@ impl Turn {
 
     pub(super) fn heard(&mut self, now: Instant, text: String, complete: bool, aside: bool) {
         if !text.trim().is_empty() {
+            // A question that was only begun has not been asked.
+            self.asked = if complete {
+                Asked::by(&text)
+            } else {
+                Asked::Nothing
+            };
             self.record(now, Role::Assistant, text, complete, aside);
         }
     }
@@ -59,6 +66,7 @@ impl Turn {
             id,
             aside: true,
             started: false,
+            text: text.clone(),
             give_up_at: now + ms(self.config.voice_timeout_ms),
         });
         if !matches!(self.phase, Phase::Closing { .. }) {
@@ -85,9 +93,7 @@ impl Turn {
     pub(super) fn interrupt(&mut self) {
         self.stop_voice();
         self.cancel_reply();
-        if self.claim_at.take().is_some() {
-            self.act(Action::Resume);
-        }
+        self.end_claim();
     }
 
     pub(super) fn announce(&mut self, now: Instant, text: String) {
@@ -111,9 +117,11 @@ impl Turn {
         if matches!(self.phase, Phase::Closing { .. } | Phase::Ended) {
             return;
         }
-        if let Phase::Endpointing { utterance, .. } = self.phase {
+        if let Phase::Endpointing(pause) = &self.phase {
+            let utterance = pause.utterance;
             self.act(Action::DropUtterance { utterance });
         }
+        self.drop_guess();
         self.interrupt();
         self.announcements.clear();
         if text.trim().is_empty() {

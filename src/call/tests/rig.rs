@@ -6,7 +6,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agent_bridge::conversation::{Conversation, Role};
-use agent_bridge::turn::{Blame, ReplyError, ReplyErrorKind, ReplyId, ToolCall, TurnConfig};
+use agent_bridge::endpoint::WaitCurve;
+use agent_bridge::turn::{
+    Blame, ReplyError, ReplyErrorKind, ReplyId, Speculation, ToolCall, TurnConfig,
+};
 use asr::vad::VadConfig;
 use media::codec::Codec;
 use media::sender::Sender;
@@ -46,8 +49,12 @@ pub fn settings(service: Answerer) -> CallSettings {
     CallSettings {
         service,
         greeting: "Hello there.".to_owned(),
-        turn: TurnConfig::default(),
-        vad: VadConfig::default(),
+        turn: plain_turn(),
+        vad: VadConfig {
+            // No events inside the clip: one start, one stop.
+            pause_ms: VadConfig::default().stop_ms,
+            ..VadConfig::default()
+        },
         system_prompt: String::new(),
         history_messages_max: 20,
         history_chars_max: 4_000,
@@ -55,6 +62,28 @@ pub fn settings(service: Answerer) -> CallSettings {
         seed: [7; 32],
         duration_max: Duration::from_secs(600),
         no_audio_hangup: Duration::from_secs(60),
+        partial_interval: Duration::ZERO,
+        has_turn_model: false,
+        echo_cancelling: false,
+        trace: false,
+    }
+}
+
+/// One wait for all turns, and nothing asked early.
+fn plain_turn() -> TurnConfig {
+    TurnConfig {
+        wait: WaitCurve {
+            sure_ms: 500,
+            unsure_ms: 500,
+            unfinished_ms: 500,
+            ..WaitCurve::default()
+        },
+        strategies: Vec::new(),
+        speculation: Speculation {
+            enabled: false,
+            ..Speculation::default()
+        },
+        ..TurnConfig::default()
     }
 }
 
@@ -223,10 +252,15 @@ pub fn clip() -> Vec<i16> {
 fn spell(output: CallOutput) -> String {
     match output {
         CallOutput::Rtp { .. } | CallOutput::Rtcp { .. } => String::new(),
-        CallOutput::Transcribe { ticket, pcm } => {
+        CallOutput::Transcribe { ticket, kind, pcm } => {
             assert!(!pcm.is_empty(), "nothing to transcribe");
-            format!("transcribe {ticket}")
+            match kind {
+                asr::engine::Kind::Final => format!("transcribe {ticket}"),
+                asr::engine::Kind::Early => format!("early {ticket}"),
+                asr::engine::Kind::Partial => format!("partial {ticket}"),
+            }
         }
+        CallOutput::JudgeTurn { ticket, .. } => format!("judge {ticket}"),
         CallOutput::AbandonTranscript { ticket } => format!("abandon {ticket}"),
         CallOutput::Synthesise {
             reply,
