@@ -16,6 +16,7 @@ use crate::config::{Config, ConfigError, Setting};
 use crate::home::Home;
 use crate::secrets::SecretsError;
 use crate::store::{Store, StoreError};
+use crate::test_caller::drill_report::DrillOptions;
 use crate::test_caller::report::CallOptions;
 use crate::{commands, config, doctor, log, server, test_caller};
 
@@ -104,6 +105,11 @@ Examples:
   offhook call 101 --wav hello.wav              echo test
   offhook call --say \"roll two dice\" --record call.wav
   OFFHOOK_PASSWORD=… offhook call --server 100.64.0.7:5060 --user kitchen
+  offhook call --drill quick                    turns, pauses, interruptions, agreement, echo: a table
+  offhook call --drill my.drill --calls 4       steps from a file, four callers at once
+A drill's file has a step on each line: turn QUESTION · pause MS FIRST | SECOND ·
+barge MS QUESTION | WORDS · backchannel MS QUESTION | WORDS · echo DB MS QUESTION [| WORDS]
+Words may also be <cough>, <door>, <laugh> or file:PATH.
 Fails unless every utterance was answered.")]
     Call(CallArgs),
     /// Show and check the settings
@@ -233,6 +239,26 @@ struct CallArgs {
     /// Longest wait for a reply, in seconds
     #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
     reply_s_max: u32,
+    /// Play this drill instead: a file, or standard (25 minutes), quick (5 minutes), turns
+    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["wav", "say", "repeat"])]
+    drill: Option<String>,
+    /// The drill's turns ask what the WAV files of this folder say
+    #[arg(long, value_name = "FOLDER", requires = "drill")]
+    clips: Option<PathBuf>,
+    /// The drill in so many calls at once
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "drill", value_parser = clap::value_parser!(u32).range(1..=100))]
+    calls: u32,
+    /// The drill over bare RTP (PCMU) to this address, without any signalling
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "drill", conflicts_with_all = ["server", "user", "tcp"])]
+    rtp: Option<SocketAddr>,
+    /// The drill's voice
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "flite:rms",
+        requires = "drill"
+    )]
+    voice: String,
 }
 
 #[derive(Subcommand)]
@@ -385,6 +411,13 @@ impl CallArgs {
             record: self.record,
             json: self.json,
             reply_s_max: self.reply_s_max,
+            drill: self.drill.map(|drill| DrillOptions {
+                drill,
+                clips: self.clips,
+                calls: self.calls,
+                rtp: self.rtp,
+                voice: self.voice,
+            }),
         })
     }
 }
@@ -472,6 +505,10 @@ mod tests {
         check("call 101 --wav a.wav --wav b.wav --tcp", true);
         check("call --password-file x", false);
         check("call --repeat 0", false);
+        check("call --drill quick --calls 4 --voice flite:slt", true);
+        check("call --drill turns --clips x --rtp 127.0.0.1:4000", true);
+        check("call --drill quick --say hello", false);
+        check("call --rtp 127.0.0.1:4000", false);
         check("config check", true);
         check("config", false);
         check("", false);

@@ -49,7 +49,7 @@ fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Left-aligned columns, two blanks apart, nothing behind the last.
-fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter()

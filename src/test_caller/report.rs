@@ -8,7 +8,8 @@ use anyhow::{Context as _, bail};
 use media::file::Clip;
 use sip::Transport;
 
-use super::{Outcome, Plan, timeline::percentile, utterance};
+use super::drill_report::{self, DrillOptions};
+use super::{Account, Outcome, Plan, timeline::percentile, utterance};
 use crate::config::Config;
 use crate::engines::{self, Engines};
 use crate::home::Home;
@@ -35,6 +36,8 @@ pub struct CallOptions {
     pub record: Option<PathBuf>,
     pub json: bool,
     pub reply_s_max: u32,
+    /// Steps with pauses, interruptions and echo instead of `wav` and `say`.
+    pub drill: Option<DrillOptions>,
 }
 
 /// What the program says when nothing else was asked for.
@@ -42,6 +45,9 @@ const DEFAULT_QUESTION: &str = "What time is it?";
 
 /// Places the call, prints its report. Whether every utterance was answered.
 pub async fn run(home: Home, config: Config, options: CallOptions) -> anyhow::Result<bool> {
+    if let Some(drill) = options.drill.clone() {
+        return drill_report::run(home, config, options, drill).await;
+    }
     let model = crate::models::choose(&home, &config);
     let plan = crate::server::engine_plan(&config, model.path.clone());
     let engines = tokio::task::spawn_blocking(move || engines::open(&plan)).await??;
@@ -76,19 +82,6 @@ pub async fn place(
     options: &CallOptions,
     engines: &Engines,
 ) -> anyhow::Result<(Outcome, Vec<String>)> {
-    let (user, password) = match (&options.user, &options.password) {
-        (Some(user), Some(password)) => (user.clone(), password.clone()),
-        (Some(user), None) => {
-            bail!("no password for {user}: set OFFHOOK_PASSWORD or use --password-file")
-        }
-        (None, _) => {
-            let own = SecretStore::open(&home.secrets_path())?.selftest();
-            (own.name, own.password.expose().to_owned())
-        }
-    };
-    let server = options
-        .server
-        .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], config.sip.port)));
     let mut said = Vec::new();
     let mut say = Vec::new();
     for path in &options.wav {
@@ -112,20 +105,51 @@ pub async fn place(
         say.extend(once.1.iter().cloned());
     }
     let plan = Plan {
-        server,
-        transport: if options.tcp {
-            Transport::Tcp
-        } else {
-            Transport::Udp
-        },
-        realm_domain: config.sip.realm.clone(),
-        user,
-        password: sip::Secret::new(password),
+        server: server(config, options),
+        transport: transport(options),
+        account: account(home, config, options, false)?,
         number: options.number.clone(),
         say,
         reply_max: Duration::from_secs(u64::from(options.reply_s_max.max(1))),
     };
     Ok((super::call(&plan).await?, said))
+}
+
+pub(super) fn server(config: &Config, options: &CallOptions) -> SocketAddr {
+    let own = SocketAddr::from(([127, 0, 0, 1], config.sip.port));
+    options.server.unwrap_or(own)
+}
+
+pub(super) fn transport(options: &CallOptions) -> Transport {
+    match options.tcp {
+        true => Transport::Tcp,
+        false => Transport::Udp,
+    }
+}
+
+/// Who calls; nobody where nothing is dialled.
+pub(super) fn account(
+    home: &Home,
+    config: &Config,
+    options: &CallOptions,
+    is_nobody: bool,
+) -> anyhow::Result<Account> {
+    let (user, password) = match (&options.user, &options.password) {
+        _ if is_nobody => (String::new(), String::new()),
+        (Some(user), Some(password)) => (user.clone(), password.clone()),
+        (Some(user), None) => {
+            bail!("no password for {user}: set OFFHOOK_PASSWORD or use --password-file")
+        }
+        (None, _) => {
+            let own = SecretStore::open(&home.secrets_path())?.selftest();
+            (own.name, own.password.expose().to_owned())
+        }
+    };
+    Ok(Account {
+        realm_domain: config.sip.realm.clone(),
+        user,
+        password: sip::Secret::new(password),
+    })
 }
 
 fn transcripts(outcome: &Outcome, engines: &Engines) -> Vec<String> {

@@ -11,6 +11,8 @@ const WINDOW_MS: u32 = 10;
 const ONSET_OF_FIVE: usize = 3;
 /// Audio that arrives ahead of its time is placed after what came before it, up to this far.
 const AHEAD_MAX: Duration = Duration::from_millis(200);
+/// A packet in the middle of a voice that is no later than this was late on its way.
+const JITTER_MAX: Duration = Duration::from_millis(40);
 
 /// Samples with the moment of the first one; the rate is that of the wire.
 #[derive(Debug)]
@@ -38,15 +40,23 @@ impl Timeline {
         }
     }
 
-    /// Places a packet's samples at `at`: gaps become silence, bursts queue up behind what is there.
+    /// Places a packet's samples at `at`: gaps become silence, bursts queue up behind what is there. A voice has no gaps
+    /// up to [`JITTER_MAX`], as a phone would play it; in silence the place is set anew by the clock, so that one late
+    /// packet does not shift all that follow it.
     pub fn place(&mut self, at: Instant, samples: &[i16]) {
         let wanted = self.index_of(at);
         let ahead = self.samples.len().saturating_sub(wanted);
         let ahead_max = self.count(AHEAD_MAX);
         if wanted > self.samples.len() {
-            self.samples.resize(wanted, 0);
-        } else if ahead > ahead_max {
-            // The sender's clock ran away: start again where the packet really came.
+            let tail = self.samples.len().saturating_sub(self.window());
+            let is_wobble = wanted - self.samples.len() <= self.count(JITTER_MAX)
+                && !is_quiet(&self.samples[tail..])
+                && !is_quiet(samples);
+            if !is_wobble {
+                self.samples.resize(wanted, 0);
+            }
+        } else if ahead > ahead_max || (is_quiet(samples) && is_quiet(&self.samples[wanted..])) {
+            // The sender's clock ran away, or nothing is lost: start again where the packet really came.
             self.samples.truncate(wanted);
         }
         self.samples.extend_from_slice(samples);
@@ -84,8 +94,32 @@ impl Timeline {
         if window.is_empty() {
             return false;
         }
-        let power = window.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / window.len() as f64;
-        10.0 * (power / 32768f64.powi(2)).max(1e-12).log10() >= VOICED_DBFS
+        level_dbfs(window) >= VOICED_DBFS
+    }
+
+    /// Whether any whole window in `range` is voiced.
+    pub fn has_voice(&self, range: std::ops::Range<usize>) -> bool {
+        let end = range.end.min(self.samples.len());
+        (range.start..end)
+            .step_by(self.window())
+            .any(|at| at + self.window() <= end && self.is_voiced(at))
+    }
+
+    /// The voiced stretch that holds `at`, or begins within `gap_ms` after it; silences shorter than `gap_ms` are part of
+    /// it. Looked for until `until`.
+    pub fn stretch_end(&self, at: usize, gap_ms: u32, until: usize) -> Option<usize> {
+        let gap = (gap_ms * self.rate_hz / 1000) as usize;
+        let mut last = None;
+        let mut place = at;
+        while place + self.window() <= until.min(self.samples.len()) {
+            if self.is_voiced(place) {
+                last = Some(place + self.loud_sample(place, true));
+            } else if place - last.unwrap_or(at) > gap {
+                break;
+            }
+            place += self.window();
+        }
+        last
     }
 
     /// The first voiced sample in `range` that begins a sound rather than a click.
@@ -136,6 +170,16 @@ impl Timeline {
         let now = self.index_of(now);
         (now.saturating_sub(last) as u64) * 1000 / u64::from(self.rate_hz)
     }
+}
+
+/// Root mean square of `samples` in decibels of full scale.
+fn level_dbfs(samples: &[i16]) -> f64 {
+    let power = samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len() as f64;
+    10.0 * (power / 32768f64.powi(2)).max(1e-12).log10()
+}
+
+fn is_quiet(samples: &[i16]) -> bool {
+    samples.is_empty() || level_dbfs(samples) < VOICED_DBFS
 }
 
 /// Reads one turn from the two sides: the caller spoke within `spoken` of `sent`, the reply is looked for
@@ -229,6 +273,49 @@ mod tests {
         assert_eq!(heard.onset(0..8000), Some(300 * 8));
         assert_eq!(heard.end(), 420 * 8);
         assert_eq!(heard.offset(0..8000), Some(420 * 8 - 1));
+    }
+
+    #[test]
+    fn lateness_is_made_up_for() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        // (sound, how late the second packet is, where the third one ends that is on time again)
+        let rows = [
+            (vec![0; 160], 15, 160),
+            (tone(20), 15, 160),
+            (vec![0; 160], 60, 200),
+            (tone(20), 60, 220),
+        ];
+        for (sound, late_ms, end_ms) in rows {
+            let mut heard = Timeline::new(start, RATE);
+            heard.place(at(100), &sound);
+            heard.place(at(120 + late_ms), &sound);
+            heard.place(at(if late_ms > 20 { 180 } else { 140 }), &sound);
+            assert_eq!(heard.end(), end_ms * 8, "{late_ms}");
+        }
+    }
+
+    #[test]
+    fn a_stretch_ends_before_a_gap() {
+        let start = Instant::now();
+        let mut heard = Timeline::new(start, RATE);
+        for (from, ms) in [(100, 200), (500, 100), (1500, 100)] {
+            heard.place(start + Duration::from_millis(from), &tone(ms));
+        }
+        // (from, shortest gap, expected end)
+        let rows = [
+            (100, 100, Some(300)),
+            (100, 300, Some(600)),
+            (100, 1000, Some(1600)),
+            (350, 200, Some(600)),
+            (700, 200, None),
+        ];
+        for (from, gap_ms, end_ms) in rows {
+            let end = heard.stretch_end(from * 8, gap_ms, heard.end());
+            assert_eq!(end, end_ms.map(|ms: usize| ms * 8 - 1), "{from} {gap_ms}");
+        }
+        assert!(heard.has_voice(500 * 8..600 * 8));
+        assert!(!heard.has_voice(700 * 8..900 * 8));
     }
 
     #[test]
