@@ -111,7 +111,7 @@ A drill's file has a step on each line: turn QUESTION · pause MS FIRST | SECOND
 barge MS QUESTION | WORDS · backchannel MS QUESTION | WORDS · echo DB MS QUESTION [| WORDS]
 Words may also be <cough>, <door>, <laugh> or file:PATH.
 Fails unless every utterance was answered.")]
-    Call(CallArgs),
+    Call(Box<CallArgs>),
     /// Show and check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
