@@ -51,6 +51,7 @@ fn main() {
 fn time(engine: &mut WhisperEngine, clip: &[i16], rounds: usize) -> (f64, f64) {
     let mut times: Vec<f64> = (0..rounds)
         .map(|_| {
+            engine.forget();
             #[expect(clippy::disallowed_methods, reason = "this program measures")]
             let started = Instant::now();
             engine

@@ -46,17 +46,22 @@ fn golden_clips_through_the_detector_and_the_collector() {
         let mut pcm = clips::silence(1.0);
         pcm.extend(clips::through_telephone(&clip.pcm));
         pcm.extend(clips::silence(1.0));
+        let mut early = Arc::from([]);
         for frame in pcm.as_chunks().0 {
             utterance.push_frame(frame);
             match vad.frame(frame, false) {
                 Some(VadEvent::SpeechStarted { at }) => utterance.start(at),
                 Some(VadEvent::SpeechStopped { at }) => utterance.stop(at),
-                Some(VadEvent::SpeechPaused { at }) => utterance.pause(at),
+                Some(VadEvent::SpeechPaused { at }) => {
+                    utterance.pause(at);
+                    early = utterance.snapshot();
+                }
                 Some(VadEvent::SpeechResumed { .. }) => utterance.resume(),
                 None => {}
             }
         }
         let kept = utterance.take();
+        assert!(early == kept, "{}: a final over another sound", clip.name);
         assert!(kept.len() < pcm.len() - 16_000, "{}", clip.name);
         assert_eq!(
             hear(&mut engine, &kept).text,
