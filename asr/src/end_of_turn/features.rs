@@ -271,7 +271,8 @@ impl Rhythm {
                 }
                 _ => f32::NAN,
             },
-            rate_log2: if rate > 0.0 && rate_usual > 0.0 {
+            // A turn no longer than that has nothing to compare with.
+            rate_log2: if rate > 0.0 && recent < nuclei.len() {
                 (rate / rate_usual).log2().clamp(-2.0, 2.0)
             } else {
                 f32::NAN

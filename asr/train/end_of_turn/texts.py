@@ -86,6 +86,10 @@ CASES = {
         "my {item} arrived | but it is | broken at the | back",
         "could you find | a good place | for lunch | with {name}",
         "I would like you to | look up the | price of a {item}",
+        "book me a taxi | from {city} airport | before {when}",
+        "make a note | that {name} | has my {item}",
+        "ask {name} | whether the {item} | is ready",
+        "find out | how much | a {item} costs",
     ],
     "unfinished": [
         "can you put the | {item} | on my list",
@@ -94,12 +98,18 @@ CASES = {
         "the thing that I | wanted to ask is | when you open",
         "it has to be | ready by {when}",
         "give me the | number of the | doctor in {city}",
+        "we should | probably ask | {name} first",
+        "because the | {item} is | too expensive",
+        "my favourite | colour is | green",
+        "there was a | man at the | door",
     ],
     "filler": [
         "I was wondering um | could you | order a {item}",
         "uh | let me think | the one from {city}",
         "it should be uh | around {minutes} pounds",
         "that is um | the wrong {item}",
+        "let's say uh | {minutes} minutes",
+        "I left it um | at the office in {city}",
     ],
     "digits": [
         "{d} {d} {d} {d} | {d} {d}", "the account is | {d} {d} {d} | {d} {d} {d}", "{d} {d} | {d} | {d} {d}",
@@ -107,16 +117,18 @@ CASES = {
     ],
     "letters": ["{l} {l} | {l} {l} {l}", "the surname is | {l} {l} {l} | {l}"],
     "answer": ["yep", "nope", "yes I do", "no not today", "sure go ahead", "that's fine", "around {minutes} minutes",
-               "the second one", "never"],
+               "the second one"],
     "command": ["lock the back door", "play some jazz", "start the vacuum", "mute the speaker", "what's on today",
                 "pause the film", "dim the lamp", "skip this song"],
     "question": ["how far is | {city} from here", "when does the | pharmacy close", "did {name} | reply to my | email",
-                 "what did we | spend on | the {item}"],
+                 "what did we | spend on | the {item}", "why is the | {item} so | slow", "where can I | buy a | {item}",
+                 "are you | still there"],
     "two": ["that is great. || can you also check the {item}", "I am home now. || please dim the lamp",
             "no wait. || make it {minutes} minutes", "my {item} is late. || when will it come"],
 }
 
-ASKED = {"answer": "Shall I go ahead with that?", "digits": "What is the number, please?",
+ASKED = {"answer": "Shall I go ahead with that?", "around {minutes} minutes": "How long will it take?",
+         "the second one": "Which one would you like?", "digits": "What is the number, please?",
          "letters": "How do you spell that?"}
 
 TRAIN_WORDS = {
