@@ -93,3 +93,27 @@ fn only_the_last_eight_seconds_count() {
         assert!(features.iter().all(|v| v.is_finite()), "{samples} samples");
     }
 }
+
+#[test]
+fn features_are_those_of_the_published_extractor() {
+    let pcm: Vec<i16> = (0..32_000)
+        .map(|n| (6_000.0 * (f64::from(n) * 0.06).sin()) as i16)
+        .collect();
+    let features = LogMel::new().features(&pcm);
+    // From the same steps in double precision with the published filter bank.
+    for (band, frame, expected) in [
+        (0, 0, 0.0210),
+        (3, 700, 1.8039),
+        (40, 600, 0.4015),
+        (79, 799, -0.1961),
+        (5, 650, 1.5089),
+    ] {
+        let got = features[band * FRAMES + frame];
+        assert!(
+            (got - expected).abs() < 0.01,
+            "band {band}, frame {frame}: {got}, not {expected}"
+        );
+    }
+    let mean = features.iter().sum::<f32>() / features.len() as f32;
+    assert!((mean + 0.1473).abs() < 0.005, "{mean}");
+}
