@@ -19,6 +19,7 @@
 pub mod codec;
 pub mod concealment;
 pub mod dtmf;
+pub mod echo;
 pub mod file;
 pub mod frame_clock;
 pub mod jitter_buffer;
