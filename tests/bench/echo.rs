@@ -2,7 +2,8 @@
 //! and recogniser listen to what the echo canceller leaves. Prints tables: false starts of speech per minute of our
 //! speech, words heard in the echo, what becomes of real interruptions, of speech without echo, and the cost of a frame.
 //!
-//! `cargo bench --bench echo`, with `-- quick` for a tenth of it.
+//! `cargo bench --bench echo`; after `--`, `quick` takes a part of the clips, and `alone`, `unsteady`, `interruptions`, `quiet`
+//! or `cost` single tables.
 
 #[path = "echo/line.rs"]
 mod line;

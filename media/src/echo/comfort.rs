@@ -34,9 +34,7 @@ impl Floor {
 
     /// A frame that may hold more than noise.
     pub(super) fn below(&mut self, power: f32) {
-        if power < self.power() {
-            self.before = power;
-        }
+        self.before = self.before.min(power);
     }
 
     pub(super) fn power(&self) -> f32 {

@@ -415,7 +415,7 @@ fn interruptions(
     quick: bool,
 ) {
     println!(
-        "interruptions: detected, later than with us silent by p50 / p95 (ms), transcripts kept (of those kept with us silent), onset clipped"
+        "interruptions: detected, later than with us silent by p50 / p95 (ms), transcripts kept (of those kept with us silent)"
     );
     // What each clip gives alone: frame of the start, transcript.
     let alone: Vec<(usize, bool)> = callers
