@@ -1,7 +1,8 @@
 //! The score of the strategies that say whether a caller's turn is over, alone and together: dead air and false cut-offs
 //! over spoken turns with pauses, by the method of eot-bench. Owns the table that is printed; asserts nothing.
 //!
-//! `cargo bench --bench end_of_turn`. `OFFHOOK_EOT_CASES` names another folder of cases, `OFFHOOK_EOT_MODEL` a model file.
+//! `cargo bench --bench end_of_turn`. `OFFHOOK_EOT_CASES` names another folder of cases, `OFFHOOK_EOT_MODEL` a model file;
+//! with `OFFHOOK_EOT_LIST` set every silence is printed.
 
 #[path = "end_of_turn/cases.rs"]
 mod cases;
@@ -28,6 +29,8 @@ use witnesses::{Known, Witnesses};
 enum Words {
     True,
     Heard,
+    /// Heard words count only where the recogniser's mean log probability is at least this.
+    HeardFrom(f32),
 }
 
 /// Name, strategies and words of each row.
@@ -74,6 +77,9 @@ fn main() -> Result<()> {
     let pauses: usize = cases.iter().map(|case| case.silences.len() - 1).sum();
     println!("{} turns with {pauses} pauses inside", cases.len());
     words_heard(&cases, &known);
+    if std::env::var_os("OFFHOOK_EOT_LIST").is_some() {
+        list(&cases, &known);
+    }
 
     println!(
         "\n{:<29} {:>6} {:>12} {:>13} {:>12} {:>12}   {:>24}",
@@ -109,6 +115,7 @@ fn main() -> Result<()> {
             ms(Some(curve.dead_air_ms)),
         );
     }
+    by_certainty(&cases, &known);
     by_kind(&cases, &known);
     pace(&cases);
     Ok(())
@@ -125,13 +132,20 @@ fn score(
     for (case, known) in cases.iter().zip(known) {
         let asked = Asked::by(&case.asked);
         for (silence, known) in case.silences.iter().zip(known) {
+            let is_unsure =
+                matches!(words, Words::HeardFrom(least) if known.log_probability < least);
+            let judges: Vec<Strategy> = strategies
+                .iter()
+                .copied()
+                .filter(|strategy| !is_unsure || *strategy != Strategy::Text)
+                .collect();
             let at = |time: usize| {
                 let text = match words {
                     Words::True => &silence.text,
-                    Words::Heard => &known.heard,
+                    Words::Heard | Words::HeardFrom(_) => &known.heard,
                 };
                 finished_probability(
-                    strategies,
+                    &judges,
                     &Evidence {
                         text,
                         asked,
@@ -161,6 +175,91 @@ fn on_curve(scored: &[Scored]) -> Cost {
             curve.wait_ms(silence.late).max(200)
         }
     })
+}
+
+/// Every silence, one line each: what was said and heard, and what each strategy makes of it.
+fn list(cases: &[Case], known: &[Vec<Known>]) {
+    println!("\nkind\tsilence_ms\tsaid\theard\tlog_probability\ttext_true\ttext_heard\tprosody");
+    for (case, known) in cases.iter().zip(known) {
+        let one = |strategies, words| {
+            score(
+                std::slice::from_ref(case),
+                std::slice::from_ref(known),
+                strategies,
+                words,
+            )
+        };
+        let text_true = one(&[Strategy::Text], Words::True);
+        let text_heard = one(&[Strategy::Text], Words::Heard);
+        for (at, (silence, known)) in case.silences.iter().zip(known).enumerate() {
+            println!(
+                "{}\t{}\t{}\t{}\t{:.2}\t{:.2}\t{:.2}\t{:.2}",
+                case.kind,
+                silence
+                    .length_ms
+                    .map_or("end".to_owned(), |ms| ms.to_string()),
+                silence.text,
+                known.heard,
+                known.log_probability,
+                text_true[at].late,
+                text_heard[at].late,
+                known.prosody[1].unwrap_or(f32::NAN),
+            );
+        }
+    }
+}
+
+/// What it is worth to let words count only where the recogniser was sure of them.
+fn by_certainty(cases: &[Case], known: &[Vec<Known>]) {
+    println!("\ntext + prosody, words heard, counted from a mean log probability on");
+    println!(
+        "{:>6} {:>8} {:>16} {:>6} {:>13} {:>12} {:>20} {:>10}",
+        "from",
+        "counted",
+        "last word right",
+        "AUC",
+        "at 5 %",
+        "at 300 ms",
+        "curve: cut-offs",
+        "dead air"
+    );
+    for least in [-9.0, -0.8, -0.6, -0.4, -0.3, -0.2, -0.1, 0.1] {
+        let (mut all, mut counted, mut right) = (0, 0, 0);
+        for (silence, known) in cases
+            .iter()
+            .zip(known)
+            .flat_map(|(case, known)| case.silences.iter().zip(known))
+        {
+            all += 1;
+            if known.log_probability >= least {
+                counted += 1;
+                right += usize::from(last_word(&silence.text) == last_word(&known.heard));
+            }
+        }
+        let scored = score(
+            cases,
+            known,
+            &[Strategy::Text, Strategy::Prosody],
+            Words::HeardFrom(least),
+        );
+        let points = policy::sweep(&scored);
+        let curve = on_curve(&scored);
+        println!(
+            "{least:>6.1} {:>8} {:>16} {:>6.3} {:>13} {:>12} {:>20} {:>10}",
+            percent(Some(counted as f32 / all as f32)),
+            percent((counted > 0).then(|| right as f32 / counted as f32)),
+            policy::auc(&scored),
+            ms(points.dead_air_at_5_ms),
+            percent(points.cut_offs_at_300),
+            percent(Some(curve.cut_offs)),
+            ms(Some(curve.dead_air_ms)),
+        );
+    }
+}
+
+fn last_word(text: &str) -> Option<String> {
+    let text = agent_bridge::words::normalise(text);
+    text.split(' ').next_back().map(str::to_owned)
 }
 
 fn by_kind(cases: &[Case], known: &[Vec<Known>]) {
@@ -218,7 +317,7 @@ fn words_heard(cases: &[Case], known: &[Vec<Known>]) {
             let heard = agent_bridge::words::normalise(&known.heard);
             all += 1;
             same += usize::from(said == heard);
-            last += usize::from(said.split(' ').next_back() == heard.split(' ').next_back());
+            last += usize::from(last_word(&said) == last_word(&heard));
         }
     }
     println!(

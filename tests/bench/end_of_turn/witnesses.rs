@@ -17,6 +17,8 @@ pub const ASKED_AFTER_MS: [usize; 2] = [80, 200];
 /// What is known at one silence, early and late.
 pub struct Known {
     pub heard: String,
+    /// How sure the recogniser was of that: mean natural logarithm of its tokens' probabilities.
+    pub log_probability: f32,
     pub prosody: [Option<f32>; 2],
     pub model: [Option<f32>; 2],
 }
@@ -56,9 +58,10 @@ impl Witnesses {
                     }
                 }
                 let late = until(ASKED_AFTER_MS[1]);
-                let heard = self.recogniser.transcribe(late, &Options::default())?.text;
+                let heard = self.recogniser.transcribe(late, &Options::default())?;
                 Ok(Known {
-                    heard,
+                    heard: heard.text,
+                    log_probability: heard.avg_logprob,
                     prosody,
                     model,
                 })
