@@ -204,7 +204,8 @@ fn run(call: &Call<'_>, canceller: &mut dyn Canceller) -> Outcome {
                     utterance.stop(at);
                     silence_frames = 0;
                 }
-                None => {}
+                // Shorter pauses matter to partial transcripts only.
+                Some(VadEvent::SpeechPaused { .. } | VadEvent::SpeechResumed { .. }) | None => {}
             }
             // A pause of a second ends a turn here, as an unfinished one would.
             if utterance.is_open() && !vad.is_speech() && silence_frames > 40 {
