@@ -122,6 +122,8 @@ const SAME_LAG: i64 = 24;
 const DELAY_FRAMES_MAX: i64 = 25;
 /// Crossing from one way to the other: 5 ms.
 const RAMP: usize = 80;
+/// The most that may come back, with its margin, against noise that covers it.
+const COVERED_MARGIN: f32 = 10.0;
 /// Frames up to this much above the line's own noise are noise.
 const QUIET_MARGIN: f32 = 1.6;
 
@@ -255,7 +257,7 @@ impl EchoCanceller {
         self.rest_db = 10.0 * ((near + 1.0) / (rest_power + 1.0)).log10();
         let far_max = self.far.power_max(end, DELAY_FRAMES_MAX + 1);
         let floor = self.floor.power();
-        let (low, _) = self.gate.bounds(&self.config, far_max, echo, floor);
+        let (low, high) = self.gate.bounds(&self.config, far_max, echo, floor);
         let found = if near > self.config.audible && rest_power > low {
             self.matcher.compare(&self.far, end * HALF_FRAME as i64)
         } else {
@@ -276,7 +278,9 @@ impl EchoCanceller {
         };
         // What is no louder than the line's own noise hides nothing, and passes.
         let quiet = near <= self.config.audible.max(QUIET_MARGIN * floor);
-        let open = self.gate.decide(&self.config, &sight) || quiet;
+        // Nor does an echo that noise covers; cutting it out would be heard more than it is.
+        let covered = high <= COVERED_MARGIN * floor;
+        let open = self.gate.decide(&self.config, &sight) || quiet || covered;
         let better = self.lock.is_some() && rest_power < near;
         self.cleaned = *pcm;
         if better {
