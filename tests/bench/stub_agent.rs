@@ -61,6 +61,9 @@ struct Options {
     /// Arguments of that call, as JSON
     #[arg(long, value_name = "JSON", default_value = "{}")]
     tool_arguments: String,
+    /// Prints every sentence it can say, one a line, and ends
+    #[arg(long)]
+    list: bool,
     /// Where the log goes instead of standard output
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -88,6 +91,12 @@ struct Answering {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    if options.list {
+        for sentence in answers::sentences() {
+            println!("{sentence}");
+        }
+        return Ok(());
+    }
     let log: Box<dyn Write + Send> = match &options.log {
         Some(path) => Box::new(File::create(path)?),
         None => Box::new(std::io::stdout()),

@@ -64,6 +64,13 @@ pub fn answer(question: &str, sentences: usize) -> String {
     parts.join(" ")
 }
 
+/// Everything it can say, sentence by sentence.
+pub fn sentences() -> Vec<String> {
+    let short = [OPENINGS, MIDDLES, ENDINGS].concat();
+    let story = STORY.split_inclusive(". ").map(str::trim);
+    short.into_iter().chain(story).map(str::to_owned).collect()
+}
+
 /// Words with the blank before them, punctuation apart: about 1.2 tokens a word, as common tokenisers make of English.
 pub fn tokens(text: &str) -> Vec<String> {
     let mut tokens: Vec<String> = Vec::new();
