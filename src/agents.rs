@@ -10,7 +10,7 @@ use agent_bridge::gateways::{Gateway, Secret};
 use agent_bridge::router::{Router, RouterConfig};
 use anyhow::Context as _;
 
-use crate::config::{AgentKind, Config, FallbackAgent};
+use crate::config::{AgentKind, Config, FallbackAgent, OnlyAnswers};
 use crate::home::Home;
 use crate::secrets::SecretStore;
 
@@ -93,6 +93,11 @@ fn one(
                 retries_max,
                 temperature: wish.temperature,
                 tokens_max: wish.tokens_max,
+                only_answers: match wish.only_answers {
+                    OnlyAnswers::Auto => None,
+                    OnlyAnswers::Yes => Some(true),
+                    OnlyAnswers::No => Some(false),
+                },
             };
             Arc::new(OpenAi::new(config, rand::random())?)
         }

@@ -146,6 +146,11 @@ impl Gateway for Router {
         self.first().describe()
     }
 
+    /// All of them: a guess goes to whichever is first just then.
+    fn only_answers(&self) -> bool {
+        self.links.iter().all(|link| link.gateway.only_answers())
+    }
+
     fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
         let router = self.clone();
         AskHandle::new(tokio::spawn(async move {

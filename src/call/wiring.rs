@@ -169,7 +169,7 @@ impl Call {
         match action {
             Action::Transcribe { utterance } => self.transcribe(now, utterance),
             Action::DropUtterance { .. } => self.abandon_transcript(),
-            Action::Speculate { id, text } => self.speculate(now, id, text),
+            Action::Speculate { id, text, is_guess } => self.speculate(now, id, text, is_guess),
             Action::Prepare { id, text } => self.prepare(id, &text),
             Action::Commit { id } => {
                 self.utterance.take();
@@ -224,7 +224,7 @@ impl Call {
         }
     }
 
-    fn speculate(&mut self, now: Instant, id: ReplyId, text: String) {
+    fn speculate(&mut self, now: Instant, id: ReplyId, text: String, is_guess: bool) {
         let mut messages = self.conversation.history(
             self.settings.history_messages_max,
             self.settings.history_chars_max,
@@ -258,7 +258,7 @@ impl Call {
             session: self.settings.session.clone(),
             system: self.settings.system_prompt.clone(),
             messages,
-            speculative: true,
+            speculative: is_guess,
         }));
     }
 

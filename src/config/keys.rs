@@ -13,6 +13,11 @@ const HOUR_S: u64 = 3600;
 const PARTIAL_MS_MIN: u32 = 100;
 const AGENT_KINDS: [(&str, AgentKind); 2] =
     [("demo", AgentKind::Demo), ("openai", AgentKind::OpenAi)];
+const ONLY_ANSWERS: [(&str, OnlyAnswers); 3] = [
+    ("auto", OnlyAnswers::Auto),
+    ("yes", OnlyAnswers::Yes),
+    ("no", OnlyAnswers::No),
+];
 const END_STRATEGIES: [(&str, EndStrategy); 3] = [
     ("text", EndStrategy::Text),
     ("prosody", EndStrategy::Prosody),
@@ -203,6 +208,7 @@ fn agent(section: &mut Section<'_, '_>, d: Agent) -> Agent {
             timezone,
             String::clone,
         ),
+        only_answers: section.choice("only_answers", d.only_answers, &ONLY_ANSWERS),
         fallback: section.tables("fallback", fallback),
     };
     gateway_is_complete(section, agent.kind, &agent.url, &agent.model);

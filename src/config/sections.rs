@@ -215,6 +215,15 @@ pub enum AgentKind {
     OpenAi,
 }
 
+/// Whether asking a gateway has no consequence but its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnlyAnswers {
+    /// As its list of models tells; in doubt it does not.
+    Auto,
+    Yes,
+    No,
+}
+
 /// `[agent]`: who thinks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
@@ -248,6 +257,8 @@ pub struct Agent {
     pub tokens_max: Option<u32>,
     /// IANA zone for "what time is it"; empty: the machine's.
     pub timezone: String,
+    /// Whether the gateway only answers. An agent that runs tools of its own must never be asked early.
+    pub only_answers: OnlyAnswers,
     /// Who is asked when the one above fails before its first word, in this order.
     pub fallback: Vec<FallbackAgent>,
 }
@@ -290,6 +301,7 @@ impl Default for Agent {
             temperature: None,
             tokens_max: None,
             timezone: String::new(),
+            only_answers: OnlyAnswers::Auto,
             fallback: Vec::new(),
         }
     }

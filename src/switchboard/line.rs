@@ -47,6 +47,8 @@ impl Switchboard {
             Answerer::Readback => self.config.readback.clone(),
             _ => self.config.agent.clone(),
         };
+        // Only where asking is known to do no harm is anything asked before the caller has finished.
+        settings.turn.speculation.enabled &= gateway.only_answers();
         // While the greeting is said, so that the first question is as fast as the tenth.
         gateway.warm();
         let codec = negotiated

@@ -60,6 +60,10 @@ impl Gateway for FakeGateway {
         }
     }
 
+    fn only_answers(&self) -> bool {
+        true
+    }
+
     fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
         self.asked
             .lock()

@@ -197,6 +197,12 @@ pub const MODELS_LISTED_MAX: usize = 256;
 pub trait Gateway: Send + Sync {
     fn describe(&self) -> GatewayInfo;
 
+    /// Whether it is known that asking has no consequence but the answer: no tool runs there, nothing is
+    /// kept. Only such a gateway is asked before the caller's turn is over.
+    fn only_answers(&self) -> bool {
+        false
+    }
+
     /// Asks in a task of its own on the current tokio runtime. Events wait when the channel is full. A
     /// receiver that is gone ends the task, as dropping the handle does.
     fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle;

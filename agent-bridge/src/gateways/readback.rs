@@ -34,6 +34,10 @@ impl Gateway for ReadBack {
         }
     }
 
+    fn only_answers(&self) -> bool {
+        true
+    }
+
     fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
         let mut callers = request
             .messages

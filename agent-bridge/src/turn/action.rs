@@ -53,6 +53,8 @@ pub enum Action {
     Speculate {
         id: ReplyId,
         text: String,
+        /// The turn is not over yet. False: `Commit` follows at once.
+        is_guess: bool,
     },
     /// What this reply does and says may take effect.
     Commit {

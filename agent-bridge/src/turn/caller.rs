@@ -184,17 +184,23 @@ impl Turn {
         }
         if !self.commit_guess(now, &text) {
             self.drop_guess();
-            let id = self.new_id();
-            self.reply = Some(Reply::new(id, text.clone(), now));
-            self.act(Action::Speculate {
-                id,
-                text: text.clone(),
-            });
-            self.commit(now);
+            self.ask(now, text.clone());
         }
         self.record(now, Role::User, text, true, false);
         self.phase = Phase::Thinking;
         self.settle(now);
+    }
+
+    /// Asks what counts, at once.
+    pub(super) fn ask(&mut self, now: Instant, text: String) {
+        let id = self.new_id();
+        self.reply = Some(Reply::new(id, text.clone(), now));
+        self.act(Action::Speculate {
+            id,
+            text,
+            is_guess: false,
+        });
+        self.commit(now);
     }
 
     /// From here the reply in hand may take effect.

@@ -99,7 +99,11 @@ impl Turn {
         let id = self.new_id();
         let text = text.to_owned();
         self.reply = Some(Reply::new(id, text.clone(), now));
-        self.act(Action::Speculate { id, text });
+        self.act(Action::Speculate {
+            id,
+            text,
+            is_guess: true,
+        });
     }
 
     /// The turn is over. If what was guessed is what was said, it counts; otherwise nothing happens.
@@ -110,7 +114,7 @@ impl Turn {
         if !same(&reply.question, text) {
             return false;
         }
-        let saved = now - reply.asked_at;
+        let saved = now.saturating_duration_since(reply.asked_at);
         self.ledger.hits += 1;
         self.ledger.saved_ms += u64::try_from(saved.as_millis()).unwrap_or(u64::MAX);
         self.hit_rate.note(true);

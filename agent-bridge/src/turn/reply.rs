@@ -103,6 +103,14 @@ impl Turn {
         }
         let Some(reply) = &mut self.reply else { return };
         if reply.chars == 0 {
+            if reply.was_guess() && reply.tool_calls == 0 {
+                // A guess is made of one gateway only, and without a second try. The question itself has
+                // both coming to it.
+                let question = std::mem::take(&mut reply.question);
+                self.cancel_reply();
+                self.ask(now, question);
+                return;
+            }
             self.no_answer(now, error);
             return;
         }

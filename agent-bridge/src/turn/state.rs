@@ -125,6 +125,12 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    /// Asked before the turn was over.
+    pub(super) fn was_guess(&self) -> bool {
+        self.committed_at
+            .is_none_or(|committed_at| committed_at > self.asked_at)
+    }
+
     pub(super) fn new(id: ReplyId, question: String, now: Instant) -> Reply {
         Reply {
             id,

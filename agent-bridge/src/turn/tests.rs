@@ -123,7 +123,7 @@ fn show(action: &Action) -> String {
     match action {
         Action::Transcribe { utterance } => format!("transcribe {utterance}"),
         Action::DropUtterance { utterance } => format!("drop {utterance}"),
-        Action::Speculate { id, text } => format!("ask {} {text}", id.0),
+        Action::Speculate { id, text, .. } => format!("ask {} {text}", id.0),
         Action::Prepare { id, text } => format!("ready {} {text}", id.0),
         Action::Commit { id } => format!("commit {}", id.0),
         Action::Cancel { id } => format!("cancel {}", id.0),

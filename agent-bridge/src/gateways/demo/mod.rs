@@ -130,6 +130,10 @@ impl Gateway for Demo {
         }
     }
 
+    fn only_answers(&self) -> bool {
+        true
+    }
+
     fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
         let answer = self.answer(&request);
         AskHandle::new(tokio::spawn(stream(answer, events)))

@@ -19,6 +19,7 @@ mod connection_tests;
 mod tests;
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub struct OpenAiConfig {
     pub retries_max: u32,
     pub temperature: Option<f32>,
     pub tokens_max: Option<u32>,
+    /// Whether asking has no consequence but the answer; none: to be found out from its list of models.
+    pub only_answers: Option<bool>,
 }
 
 impl Default for OpenAiConfig {
@@ -78,6 +81,7 @@ impl Default for OpenAiConfig {
             retries_max: 1,
             temperature: None,
             tokens_max: None,
+            only_answers: None,
         }
     }
 }
@@ -112,6 +116,8 @@ struct Inner {
     /// connection with it, and the next one follows at once.
     connections_warm: usize,
     rng: Mutex<StdRng>,
+    /// What the list of models said: a server that is known to answer and do nothing else.
+    is_plain: AtomicBool,
 }
 
 impl OpenAi {
@@ -148,6 +154,7 @@ impl OpenAi {
                 models,
                 connections_warm: if is_near { 1 } else { 2 },
                 rng: Mutex::new(StdRng::from_seed(seed)),
+                is_plain: AtomicBool::new(false),
             }),
         })
     }
@@ -223,12 +230,41 @@ impl Inner {
             serde_json::from_slice(&body).map_err(|_| GatewayError::Protocol {
                 why: "its list of models is not JSON",
             })?;
+        let is_plain = is_plain_server(&list, &self.config.model);
+        self.is_plain.store(is_plain, Ordering::Relaxed);
         let names = list["data"].as_array().into_iter().flatten();
         let names = names.filter_map(|model| model["id"].as_str());
         report.model_known = Some(names.clone().any(|name| name == self.config.model));
         report.models = names.take(MODELS_LISTED_MAX).map(str::to_owned).collect();
         Ok(report)
     }
+}
+
+/// Names that model servers put into `owned_by`: llama.cpp, Ollama, vLLM, LM Studio, and OpenAI's own.
+/// An agent that speaks the same API, and runs tools of its own behind it, is none of these.
+const PLAIN_OWNERS: [&str; 8] = [
+    "llamacpp",
+    "library",
+    "vllm",
+    "organization_owner",
+    "openai",
+    "openai-internal",
+    "system",
+    "mistralai",
+];
+
+/// Whether a list of models is that of a server that only completes. In doubt it is not.
+fn is_plain_server(list: &serde_json::Value, model: &str) -> bool {
+    let models = || list["data"].as_array().into_iter().flatten();
+    let is_agent = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.contains("openclaw") || name.contains("agent")
+    };
+    let ids = || models().filter_map(|model| model["id"].as_str());
+    let owner = models()
+        .find(|entry| entry["id"].as_str() == Some(model))
+        .and_then(|entry| entry["owned_by"].as_str());
+    owner.is_some_and(|owner| PLAIN_OWNERS.contains(&owner)) && !ids().any(is_agent)
 }
 
 impl Gateway for OpenAi {
@@ -240,6 +276,11 @@ impl Gateway for OpenAi {
             address,
             demo: false,
         }
+    }
+
+    fn only_answers(&self) -> bool {
+        let known = self.inner.is_plain.load(Ordering::Relaxed);
+        self.inner.config.only_answers.unwrap_or(known)
     }
 
     fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {

@@ -474,3 +474,27 @@ fn keys_are_not_shown() {
         Some(OpenAiConfigError::Key)
     );
 }
+
+#[test]
+fn only_known_model_servers_are_asked_early() {
+    let list =
+        |id: &str, owner: &str| serde_json::json!({ "data": [{ "id": id, "owned_by": owner }] });
+    for (list, is_plain) in [
+        (list("llama", "llamacpp"), true),
+        (list("llama", "library"), true),
+        (list("llama", "somebody"), false),
+        (list("other", "library"), false),
+        (list("openclaw/default", "openai"), false),
+        (
+            serde_json::json!({ "data": [
+                { "id": "llama", "owned_by": "openai" },
+                { "id": "openclaw", "owned_by": "openclaw" },
+            ] }),
+            false,
+        ),
+        (serde_json::json!({ "data": [{ "id": "llama" }] }), false),
+        (serde_json::json!([]), false),
+    ] {
+        assert_eq!(super::is_plain_server(&list, "llama"), is_plain, "{list}");
+    }
+}
