@@ -25,6 +25,7 @@ use agent_bridge::turn::{HangupReason, ReplyId, Turn};
 use asr::end_of_turn::Prosody;
 use asr::utterance::{Utterance, UtteranceConfig};
 use asr::vad::{Vad, VadEvent};
+use media::echo::{EchoCanceller, EchoConfig};
 use media::playout::{Playout, PlayoutConfig, PlayoutEvent};
 use media::session::{MediaEvent, Output as MediaOutput, Session, SessionConfig, Stats};
 use media::tones::ToneDetector;
@@ -52,6 +53,7 @@ pub struct Call {
     settings: CallSettings,
     media: Session,
     tones: ToneDetector,
+    echo: Option<EchoCanceller>,
     vad: Vad,
     prosody: Prosody,
     utterance: Utterance,
@@ -104,6 +106,9 @@ impl Call {
         let mut call = Call {
             media: Session::new(media, settings.seed, now),
             tones: ToneDetector::new(),
+            echo: settings
+                .echo_cancelling
+                .then(|| EchoCanceller::new(EchoConfig::default())),
             vad: Vad::new(settings.vad.clone()),
             prosody: Prosody::new(),
             utterance: Utterance::new(UtteranceConfig {
@@ -381,9 +386,15 @@ impl Call {
             return;
         }
         // What comes from a phone that holds us is music, or talk that is not for us.
-        let pcm = if self.is_held { media::SILENCE } else { *pcm };
+        let mut pcm = if self.is_held { media::SILENCE } else { *pcm };
+        let mut words = pcm;
+        if let Some(echo) = &mut self.echo {
+            echo.near(&mut pcm);
+            // Whoever is let through began a little earlier, softly.
+            words = *echo.cleaned();
+        }
         let is_tone = self.tones.push(&pcm).is_some();
-        self.utterance.push_frame(&pcm);
+        self.utterance.push_frame(&words);
         self.prosody.push_frame(&pcm);
         match self.vad.frame(&pcm, is_tone) {
             Some(VadEvent::SpeechStarted { at }) => {
@@ -450,6 +461,9 @@ impl Call {
                 break;
             }
             let (frame, event) = self.playout.next_frame(now);
+            if let Some(echo) = &mut self.echo {
+                echo.far(&frame);
+            }
             self.media.send_frame(now, &frame);
             self.drain_media(now);
             if let Some(event) = event {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use asr::end_of_turn::{EndOfTurnModel, EndOfTurnWorker};
 use asr::engine::{Engine as _, EngineInfo};
 use asr::whisper::{ModelSource, WhisperConfig, WhisperEngine};
 use tokio::sync::watch;
@@ -14,6 +15,8 @@ use tts::engine::VoiceInfo;
 /// Engines ready for traffic.
 pub struct Engines {
     pub asr: asr::worker::Worker,
+    /// The owner's end-of-turn model, if there is one.
+    pub turn_model: Option<asr::end_of_turn::EndOfTurnWorker>,
     pub tts: tts::worker::Worker,
     pub ears: EngineInfo,
     pub voice: VoiceInfo,
@@ -29,6 +32,8 @@ pub struct EnginePlan {
     pub prompt: String,
     pub asr_engines: usize,
     pub asr_queue_max: usize,
+    /// An end-of-turn model of the owner's.
+    pub turn_model: Option<PathBuf>,
     pub voice: String,
     pub speaking_rate: f32,
     pub tts_engines: usize,
@@ -49,6 +54,8 @@ pub enum EngineState {
 pub enum EngineError {
     #[error("speech recognition: {0}")]
     Asr(#[from] asr::AsrError),
+    #[error("end-of-turn model: {0}")]
+    TurnModel(#[from] asr::end_of_turn::EndOfTurnError),
     #[error("ears or voice are busy")]
     Busy,
     #[error("voice: {0}")]
@@ -105,8 +112,13 @@ pub fn open(plan: &EnginePlan) -> Result<Engines, EngineError> {
         },
     )?;
     tts.prefetch(&plan.prompts);
+    let turn_model = match &plan.turn_model {
+        Some(path) => Some(EndOfTurnWorker::start(EndOfTurnModel::open(path)?)?),
+        None => None,
+    };
     Ok(Engines {
         asr,
+        turn_model,
         tts,
         ears: ears_info,
         voice: voice_info,

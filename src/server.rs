@@ -254,6 +254,7 @@ pub fn engine_plan(config: &Config, model: Option<std::path::PathBuf>) -> Engine
         asr_threads: config.asr.threads,
         asr_engines: config.asr.engines,
         asr_queue_max: config.asr.queue_max,
+        turn_model: config.turn.end_of_turn_model.clone(),
         voice: config.tts.voice.clone(),
         speaking_rate: config.tts.rate,
         tts_engines: config.tts.engines,

@@ -74,6 +74,10 @@ enum Event {
         ticket: u32,
         result: Result<Words, String>,
     },
+    Judged {
+        ticket: u32,
+        probability: f32,
+    },
     Sound {
         reply: ReplyId,
         clause: u32,
@@ -177,6 +181,9 @@ impl Driver {
                             running.transcripts.remove(&ticket);
                             call.handle(now, CallInput::Transcript { ticket, result });
                         }
+                        Event::Judged { ticket, probability } => {
+                            call.handle(now, CallInput::TurnJudged { ticket, probability });
+                        }
                         Event::Sound { reply, clause, sound } => {
                             call.handle(now, CallInput::Sound { reply, clause, sound });
                         }
@@ -242,7 +249,7 @@ impl Running {
                 CallOutput::Rtp { to, data } => send(&self.sockets.rtp, to, &data),
                 CallOutput::Rtcp { to, data } => send(&self.sockets.rtcp, to, &data),
                 CallOutput::Transcribe { ticket, kind, pcm } => self.transcribe(ticket, kind, pcm),
-                CallOutput::JudgeTurn { .. } => {}
+                CallOutput::JudgeTurn { ticket, pcm } => self.judge(ticket, pcm),
                 CallOutput::AbandonTranscript { ticket } => {
                     if let Some(cancelled) = self.transcripts.remove(&ticket) {
                         cancelled.store(true, Ordering::Relaxed);
@@ -329,6 +336,29 @@ impl Running {
                 result: Err("too many callers speak at once".to_owned()),
             });
         }
+    }
+
+    /// A model that fails or is late has no say in this turn.
+    fn judge(&mut self, ticket: u32, pcm: Arc<[i16]>) {
+        let Some(worker) = &self.engines.turn_model else {
+            return;
+        };
+        let events = self.events.clone();
+        worker.submit(
+            self.number,
+            pcm,
+            Box::new(move |result| {
+                if let Ok(probability) = result {
+                    deliver(
+                        &events,
+                        Event::Judged {
+                            ticket,
+                            probability,
+                        },
+                    );
+                }
+            }),
+        );
     }
 
     fn synthesise(&mut self, reply: ReplyId, clause: u32, text: String) {

@@ -148,6 +148,10 @@ impl Call {
             Sound::Samples(_) => {}
             // A reply that playout knows, and that never sounds, would hold back all that follow it.
             Sound::Done | Sound::Failed(_) if voice.has_sound => {
+                if matches!(sound, Sound::Failed(_)) {
+                    // What came of it is the beginning only.
+                    self.playout.cut_off(id.0, clause);
+                }
                 is_full = self.playout.push(id.0, clause, "", &[], true).is_err();
             }
             Sound::Done | Sound::Failed(_) => {}

@@ -89,10 +89,10 @@ fn the_caller_interrupts() {
     let rig = check(
         answering(),
         "speak -> early 2; abandon 2; transcribe 3
-         words 3 no the date -> hush 2; turn 1 cut; cancel 2; agent: One two three...
+         words 3 no the date -> hush 2; turn 1 cut; cancel 2; agent: One two...
          sound 2 0 500
          done 2 0
-         quiet 600 -> ask 3 what time is it | One two three | no the date; commit 3; caller: no the date",
+         quiet 600 -> ask 3 what time is it | One two | no the date; commit 3; caller: no the date",
     );
     assert!(rig.call.turn().state() == agent_bridge::turn::State::Thinking);
 }
@@ -126,7 +126,7 @@ fn words_lost_by_the_engine_are_asked_for_again() {
     check(
         greeted(),
         "speak -> transcribe 1
-         words 1 ! -> TranscriptFailed; say 2.0 Sorry, I could not make that out.; say 2.1 Please say it again.",
+         words 1 ! -> TranscriptFailed; say 2.0 Sorry,; say 2.1 I could not make that out. Please say it again.",
     );
 }
 
@@ -274,7 +274,7 @@ fn a_long_answer_is_spoken_to_its_end() {
 fn what_was_heard_is_recorded_when_the_caller_hangs_up() {
     check(
         answering(),
-        "hangup -> hush 2; turn 1 cut; cancel 2; agent: One two...",
+        "hangup -> hush 2; turn 1 cut; cancel 2; agent: One...",
     );
     check(asked(), "hangup -> cancel 2; turn 1");
 }
@@ -283,7 +283,7 @@ fn what_was_heard_is_recorded_when_the_caller_hangs_up() {
 fn the_agent_is_down() {
     check(
         asked(),
-        "broken 2 -> cancel 2; turn 1; say 3.0 Sorry, I can't reach the agent right now.; say 3.1 Please try again in a moment.",
+        "broken 2 -> cancel 2; turn 1; say 3.0 Sorry,; say 3.1 I can't reach the agent right now.; say 3.2 Please try again in a moment.",
     );
 }
 

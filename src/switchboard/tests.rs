@@ -30,6 +30,7 @@ fn engines() -> Arc<Engines> {
             tts::worker::WorkerConfig::default(),
         )
         .expect("a thread"),
+        turn_model: None,
         ears: ears_info,
         voice: voice_info,
     })

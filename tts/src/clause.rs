@@ -12,6 +12,8 @@ pub struct SplitterConfig {
     pub first_chars_min: usize,
     /// The first clause may end before a conjunction after this many words.
     pub first_words_min: usize,
+    /// The first clause may end before a preposition that opens a phrase after this many words.
+    pub first_phrase_words_min: usize,
     /// The first clause is cut between two words after this many.
     pub first_chars_max: usize,
     /// Later clauses end at the end of a sentence after this many; shorter sentences are joined.
@@ -23,8 +25,9 @@ pub struct SplitterConfig {
 impl Default for SplitterConfig {
     fn default() -> SplitterConfig {
         SplitterConfig {
-            first_chars_min: 12,
-            first_words_min: 6,
+            first_chars_min: 4,
+            first_words_min: 5,
+            first_phrase_words_min: 6,
             first_chars_max: 90,
             chars_min: 30,
             chars_max: 220,
@@ -57,6 +60,24 @@ const BEFORE_NUMBER: &[&str] = &["no", "nos", "p", "art", "sect", "ch"];
 const CONJUNCTIONS: &[&str] = &[
     "and", "but", "or", "so", "because", "which", "while", "when", "if", "then", "although",
     "unless", "until", "where", "since", "before", "after", "whereas", "though",
+];
+
+/// Words that open a phrase of their own. Those that often belong to the verb before them ("turn on", "log in", "go to")
+/// are left out.
+const PHRASE_OPENERS: &[&str] = &[
+    "from", "with", "for", "at", "about", "during", "between", "without", "near", "into", "among",
+    "against", "within",
+];
+/// Words that nobody pauses after.
+const LEANING: &[&str] = &[
+    "a", "an", "the", "this", "these", "those", "my", "your", "his", "her", "its", "our", "their",
+    "to", "of", "in", "on", "at", "by", "for", "from", "with", "about", "as", "and", "or", "but",
+    "so", "than", "that", "not", "no", "is", "are", "was", "were", "am", "be", "been", "being",
+    "has", "have", "had", "do", "does", "did", "can", "could", "will", "would", "shall", "should",
+    "may", "might", "must", "i", "you", "he", "she", "it", "we", "they", "very", "too", "just",
+    "look", "looking", "ask", "wait", "waiting", "search", "even", "only", "what", "who", "how",
+    "or", "it's", "that's", "there's", "i'm", "you're", "we're", "they're", "i've", "more", "less",
+    "such", "if", "when",
 ];
 
 /// Takes text as it comes, gives clauses as soon as they are sure.
@@ -249,14 +270,36 @@ impl Splitter {
         if !between_digits {
             scan.space = Some(end);
         }
-        if !self.has_given && scan.words >= self.config.first_words_min {
-            let word = after.split(char::is_whitespace).next().unwrap_or("");
-            // Until white space follows, "so" may still become "some".
-            if word.len() < after.len() && CONJUNCTIONS.contains(&word.to_lowercase().as_str()) {
-                return Verdict::Cut(end);
-            }
+        if !self.has_given && !between_digits && self.opens_phrase(core, after, scan.words) {
+            return Verdict::Cut(end);
         }
         Verdict::Go
+    }
+
+    /// Whether the first clause, `words` long so far, may end between `before` and `after`, with no sign between them.
+    fn opens_phrase(&self, before: &str, after: &str, words: usize) -> bool {
+        if words
+            < self
+                .config
+                .first_words_min
+                .min(self.config.first_phrase_words_min)
+        {
+            return false;
+        }
+        let next = after.split(char::is_whitespace).next().unwrap_or("");
+        // Until white space follows, "so" may still become "some".
+        if next.len() == after.len() {
+            return false;
+        }
+        let next = next.to_lowercase();
+        let last = before.rsplit(char::is_whitespace).next().unwrap_or("");
+        // "5 or 6 days" stays together.
+        if !last.ends_with(char::is_alphabetic) || LEANING.contains(&last.to_lowercase().as_str()) {
+            return false;
+        }
+        let opens = |list: &[&str], words_min| words >= words_min && list.contains(&next.as_str());
+        opens(CONJUNCTIONS, self.config.first_words_min)
+            || opens(PHRASE_OPENERS, self.config.first_phrase_words_min)
     }
 }
 

@@ -32,7 +32,20 @@ fn clauses_end_where_a_speaker_would_breathe() {
             "Of course I can, and the answer is nine.",
             &["Of course I can,", "and the answer is nine."],
         ),
-        ("Well, that is it.", &["Well, that is it."]),
+        ("Well, that is it.", &["Well,", "that is it."]),
+        ("No, it is not.", &["No, it is not."]),
+        (
+            "Your next appointment is with the dentist from Hamburg.",
+            &["Your next appointment is with the dentist", "from Hamburg."],
+        ),
+        (
+            "The restaurant is open at 7 and the bar at 9.",
+            &["The restaurant is open at 7 and the bar", "at 9."],
+        ),
+        (
+            "We will meet them in 5 or 6 days.",
+            &["We will meet them in 5 or 6 days."],
+        ),
         (
             "I have looked at your calendar today and there is nothing in it.",
             &[
@@ -44,7 +57,7 @@ fn clauses_end_where_a_speaker_would_breathe() {
         ("It is 3.14 or so. Good.", &["It is 3.14 or so.", "Good."]),
         (
             "Take fruit, e.g. apples. Good.",
-            &["Take fruit, e.g. apples.", "Good."],
+            &["Take fruit,", "e.g. apples. Good."],
         ),
         (
             "I saw J. Smith there. Good.",

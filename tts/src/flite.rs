@@ -4,7 +4,7 @@
 //! flite keeps its noise generator, its error jump and a voice's features in globals, so one process-wide lock is held
 //! while it speaks. It is fifty times faster than real time: the lock costs a call less than a packet.
 
-use std::ffi::{CString, c_char, c_float, c_int, c_short, c_void};
+use std::ffi::{CStr, CString, c_char, c_float, c_int, c_short, c_void};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +23,7 @@ struct CstVoice {
 }
 
 type TakeSamples = unsafe extern "C" fn(*mut c_void, *const c_short, usize) -> c_int;
+type TakePhone = unsafe extern "C" fn(*mut c_void, *const c_char, c_int, c_float, c_float);
 
 unsafe extern "C" {
     fn offhook_flite_open(number: c_int) -> *mut CstVoice;
@@ -33,6 +34,7 @@ unsafe extern "C" {
         chunk: c_int,
         rate: *mut c_int,
         take: TakeSamples,
+        phone: Option<TakePhone>,
         owner: *mut c_void,
     ) -> c_int;
 }
@@ -72,6 +74,21 @@ fn lock() -> MutexGuard<'static, Registered> {
     FLITE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Name, change of token, start and end in seconds.
+type RawPhone = (String, c_int, f32, f32);
+
+/// Where a phone is in the sound, by flite's own account.
+#[doc(hidden)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phone {
+    pub name: String,
+    /// Place of its word in the text; none in a pause.
+    pub word: Option<usize>,
+    /// First sample, and the one after the last.
+    pub start: usize,
+    pub end: usize,
+}
+
 /// One embedded voice.
 #[derive(Debug)]
 pub struct FliteEngine {
@@ -109,8 +126,65 @@ impl FliteEngine {
         })
     }
 
+    /// Sound of `text` (already normalised), with where each of its phones is by flite's own account. For measuring what
+    /// others estimate; the program has no use for it. `None` when flite reads the text as another number of words, or
+    /// it is longer than one piece.
+    #[doc(hidden)]
+    #[allow(clippy::type_complexity)]
+    pub fn phones(&mut self, text: &str) -> Result<Option<(Vec<i16>, Vec<Phone>)>, TtsError> {
+        if self.gain.is_none() {
+            self.warm()?;
+        }
+        let text = ascii::fold(text);
+        let mut shaper = Shaper::new(self.gain.unwrap_or(1.0));
+        let mut raw = Vec::new();
+        let mut told = Vec::new();
+        let _ = self.speak_phones(
+            &text,
+            &mut |samples| {
+                raw.extend_from_slice(samples);
+                ControlFlow::Continue(())
+            },
+            Some(&mut told),
+        )?;
+        let mut pcm = Vec::new();
+        let mut dropped = None;
+        for (n, &sample) in raw.iter().enumerate() {
+            shaper.push(&[sample], &mut pcm);
+            if dropped.is_none() && !pcm.is_empty() {
+                dropped = Some(n + 1 - pcm.len());
+            }
+        }
+        shaper.finish(&mut pcm);
+        let dropped = dropped.unwrap_or(0);
+        let at =
+            |seconds: f32| ((seconds * SAMPLE_RATE_HZ as f32) as usize).saturating_sub(dropped);
+        let mut words = 0;
+        let mut phones = Vec::new();
+        for (name, token_change, start, end) in told {
+            words += usize::from(token_change == 1);
+            phones.push(Phone {
+                name,
+                word: (token_change >= 0 && words > 0).then(|| words - 1),
+                start: at(start),
+                end: at(end),
+            });
+        }
+        let is_usable = words == text.split_whitespace().count() && text.len() <= PIECE_CHARS_MAX;
+        Ok(is_usable.then_some((pcm, phones)))
+    }
+
     /// Raw samples of `text`, unshaped.
     fn speak(&self, text: &str, sink: Sink<'_>) -> Result<ControlFlow<()>, TtsError> {
+        self.speak_phones(text, sink, None)
+    }
+
+    fn speak_phones(
+        &self,
+        text: &str,
+        sink: Sink<'_>,
+        phones: Option<&mut Vec<RawPhone>>,
+    ) -> Result<ControlFlow<()>, TtsError> {
         let Ok(text) = CString::new(text) else {
             return Err(TtsError::EngineFailed {
                 reason: "a zero byte in the text".to_owned(),
@@ -133,9 +207,12 @@ impl FliteEngine {
         };
         let mut taker = Taker {
             sink,
+            phones: None,
             flow: ControlFlow::Continue(()),
             panicked: false,
         };
+        let take_phone = phones.is_some().then_some(take_phone as TakePhone);
+        taker.phones = phones;
         let mut rate_hz: c_int = SAMPLE_RATE_HZ as c_int;
         // SAFETY: under the lock; `voice` was registered above, `text` ends in zero, `taker` and `rate_hz` outlive the
         // call, and `take_samples` lets no panic out.
@@ -147,6 +224,7 @@ impl FliteEngine {
                 CHUNK_SAMPLES,
                 &raw mut rate_hz,
                 take_samples,
+                take_phone,
                 (&raw mut taker).cast(),
             )
         };
@@ -168,6 +246,7 @@ impl FliteEngine {
 
 struct Taker<'a> {
     sink: Sink<'a>,
+    phones: Option<&'a mut Vec<RawPhone>>,
     flow: ControlFlow<()>,
     panicked: bool,
 }
@@ -187,6 +266,24 @@ unsafe extern "C" fn take_samples(
         Err(_) => taker.panicked = true,
     }
     c_int::from(taker.panicked || taker.flow.is_break())
+}
+
+/// Called by flite with each phone of a spoken text, when it was asked to. Nothing here panics.
+unsafe extern "C" fn take_phone(
+    owner: *mut c_void,
+    name: *const c_char,
+    token_change: c_int,
+    start: c_float,
+    end: c_float,
+) {
+    // SAFETY: `owner` is the `Taker` of the call in progress, on this very thread.
+    let taker = unsafe { &mut *owner.cast::<Taker<'_>>() };
+    // SAFETY: flite names each phone with a string that ends in zero and lives as long as the utterance.
+    let name = unsafe { CStr::from_ptr(name) };
+    if let Some(phones) = &mut taker.phones {
+        let name = name.to_string_lossy().into_owned();
+        phones.push((name, token_change, start, end));
+    }
 }
 
 impl Engine for FliteEngine {
@@ -225,7 +322,11 @@ impl Engine for FliteEngine {
         let gain = self.gain.unwrap_or(1.0);
         let text = ascii::fold(text);
         let mut splitter = Splitter::new(SplitterConfig {
+            // A piece is a clause already: cut only what is too long.
             first_chars_min: PIECE_CHARS_MAX / 2,
+            first_words_min: PIECE_CHARS_MAX,
+            first_phrase_words_min: PIECE_CHARS_MAX,
+            first_chars_max: PIECE_CHARS_MAX,
             chars_max: PIECE_CHARS_MAX,
             ..SplitterConfig::default()
         });

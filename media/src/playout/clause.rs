@@ -1,43 +1,49 @@
-//! Which words of a clause were heard, from the number of its samples handed out. Works for any voice: no word
-//! timestamps are asked for.
+//! One clause in playout: its text, what it sounds like, how much of it was handed out, and from these the words that
+//! were heard. Works for any voice: no word timestamps are asked for.
 //!
-//! Owns: the estimate. The voiced part of the clause (its quiet edges trimmed) is shared out to the words in
-//! proportion to how long each takes to say; a word was heard when more than half of it was handed out. While a clause
-//! still grows, its length is estimated with the speaking rate of the clauses before it.
+//! Owns: the bookkeeping and the speaking rate learned from finished clauses. A word was heard when more than half of
+//! it was handed out; where it lies in the sound is found by `align`, only when somebody asks and only for the clause
+//! that plays.
 //!
 //! PURE.
 
-/// Sound is looked at in windows of 10 ms for its quiet edges.
-const WINDOW_SAMPLES: usize = 160;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Mean magnitude below which a window is quiet: about -54 dB of full scale.
-const QUIET_MEAN: u32 = 64;
+use super::align::{Extent, Found, align, expected_windows, sounding_windows};
+use super::figures::FITTED;
+use super::sound::{Listener, WINDOW_SAMPLES};
+use super::spoken::read;
 
 /// Bounds of the memory one clause may take.
 const TEXT_BYTES_MAX: usize = 8_192;
 
-/// Samples spoken per unit of word weight, learned from finished clauses.
+/// How many times the reference duration the voice takes, learned from finished clauses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct SpeakingRate {
-    samples_per_weight: f64,
+    factor: f32,
+    learned: bool,
 }
+
+/// Slowest and fastest factor believed.
+const FACTOR_MIN: f32 = 0.4;
+const FACTOR_MAX: f32 = 3.0;
+/// A factor is learned from at least so many windows of expected speech.
+const LEARN_WINDOWS_MIN: f32 = 40.0;
 
 impl Default for SpeakingRate {
     fn default() -> Self {
-        // About 14 letters a second.
         SpeakingRate {
-            samples_per_weight: 1_050.0,
+            factor: 1.0,
+            learned: false,
         }
     }
 }
 
 impl SpeakingRate {
-    fn learn(&mut self, samples: u64, weight: f64) {
-        if weight < 5.0 || samples == 0 {
-            return;
-        }
-        let seen = (samples as f64 / weight).clamp(300.0, 4_000.0);
-        self.samples_per_weight += 0.5 * (seen - self.samples_per_weight);
+    fn learn(&mut self, factor: f32) {
+        let share = if self.learned { 0.4 } else { 1.0 };
+        self.factor += share * (factor - self.factor);
+        self.learned = true;
     }
 }
 
@@ -46,13 +52,14 @@ pub(super) struct Clause {
     id: u32,
     text: String,
     closed: bool,
+    /// The voice stopped before the end of the text.
+    cut_off: bool,
     /// Samples pushed, and of them handed out.
     pushed: u64,
     handed_out: u64,
-    /// First voiced sample, and the one after the last.
-    voiced: Option<(u64, u64)>,
-    window_sum: u32,
-    window_count: usize,
+    /// Most words ever told as heard: a word once heard stays heard, whatever more sound of the clause shows.
+    told: AtomicUsize,
+    sound: Listener,
 }
 
 impl Clause {
@@ -61,11 +68,11 @@ impl Clause {
             id,
             text: String::new(),
             closed: false,
+            cut_off: false,
             pushed: 0,
             handed_out: 0,
-            voiced: None,
-            window_sum: 0,
-            window_count: 0,
+            told: AtomicUsize::new(0),
+            sound: Listener::default(),
         }
     }
 
@@ -81,25 +88,8 @@ impl Clause {
             }
             self.text.push_str(text);
         }
-        for &sample in pcm {
-            self.pushed += 1;
-            self.window_sum += u32::from(sample.unsigned_abs());
-            self.window_count += 1;
-            if self.window_count == WINDOW_SAMPLES {
-                self.end_window();
-            }
-        }
-    }
-
-    fn end_window(&mut self) {
-        let count = self.window_count as u32;
-        if count > 0 && self.window_sum / count >= QUIET_MEAN {
-            let from = self.pushed - self.window_count as u64;
-            let start = self.voiced.map_or(from, |(start, _)| start);
-            self.voiced = Some((start, self.pushed));
-        }
-        self.window_sum = 0;
-        self.window_count = 0;
+        self.pushed += pcm.len() as u64;
+        self.sound.push(pcm);
     }
 
     /// No more sound comes for this clause.
@@ -107,11 +97,26 @@ impl Clause {
         if self.closed {
             return;
         }
-        self.end_window();
+        self.sound.finish();
         self.closed = true;
-        if let Some((start, end)) = self.voiced {
-            rate.learn(end - start, self.text.split_whitespace().map(weight).sum());
+        let expected = expected_windows(&read(&self.text), &FITTED);
+        if self.cut_off || expected < LEARN_WINDOWS_MIN {
+            return;
         }
+        let factor = sounding_windows(self.sound.windows()) as f32 / expected;
+        // Beyond these the text is not what was said: code that is skipped, a sign read at length.
+        if (FACTOR_MIN..FACTOR_MAX).contains(&factor) {
+            rate.learn(factor);
+        }
+    }
+
+    /// The voice failed: the words may reach beyond the sound.
+    pub(super) fn cut_off(&mut self) {
+        self.cut_off = true;
+    }
+
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.cut_off
     }
 
     /// Books up to `count` samples as handed out and says how many belonged to this clause.
@@ -125,45 +130,51 @@ impl Clause {
         if self.handed_out == 0 {
             return Vec::new();
         }
-        let words: Vec<&str> = self.text.split_whitespace().collect();
-        let total: f64 = words.iter().map(|word| weight(word)).sum();
-        // A clause that is quiet throughout is taken as spoken evenly.
-        let (start, mut end) = self.voiced.unwrap_or((0, self.pushed));
-        if !self.closed {
-            end = end.max(start + (total * rate.samples_per_weight) as u64);
+        if self.closed && !self.cut_off && self.handed_out == self.pushed {
+            return self.text.split_whitespace().collect();
         }
-        let position = self.handed_out.saturating_sub(start) as f64;
-        let samples_per_weight = (end - start) as f64 / total;
-        let mut before = 0.0;
-        let mut heard = Vec::new();
-        for word in words {
-            let weight = weight(word);
-            if position <= (before + weight / 2.0) * samples_per_weight {
-                break;
-            }
-            before += weight;
-            heard.push(word);
-        }
-        heard
+        let position = self.handed_out as f32 / WINDOW_SAMPLES as f32;
+        let found = self.found(rate);
+        let count = found
+            .words
+            .iter()
+            .take_while(|(from, to)| (from + to) / 2.0 < position)
+            .count();
+        let count = count.max(self.told.fetch_max(count, Ordering::Relaxed));
+        self.text.split_whitespace().take(count).collect()
     }
-}
 
-/// How long a word takes to say, in letters: digits are spoken as words, punctuation as a pause after it.
-fn weight(word: &str) -> f64 {
-    let mut weight = 1.0;
-    for letter in word.chars() {
-        weight += match letter {
-            '0'..='9' => 3.5,
-            'a' | 'e' | 'i' | 'o' | 'u' | 'y' | 'A' | 'E' | 'I' | 'O' | 'U' | 'Y' => 1.2,
-            letter if letter.is_alphabetic() => 0.9,
-            '%' | '&' | '+' | '=' | '€' | '$' | '£' | '@' => 5.0,
-            _ => 0.0,
-        };
-    }
-    weight
-        + match word.chars().last() {
-            Some('.' | '!' | '?' | ':' | ';') => 4.0,
-            Some(',') => 2.5,
-            _ => 0.0,
+    fn found(&self, rate: SpeakingRate) -> Found {
+        let words = read(&self.text);
+        let windows = self.sound.windows();
+        if self.closed && !self.cut_off {
+            let factor =
+                sounding_windows(windows) as f32 / expected_windows(&words, &FITTED).max(1.0);
+            let factor = factor.clamp(FACTOR_MIN, FACTOR_MAX);
+            return align(&words, windows, Extent::Whole, factor, &FITTED);
         }
+        let factors: &[f32] = if rate.learned {
+            &[1.0]
+        } else {
+            &[1.0, 0.8, 1.25]
+        };
+        let mut best: Option<Found> = None;
+        for factor in factors {
+            let found = align(
+                &words,
+                windows,
+                Extent::Beginning,
+                factor * rate.factor,
+                &FITTED,
+            );
+            if best.as_ref().is_none_or(|best| found.score > best.score) {
+                best = Some(found);
+            }
+        }
+        best.unwrap_or(Found {
+            words: Vec::new(),
+            sounds: Vec::new(),
+            score: 0.0,
+        })
+    }
 }

@@ -12,7 +12,16 @@
 //!
 //! PURE.
 
+#[doc(hidden)]
+pub mod align;
 mod clause;
+#[doc(hidden)]
+pub mod figures;
+mod letters;
+#[doc(hidden)]
+pub mod sound;
+#[doc(hidden)]
+pub mod spoken;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -65,11 +74,13 @@ pub struct Full {
 /// What of a reply went out to the caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// The words whose samples were handed out, one space between them, in their order.
+    /// The words of which more than half was handed out, one space between them, in their order: always the first words
+    /// of the reply. Where a word lies in the sound is found by what it should sound like; `cargo bench --bench heard` says how well.
     pub text: String,
     /// Samples of this reply handed out, at 16 kHz.
     pub samples: u64,
-    /// Whether the reply was finished and all of it was handed out.
+    /// Whether the reply was finished and all of it was handed out: the text is then all words of all clauses. Never
+    /// with a clause that [`Playout::cut_off`] was told of.
     pub complete: bool,
 }
 
@@ -108,7 +119,9 @@ impl Reply {
         Heard {
             text: words.join(" "),
             samples: self.samples,
-            complete: self.finished && self.queue.is_empty(),
+            complete: self.finished
+                && self.queue.is_empty()
+                && !self.clauses.iter().any(Clause::is_cut_off),
         }
     }
 
@@ -221,6 +234,17 @@ impl Playout {
         }
         entry.queue.extend(pcm);
         Ok(())
+    }
+
+    /// The voice failed in the middle of this clause: its sound ends before its words do. To be called before the clause
+    /// ends; without effect on a clause that has no sound yet.
+    pub fn cut_off(&mut self, reply: u32, clause: u32) {
+        let known = self.replies.iter_mut().find(|known| known.id == reply);
+        let of =
+            known.and_then(|reply| reply.clauses.iter_mut().rfind(|known| known.id() == clause));
+        if let Some(clause) = of {
+            clause.cut_off();
+        }
     }
 
     /// No more clauses come for this reply. One that never had any sound finishes with the next frame, silently.
@@ -468,5 +492,7 @@ fn fade(samples: &mut [i16], length: usize, out: bool) {
     }
 }
 
+#[cfg(test)]
+mod heard_tests;
 #[cfg(test)]
 mod tests;

