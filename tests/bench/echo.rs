@@ -10,11 +10,11 @@ mod line;
 #[path = "echo/measure.rs"]
 mod measure;
 
-use measure::{Canceller, Ours, Untreated};
+use measure::{Maker, Ours, Untreated};
 
 fn main() {
     let quick = std::env::args().any(|a| a == "quick");
-    let makers: [(&str, fn() -> Box<dyn Canceller>); 2] = [
+    let makers: [Maker<'_>; 2] = [
         ("untreated", || Box::new(Untreated)),
         ("canceller", || Box::new(Ours::new())),
     ];
