@@ -92,8 +92,7 @@ done
 
 if [ -n "$peers" ] && [ ! -x "$venv/bin/python" ]; then
     python3 -m venv "$venv"
-    # Compiled here, for this processor, as ours is.
-    CMAKE_ARGS="-DGGML_NATIVE=ON" "$venv/bin/pip" install -q --no-binary pywhispercpp -r "$here/peer/requirements.txt"
+    "$venv/bin/pip" install -q -r "$here/peer/requirements.txt"
 fi
 for preset in $peers; do
     "$stub" --list > "$out/sentences.txt"
