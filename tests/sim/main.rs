@@ -7,6 +7,7 @@ mod ledger;
 mod net;
 mod phone;
 mod setup;
+mod talk;
 mod workers;
 mod world;
 

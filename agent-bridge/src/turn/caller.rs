@@ -23,8 +23,9 @@ impl Turn {
 
     pub(super) fn speech_paused(&mut self, now: Instant) {
         let since = before(now, self.config.pause_ms);
-        match self.phase {
+        match &self.phase {
             Phase::UserSpeaking { .. } => self.endpoint(now, since, false),
+            Phase::Endpointing(pause) if pause.is_forced => self.hear_again(now, since),
             Phase::Thinking | Phase::AgentSpeaking => self.claim_paused(now, since),
             _ => {}
         }
@@ -42,9 +43,13 @@ impl Turn {
 
     pub(super) fn speech_stopped(&mut self, now: Instant) {
         self.caller_speaks = false;
+        if self.claim.is_none() && !matches!(self.phase, Phase::UserSpeaking { .. }) {
+            self.record_murmur(now);
+        }
         let since = before(now, self.config.hangover_ms);
-        match self.phase {
+        match &self.phase {
             Phase::UserSpeaking { .. } => self.endpoint(now, since, false),
+            Phase::Endpointing(pause) if pause.is_forced => self.hear_again(now, since),
             Phase::Endpointing(_) => self.consider(now),
             Phase::Thinking | Phase::AgentSpeaking => self.claim_stopped(now, since),
             _ => {}
@@ -66,8 +71,18 @@ impl Turn {
         self.user_speaks(now);
     }
 
+    /// Speech that had to be cut has paused before its words came: more of it can be heard now.
+    fn hear_again(&mut self, now: Instant, since: Instant) {
+        if let Phase::Endpointing(Pause { utterance, .. }) = self.phase {
+            self.act(Action::DropUtterance { utterance });
+        }
+        self.endpoint(now, since, false);
+    }
+
     /// The caller has been silent since `since`; is the turn over?
     pub(super) fn endpoint(&mut self, now: Instant, since: Instant, is_forced: bool) {
+        // It is in the transcript that comes.
+        self.murmur = None;
         let utterance = self.transcribe();
         self.phase = Phase::Endpointing(Pause {
             utterance,
@@ -137,6 +152,8 @@ impl Turn {
             // A noise: it is over when the detector says so.
             Some("") => None,
             Some(_) if pause.is_forced => Some(pause.since),
+            // More may follow, and what is asked of nobody is let go only with the speech.
+            Some(text) if self.caller_speaks && self.interrupting && is_only_stop(text) => None,
             Some(_) => {
                 let wait_ms = self.config.wait.wait_ms(self.finished(pause));
                 Some(pause.since + ms(wait_ms))
@@ -161,8 +178,9 @@ impl Turn {
             }
             return;
         }
+        let is_forced = pause.is_forced;
         if self.commit_due(pause).is_some_and(|due| due <= now) {
-            self.take_turn(now, text);
+            self.take_turn(now, text, is_forced);
         } else {
             let probability = self.finished(pause);
             self.guess(now, &text, probability);
@@ -170,7 +188,7 @@ impl Turn {
     }
 
     /// The caller's turn is over.
-    fn take_turn(&mut self, now: Instant, text: String) {
+    fn take_turn(&mut self, now: Instant, text: String, is_forced: bool) {
         let is_stop = std::mem::take(&mut self.interrupting) && is_only_stop(&text);
         self.guesses = 0;
         self.failed_guess = None;
@@ -189,6 +207,10 @@ impl Turn {
         self.record(now, Role::User, text, true, false);
         self.phase = Phase::Thinking;
         self.settle(now);
+        if is_forced && self.caller_speaks {
+            // They have not stopped: what follows is said over the reply.
+            self.claim(now);
+        }
     }
 
     /// Asks what counts, at once.
@@ -228,7 +250,9 @@ impl Turn {
         match self.phase {
             Phase::Listening { .. } => self.listen(now),
             Phase::AgentSpeaking => {
-                self.interrupt();
+                self.stop_voice();
+                self.cancel_reply();
+                // What they say meanwhile is their turn.
                 self.settle(now);
             }
             _ => {}

@@ -24,7 +24,8 @@ impl Turn {
         if let Some(claim) = &mut self.claim {
             // They go on after a pause.
             claim.silent_since = None;
-            claim.due_at = now + ms(look_ms);
+            let cut_at = claim.since + ms(self.config.claim_ms_max);
+            claim.due_at = (now + ms(look_ms)).min(cut_at.max(now));
             if let Some(utterance) = claim.utterance.take() {
                 self.act(Action::DropUtterance { utterance });
             }
@@ -96,10 +97,13 @@ impl Turn {
             }
             return;
         };
+        // What was heard in an earlier pause of the same speech is in these words, or was none.
+        self.murmur = None;
         match judge(&words, &context) {
             Verdict::Nothing | Verdict::Echo => self.give_back(now),
             Verdict::Backchannel => {
-                self.record(now, Role::User, words, true, true);
+                // In the transcript only when nothing follows: "yeah … but what about" is one entry.
+                self.murmur = Some(words);
                 self.give_back(now);
             }
             Verdict::Stop | Verdict::Turn => {
@@ -148,11 +152,22 @@ impl Turn {
     /// What was said was no claim: go on where the sound was held.
     fn give_back(&mut self, now: Instant) {
         self.end_claim();
+        if !self.caller_speaks {
+            self.record_murmur(now);
+        }
         self.settle(now);
+    }
+
+    /// What was murmured over us, once it is sure that it was all.
+    pub(super) fn record_murmur(&mut self, now: Instant) {
+        if let Some(words) = self.murmur.take() {
+            self.record(now, Role::User, words, true, true);
+        }
     }
 
     /// It was: drop what we were saying, and what was still to come of it.
     fn take_floor(&mut self) {
+        self.murmur = None;
         self.interrupting = self.voice.as_ref().is_some_and(|voice| voice.started);
         self.interrupt();
     }

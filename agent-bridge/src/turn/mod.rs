@@ -56,6 +56,8 @@ pub struct Turn {
     /// The caller speaks, as far as the voice activity detector knows.
     caller_speaks: bool,
     claim: Option<Claim>,
+    /// Agreement that was heard in a pause which may go on as something else.
+    murmur: Option<String>,
     /// The caller has stopped us in the middle and has the floor.
     interrupting: bool,
     /// What our last words asked for.
@@ -92,6 +94,7 @@ impl Turn {
             phase: Phase::Listening { idle_at: None },
             caller_speaks: false,
             claim: None,
+            murmur: None,
             interrupting: false,
             asked: Asked::Nothing,
             reply: None,
@@ -329,7 +332,7 @@ impl Turn {
             Phase::Closing { why, by } if *by <= now => {
                 let why = *why;
                 self.stop_voice();
-                self.hang_up(why);
+                self.hang_up(now, why);
             }
             _ => {}
         }
@@ -357,7 +360,7 @@ impl Turn {
             self.cancel_reply();
         }
         match self.phase {
-            Phase::Closing { why, .. } => self.hang_up(why),
+            Phase::Closing { why, .. } => self.hang_up(now, why),
             _ => self.settle(now),
         }
     }

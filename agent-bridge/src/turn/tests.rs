@@ -1,6 +1,8 @@
 //! Turn-taking as scripts: `milliseconds event -> action; action`. A line's time must be the machine's
 //! own next timeout when its event is `timeout`, and must not lie beyond it otherwise.
 
+mod floor;
+
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -268,7 +270,21 @@ fn speech_without_any_pause_is_taken_after_a_minute() {
     check(
         "0 speech
          60000 timeout -> transcribe 1
-         61000 final 1 bla bla -> ask 1 bla bla; commit 1; caller bla bla",
+         61000 final 1 bla bla -> ask 1 bla bla; commit 1; caller bla bla; hold
+         61200 timeout -> transcribe 2
+         61300 final 2 and more of it -> cancel 1; resume
+         62000 hush -> transcribe 3",
+        State::Endpointing,
+    );
+    // It pauses before its words are there: then all of them are wanted.
+    check(
+        "0 speech
+         60000 timeout -> transcribe 1
+         60400 hush -> drop 1; transcribe 2
+         60500 final 1 bla bla
+         60520 pause
+         60600 final 2 bla bla bla
+         60820 timeout -> ask 1 bla bla bla; commit 1; caller bla bla bla",
         State::Thinking,
     );
 }
@@ -878,108 +894,4 @@ fn the_wait_follows_from_the_words_and_the_sound() {
         let waited = u32::try_from(due.as_millis()).expect("short") - 800;
         assert!(wait_ms.contains(&waited), "{words} {sounds}: {waited} ms");
     }
-}
-
-#[test]
-fn what_was_said_over_us_decides() {
-    let answering = ANSWERING;
-    // Heard to its end, and no claim: go on mid-word, and say that it was heard.
-    check(
-        &format!(
-            "{answering}
-             2000 speech -> hold
-             2200 timeout -> transcribe 2
-             2240 final 2 uh-huh
-             2400 hush -> transcribe 3
-             2440 final 3 Uh-huh. -> aloud Uh-huh.; resume
-             2520 pause"
-        ),
-        State::AgentSpeaking,
-    );
-    // Our own words, come back.
-    check(
-        &format!(
-            "{answering}
-             2000 speech -> hold
-             2200 timeout -> transcribe 2
-             2240 final 2
-             2400 hush -> transcribe 3
-             2440 final 3 once upon a time -> resume"
-        ),
-        State::AgentSpeaking,
-    );
-    // They want silence, and nothing else.
-    check(
-        &format!(
-            "{answering}
-             2000 speech -> hold
-             2200 timeout -> transcribe 2
-             2240 final 2 Stop. -> stop 1; cancel 1; resume
-             2240 cut 1 Once upon -> heard~ Once upon
-             2400 hush -> transcribe 3
-             2440 final 3 Stop.
-             2520 pause
-             2820 timeout -> aloud Stop."
-        ),
-        State::Listening,
-    );
-    // A short turn of words, known before they could be taken for anything else.
-    check(
-        &format!(
-            "{answering}
-             2000 speech -> hold
-             2200 timeout -> transcribe 2
-             2300 hush -> drop 2; transcribe 3
-             2340 final 3 what about the king -> stop 1; cancel 1; resume
-             2340 cut 1 Once -> heard~ Once
-             2420 pause
-             2720 timeout -> ask 2 what about the king; commit 2; caller what about the king"
-        ),
-        State::Thinking,
-    );
-    // Words that never come are not lost: the sound is heard again.
-    check(
-        &format!(
-            "{answering}
-             2000 speech -> hold
-             2200 timeout -> transcribe 2
-             2500 hush -> drop 2; transcribe 3
-             2600 pause
-             3500 timeout -> stop 1; cancel 1; drop 3; resume; transcribe 4
-             3500 cut 1 Once -> heard~ Once"
-        ),
-        State::Endpointing,
-    );
-    // Speech without any known words takes the floor in the end.
-    check(
-        &format!(
-            "{answering}
-             2000 speech -> hold
-             2200 timeout -> transcribe 2
-             4440 timeout -> stop 1; cancel 1; drop 2; resume
-             4440 cut 1 Once -> heard~ Once"
-        ),
-        State::UserSpeaking,
-    );
-}
-
-#[test]
-fn a_wait_is_filled_with_what_is_really_going_on() {
-    let asked = "
-        0 speech
-        900 pause -> transcribe 1
-        1000 final 1 hello
-        1200 timeout -> ask 1 hello; commit 1; caller hello";
-    check(
-        &format!(
-            "{asked}
-             1300 uses 1 calendar_search
-             1800 timeout -> speak! 2 busy checking the calendar
-             1900 started 2
-             2500 played 2 busy -> aside busy
-             2600 tries 1 other
-             2600 timeout -> speak! 3 next one"
-        ),
-        State::AgentSpeaking,
-    );
 }

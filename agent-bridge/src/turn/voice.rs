@@ -31,7 +31,7 @@ impl Turn {
         let aside = self.voice.take().is_some_and(|voice| voice.aside);
         self.heard(now, heard, complete, aside);
         if let Phase::Closing { why, .. } = self.phase {
-            self.hang_up(why);
+            self.hang_up(now, why);
             return;
         }
         if let Some(reply) = &self.reply
@@ -125,7 +125,7 @@ impl Turn {
         self.interrupt();
         self.announcements.clear();
         if text.trim().is_empty() {
-            self.hang_up(why);
+            self.hang_up(now, why);
             return;
         }
         self.phase = Phase::Closing {
@@ -135,7 +135,8 @@ impl Turn {
         self.say(now, text.to_owned());
     }
 
-    pub(super) fn hang_up(&mut self, why: HangupReason) {
+    pub(super) fn hang_up(&mut self, now: Instant, why: HangupReason) {
+        self.record_murmur(now);
         self.phase = Phase::Ended;
         self.act(Action::Hangup { why });
     }
