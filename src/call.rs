@@ -225,7 +225,14 @@ impl Call {
         }
         self.confirmed = true;
         let greeting = self.settings.greeting.clone();
-        if self.reflector.is_none() && !greeting.is_empty() {
+        if self.reflector.is_some() {
+            return;
+        }
+        if greeting.is_empty() {
+            // From here on the caller's silence counts, also where nobody greets them.
+            let waits = self.caller_waits();
+            self.turn_event(now, agent_bridge::turn::Event::CallerWaits { waits });
+        } else {
             self.turn_event(now, agent_bridge::turn::Event::Announce { text: greeting });
         }
     }

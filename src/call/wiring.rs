@@ -8,6 +8,7 @@ use std::time::Instant;
 use agent_bridge::gateways::{Message, Role};
 use agent_bridge::phone_text::Tidy;
 use agent_bridge::turn::{Action, Event, HangupReason, ReplyId, State, ToolCall};
+use agent_bridge::words::same;
 use asr::stability::Stability;
 use tts::clause::Splitter;
 
@@ -172,19 +173,7 @@ impl Call {
             Action::Speculate { id, text, is_guess } => self.speculate(now, id, text, is_guess),
             Action::Prepare { id, text } => self.prepare(id, &text),
             Action::Commit { id } => {
-                self.utterance.take();
-                self.wiring.stability.reset();
-                self.prosody.reset();
-                let heard = std::mem::take(&mut self.wiring.doors);
-                // Cut in the middle of a long speech: what follows is the next turn's.
-                if self.vad.is_speech() {
-                    self.utterance.start(self.vad.position());
-                }
                 if let Some(exchange) = self.wiring.exchange(id) {
-                    // The guess may have been made at an earlier pause of the same words.
-                    exchange.doors.speech_end = heard.speech_end;
-                    exchange.doors.transcribed = heard.transcribed;
-                    exchange.doors.decode_ms = heard.decode_ms;
                     exchange.doors.guessed.take_if(|guessed| *guessed >= now);
                     exchange.doors.committed = Some(now);
                     exchange.committed = true;
@@ -217,10 +206,33 @@ impl Call {
                 });
             }
             Action::Record(entry) => {
+                if entry.role == Role::User && !entry.aside {
+                    self.turn_is_over();
+                }
                 self.conversation.push(entry.clone());
                 self.outputs.push_back(CallOutput::Said(entry));
             }
             Action::Hangup { why } => self.hang_up(why),
+        }
+    }
+
+    /// The caller's words are in the conversation, so their sound is let go. It is not at each commit: a
+    /// question that is asked again has none, and what is said meanwhile belongs to the next turn.
+    fn turn_is_over(&mut self) {
+        self.utterance.take();
+        self.wiring.stability.reset();
+        self.prosody.reset();
+        let heard = std::mem::take(&mut self.wiring.doors);
+        // Cut in the middle of a long speech: what follows is the next turn's.
+        if self.vad.is_speech() {
+            self.utterance.start(self.vad.position());
+        }
+        let mut exchanges = self.wiring.exchanges.iter_mut().rev();
+        if let Some(exchange) = exchanges.find(|exchange| exchange.committed) {
+            // The guess may have been made at an earlier pause of the same words.
+            exchange.doors.speech_end = heard.speech_end;
+            exchange.doors.transcribed = heard.transcribed;
+            exchange.doors.decode_ms = heard.decode_ms;
         }
     }
 
@@ -230,9 +242,11 @@ impl Call {
             self.settings.history_chars_max,
         );
         // Words that have had no answer yet belong to the same question: the caller went on before
-        // anything was heard.
+        // anything was heard. The same words again are the same question again.
         let mut question = text.clone();
-        if let Some(last) = messages.pop_if(|last| last.role == Role::User) {
+        if let Some(last) = messages.pop_if(|last| last.role == Role::User)
+            && !same(&last.text, &text)
+        {
             question = format!("{} {text}", last.text);
         }
         messages.push(Message {

@@ -41,6 +41,8 @@ pub struct Checker {
 
 impl Checker {
     pub fn event(&mut self, event: &Event) {
+        // A question that is asked again has its words in the conversation already.
+        self.unrecorded = 0;
         match event {
             Event::PlayoutStopped { id, .. } if self.voice == Some(*id) => self.voice = None,
             Event::Final { utterance, .. } if self.transcript == Some(*utterance) => {

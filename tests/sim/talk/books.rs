@@ -22,7 +22,7 @@ enum Stage {
 pub struct Counts(BTreeMap<&'static str, u64>);
 
 /// What must happen in enough conversations.
-const KINDS: [&str; 28] = [
+const KINDS: [&str; 29] = [
     "agreements recorded",
     "bursts too short for words",
     "calls ended for failures",
@@ -38,6 +38,7 @@ const KINDS: [&str; 28] = [
     "guesses hit",
     "guesses with a tool call in them",
     "questions",
+    "questions asked again",
     "replies cut",
     "replies heard to the end",
     "silences questioned",
@@ -107,12 +108,17 @@ impl Books {
         self.guess = Some(id);
     }
 
-    pub fn committed(&mut self, id: ReplyId) {
+    /// `is_again`: the caller's words are recorded already.
+    pub fn committed(&mut self, id: ReplyId, is_again: bool) {
         assert_eq!(self.stage(id), Some(Stage::Guess), "commit of {id:?}");
         self.stages.insert(id, Stage::Committed);
         self.guess = None;
-        self.commits += 1;
-        self.counts.one("questions");
+        if is_again {
+            self.counts.one("questions asked again");
+        } else {
+            self.commits += 1;
+            self.counts.one("questions");
+        }
     }
 
     pub fn cancelled(&mut self, id: ReplyId) {

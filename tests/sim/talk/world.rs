@@ -360,6 +360,12 @@ impl World {
         let cancels = actions
             .iter()
             .any(|action| matches!(action, Action::Cancel { .. }));
+        let commits = actions
+            .iter()
+            .any(|action| matches!(action, Action::Commit { .. }));
+        let records = actions
+            .iter()
+            .any(|action| matches!(action, Action::Record(entry) if entry.role == Role::User));
         if was_claimed && !self.turn.is_claimed() && !matches!(event, Event::Drain { .. }) {
             self.books.counts.one(match stops || cancels {
                 true => "floors taken",
@@ -375,9 +381,11 @@ impl World {
         {
             self.books.counts.one("speech cut for its length");
         }
+        // A guess that was right, and failed: the same question, without another entry.
+        let is_again = commits && !records;
         for action in actions {
             self.checker.action(&action);
-            self.action(action, events);
+            self.action(action, is_again, events);
         }
         let _ = writeln!(self.story, "            {:?}", self.turn.state());
     }
@@ -404,7 +412,7 @@ impl World {
         }
     }
 
-    fn action(&mut self, action: Action, events: &mut VecDeque<Event>) {
+    fn action(&mut self, action: Action, is_again: bool, events: &mut VecDeque<Event>) {
         match action {
             Action::Transcribe { utterance } => {
                 if let Some(at) = self.words.transcribe(self.now, utterance, &mut self.rng) {
@@ -415,12 +423,16 @@ impl World {
                 self.words.drop_job(self.now, utterance, &self.config);
                 self.books.counts.one("transcripts dropped");
             }
-            Action::Speculate { id, text } => {
-                assert_eq!(
-                    text,
-                    self.words.latest(&self.config),
-                    "asked what was not heard"
-                );
+            Action::Speculate { id, text, is_guess } => {
+                if is_again {
+                    assert!(
+                        !is_guess && text == self.question,
+                        "asked something else again"
+                    );
+                } else {
+                    let latest = self.words.latest(&self.config);
+                    assert_eq!(text, latest, "asked what was not heard");
+                }
                 self.books.asked(id);
                 self.question = text;
                 for (after, event) in agent::answer(id, &mut self.rng) {
@@ -428,14 +440,12 @@ impl World {
                 }
             }
             Action::Commit { id } => {
-                self.books.committed(id);
+                self.books.committed(id, is_again);
                 let latest = self.words.latest(&self.config);
-                assert!(same(&self.question, &latest), "committed what was not said");
-                self.words
-                    .take(self.detector.is_speech && !self.detector.is_paused);
-                if self.detector.is_speech {
-                    self.words.open();
-                }
+                assert!(
+                    is_again || same(&self.question, &latest),
+                    "committed what was not said"
+                );
             }
             Action::Cancel { id } => {
                 self.books.cancelled(id);
@@ -497,6 +507,11 @@ impl World {
                 self.words.recorded(&entry.text, &self.config);
                 if !aside {
                     self.books.entry();
+                    let detector = &self.detector;
+                    self.words.take(detector.is_speech && !detector.is_paused);
+                    if detector.is_speech {
+                        self.words.open();
+                    }
                 } else if agent_bridge::interjection::is_only_stop(&entry.text) {
                     self.books.counts.one("stops obeyed");
                 } else {
