@@ -31,6 +31,8 @@ const TEXT_WEIGHT: f32 = 1.0;
 pub struct Evidence<'a> {
     /// What was heard so far.
     pub text: &'a str,
+    /// How far the recogniser can be trusted with it, 0 to 1.
+    pub certainty: f32,
     pub asked: Asked,
     /// Probability from pitch, energy and pace that the turn is finished, 0 to 1.
     pub prosody: Option<f32>,
@@ -57,7 +59,11 @@ pub enum Strategy {
 impl Judge for Strategy {
     fn log_odds(&self, evidence: &Evidence<'_>) -> Option<f32> {
         let odds = match self {
-            Strategy::Text => text::log_odds(evidence.text, evidence.asked)? * TEXT_WEIGHT,
+            Strategy::Text => {
+                // Words that may be others say little; none at all where they are guessed.
+                let certainty = evidence.certainty.clamp(0.0, 1.0);
+                text::log_odds(evidence.text, evidence.asked)? * TEXT_WEIGHT * certainty
+            }
             Strategy::Prosody => logit(evidence.prosody?)? * PROSODY_WEIGHT,
             Strategy::Model => logit(evidence.model?)? * MODEL_WEIGHT,
         };

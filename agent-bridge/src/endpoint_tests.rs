@@ -69,6 +69,7 @@ fn the_curve_at_its_corners() {
 
 fn evidence(text: &str) -> Evidence<'_> {
     Evidence {
+        certainty: 1.0,
         text,
         asked: Asked::Nothing,
         prosody: None,

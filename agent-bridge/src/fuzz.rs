@@ -121,6 +121,7 @@ impl World {
             2 | 3 => Event::SpeechStopped,
             4 | 5 => Event::Final {
                 utterance: self.utterance,
+                certainty: f32::from(byte >> 5) / 7.0,
                 text: SAYINGS[usize::from(byte >> 4) % SAYINGS.len()].to_owned(),
             },
             6 | 7 => Event::ReplyText {

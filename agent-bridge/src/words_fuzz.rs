@@ -26,6 +26,7 @@ pub fn transcript(data: &[u8]) {
         .chain([text.len()]);
     for cut in cuts {
         let evidence = Evidence {
+            certainty: 1.0,
             text: &text[..cut],
             asked,
             prosody: Some(f32::from(data.len() as u8) / 255.0),

@@ -66,6 +66,9 @@ pub struct Transcript {
     pub audio_ms: u32,
     /// Mean natural logarithm of the tokens' probabilities, 0 at best; 0 for an empty text.
     pub avg_logprob: f32,
+    /// How far the words can be trusted, 0 to 1: by the engine's own measure, and by whether the voice was long enough
+    /// for them. 1 for an empty text.
+    pub certainty: f32,
     /// True when the decoder hit its token limit in some window, so that words may be missing from the end of it.
     pub truncated: bool,
 }

@@ -178,6 +178,7 @@ impl Engine for FakeEngine {
             text,
             audio_ms: samples_to_ms(pcm.len()),
             decode_ms: self.decode_ms,
+            certainty: 1.0,
             ..Transcript::default()
         })
     }

@@ -68,6 +68,27 @@ pub fn fits_voice(text: &str, voiced_ms: u32) -> bool {
     letters as u64 * 1_000 <= u64::from(limit) * u64::from(voiced_ms)
 }
 
+/// Mean log probability of the tokens from which a model is trusted fully, and below which not at all. Of OpenAI's
+/// models the second is the threshold at which their own reference decoder tries again; our own small model is surer
+/// of itself, also when it is wrong.
+pub const TRUSTED_LOGPROB: (f32, f32) = (-0.5, -1.0);
+pub const TRUSTED_LOGPROB_MINI: (f32, f32) = (-0.15, -0.45);
+/// Letters a second up to which a voice can have said a text, and from which it cannot: a model that completes what it
+/// expects writes more than was said.
+const TRUSTED_PACE: (f32, f32) = (18.0, 26.0);
+
+/// How far a text can be trusted, 0 to 1, by the model's own measure and by the voice there was for it.
+pub fn certainty(text: &str, avg_logprob: f32, voiced_ms: u32, trusted: (f32, f32)) -> f32 {
+    let letters: usize = words(text).iter().map(|word| word.chars().count()).sum();
+    if letters == 0 {
+        return 1.0;
+    }
+    let pace = letters as f32 * 1_000.0 / voiced_ms.max(1) as f32;
+    let between =
+        |value: f32, (full, none): (f32, f32)| ((value - none) / (full - none)).clamp(0.0, 1.0);
+    between(avg_logprob, trusted).min(between(pace, TRUSTED_PACE))
+}
+
 /// True when the text ends by repeating a phrase four times or more. Single repeated words that people do say (digits,
 /// letters, "no no no no") count only from twice that number on.
 pub fn is_loop(text: &str) -> bool {
@@ -141,6 +162,25 @@ mod tests {
                 fits_voice(text, voiced_ms),
                 expected,
                 "{text:?} {voiced_ms}"
+            );
+        }
+    }
+
+    #[test]
+    fn trust_follows_from_model_and_voice() {
+        for (text, logprob, voiced_ms, expected) in [
+            ("Set a timer.", -0.05, 800, 1.0),
+            ("Set a timer.", -0.3, 800, 0.5),
+            ("Set a timer.", -0.9, 800, 0.0),
+            // Twenty letters in half a second.
+            ("Set a timer for an hour.", -0.05, 600, 0.0),
+            ("", -2.0, 0, 1.0),
+            ("Yes.", -0.1, 0, 0.0),
+        ] {
+            let trust = certainty(text, logprob, voiced_ms, TRUSTED_LOGPROB_MINI);
+            assert!(
+                (trust - expected).abs() < 0.01,
+                "{text} {logprob} {voiced_ms}: {trust}"
             );
         }
     }

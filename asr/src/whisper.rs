@@ -381,13 +381,20 @@ impl Engine for WhisperEngine {
         if !plausibility::fits_voice(&text, voiced_ms) {
             text.clear();
         }
+        let avg_logprob = if tokens == 0 || text.is_empty() {
+            0.0
+        } else {
+            logprob / tokens as f32
+        };
+        let trusted = if self.model.is_mini() {
+            plausibility::TRUSTED_LOGPROB_MINI
+        } else {
+            plausibility::TRUSTED_LOGPROB
+        };
         Ok(Transcript {
             no_speech: text.is_empty(),
-            avg_logprob: if tokens == 0 || text.is_empty() {
-                0.0
-            } else {
-                logprob / tokens as f32
-            },
+            avg_logprob,
+            certainty: plausibility::certainty(&text, avg_logprob, voiced_ms, trusted),
             text,
             decode_ms: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
             audio_ms: samples_to_ms(pcm.len()),

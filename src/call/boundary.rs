@@ -94,6 +94,8 @@ pub enum CallInput<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Words {
     pub text: String,
+    /// How far the recogniser trusts itself, 0 to 1.
+    pub certainty: f32,
     pub decode_ms: u32,
 }
 

@@ -320,6 +320,7 @@ impl Running {
             done: Box::new(move |result| {
                 let result = match result {
                     Ok(transcript) => Ok(Words {
+                        certainty: transcript.certainty,
                         text: transcript.text,
                         decode_ms: transcript.decode_ms,
                     }),

@@ -148,18 +148,25 @@ impl Call {
             return;
         }
         let is_failed = result.is_err();
-        let text = match result {
+        let (text, certainty) = match result {
             Ok(words) => {
                 self.wiring.doors.transcribed = Some(now);
                 self.wiring.doors.decode_ms = Some(words.decode_ms);
-                words.text
+                (words.text, words.certainty)
             }
             Err(why) => {
                 self.note(Note::TranscriptFailed { why });
-                String::new()
+                (String::new(), 1.0)
             }
         };
-        self.turn_event(now, Event::Final { utterance, text });
+        self.turn_event(
+            now,
+            Event::Final {
+                utterance,
+                text,
+                certainty,
+            },
+        );
         if is_failed {
             // Words that were lost on our side are not passed over in silence.
             let text = self.settings.turn.phrases.not_understood.clone();

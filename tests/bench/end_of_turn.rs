@@ -148,6 +148,10 @@ fn score(
                     &judges,
                     &Evidence {
                         text,
+                        certainty: match words {
+                            Words::True => 1.0,
+                            Words::Heard | Words::HeardFrom(_) => known.certainty,
+                        },
                         asked,
                         prosody: known.prosody[time],
                         model: known.model[time],

@@ -73,6 +73,7 @@ impl Workers {
             _ => Ok(format!("question number {}", self.questions)),
         };
         let result = result.map(|text| Words {
+            certainty: 1.0,
             text,
             decode_ms: 40,
         });

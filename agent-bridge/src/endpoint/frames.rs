@@ -315,8 +315,14 @@ fn question(words: &[&str]) -> Shape {
 /// An auxiliary and its subject, and nothing after: "can my brother", "is the window". `words` starts with
 /// the auxiliary.
 fn lacks_verb(words: &[&str]) -> bool {
+    // "does that work": the pronoun, not "that" before a noun.
+    let verbs = [
+        "work", "help", "mean", "look", "sound", "happen", "matter", "cost", "go", "end", "start",
+        "stop", "count", "fit", "hurt", "say",
+    ];
     let subject = match words.get(1) {
         None => return true,
+        Some(&("this" | "that")) if words.get(2).is_some_and(|verb| verbs.contains(verb)) => 1,
         Some(
             &("the" | "a" | "an" | "my" | "your" | "our" | "their" | "his" | "her" | "any"
             | "some" | "this" | "that"),

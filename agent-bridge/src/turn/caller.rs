@@ -90,6 +90,7 @@ impl Turn {
             is_forced,
             give_up_at: now + ms(self.config.transcript_timeout_ms),
             text: None,
+            certainty: 1.0,
             prosody: None,
             model: None,
         });
@@ -102,7 +103,7 @@ impl Turn {
         utterance
     }
 
-    pub(super) fn transcribed(&mut self, now: Instant, words: String) {
+    pub(super) fn transcribed(&mut self, now: Instant, words: String, certainty: f32) {
         let words = words.trim();
         let end = words
             .char_indices()
@@ -112,9 +113,10 @@ impl Turn {
         match &mut self.phase {
             Phase::Endpointing(pause) => {
                 pause.text = Some(words);
+                pause.certainty = certainty;
                 self.consider(now);
             }
-            _ => self.claim_heard(now, words),
+            _ => self.claim_heard(now, words, certainty),
         }
     }
 
@@ -138,6 +140,7 @@ impl Turn {
             &self.config.strategies,
             &Evidence {
                 text: pause.text.as_deref().unwrap_or_default(),
+                certainty: pause.certainty,
                 asked: self.asked,
                 prosody: pause.prosody,
                 model: pause.model,

@@ -74,7 +74,7 @@ impl Turn {
     }
 
     /// Words of the speech over ours: all of them in a pause, those so far while it goes on.
-    pub(super) fn claim_heard(&mut self, now: Instant, words: String) {
+    pub(super) fn claim_heard(&mut self, now: Instant, words: String, certainty: f32) {
         let look_at = now + ms(self.config.claim_look_ms);
         let speaking = self.voice.as_ref().map_or("", |voice| voice.text.as_str());
         let context = Context {
@@ -115,6 +115,7 @@ impl Turn {
                     is_forced: false,
                     give_up_at: now,
                     text: Some(words),
+                    certainty,
                     prosody: None,
                     model: None,
                 });

@@ -131,9 +131,11 @@ pub enum Event {
         text: String,
     },
     /// The transcript that `Action::Transcribe` with this number asked for. Empty: no words in it.
+    /// `certainty`: how far the recogniser can be trusted with it, 0 to 1.
     Final {
         utterance: u32,
         text: String,
+        certainty: f32,
     },
     /// A key of the telephone: `0`-`9`, `*`, `#`, `A`-`D`.
     Dtmf {

@@ -159,7 +159,9 @@ impl Turn {
             Event::SpeechStopped => self.speech_stopped(now),
             Event::EndOfTurn { judge, probability } => self.end_of_turn(now, judge, probability),
             Event::Partial { .. } => {}
-            Event::Final { text, .. } => self.transcribed(now, text),
+            Event::Final {
+                text, certainty, ..
+            } => self.transcribed(now, text, certainty),
             Event::Dtmf { .. } => self.digit(now),
             Event::ReplyText { text, last, .. } => self.reply_text(now, &text, last),
             Event::ReplyToolCall { call, .. } => self.reply_tool(now, call),

@@ -55,6 +55,7 @@ pub(super) struct Pause {
     /// When words that have not come are given up.
     pub(super) give_up_at: Instant,
     pub(super) text: Option<String>,
+    pub(super) certainty: f32,
     pub(super) prosody: Option<f32>,
     pub(super) model: Option<f32>,
 }

@@ -73,6 +73,7 @@ fn event(text: &str) -> Event {
         "final" => Event::Final {
             utterance: id().0,
             text: words(),
+            certainty: 1.0,
         },
         "digit" => Event::Dtmf { digit: '1' },
         "text" | "last" => Event::ReplyText {

@@ -174,6 +174,7 @@ impl Rig {
                 let (ticket, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 let ticket = ticket.parse().expect("a ticket");
                 let words = Words {
+                    certainty: 1.0,
                     text: text.to_owned(),
                     decode_ms: 5,
                 };

@@ -19,6 +19,8 @@ pub struct Known {
     pub heard: String,
     /// How sure the recogniser was of that: mean natural logarithm of its tokens' probabilities.
     pub log_probability: f32,
+    /// How far the recogniser trusts them, 0 to 1.
+    pub certainty: f32,
     pub prosody: [Option<f32>; 2],
     pub model: [Option<f32>; 2],
 }
@@ -62,6 +64,7 @@ impl Witnesses {
                 Ok(Known {
                     heard: heard.text,
                     log_probability: heard.avg_logprob,
+                    certainty: heard.certainty,
                     prosody,
                     model,
                 })

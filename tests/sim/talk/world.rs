@@ -319,7 +319,11 @@ impl World {
         };
         let context = (self.turn.is_claimed() && is_whole).then_some(context);
         let text = self.words.answer(utterance, context, &self.config);
-        self.event(Event::Final { utterance, text });
+        self.event(Event::Final {
+            utterance,
+            text,
+            certainty: 1.0,
+        });
     }
 
     // The machine.
