@@ -18,7 +18,8 @@ const CLAUSES_HELD_MAX: u32 = 1;
 impl Call {
     /// Text to the voice, clause by clause, to be heard from now on.
     pub(super) fn speak(&mut self, id: ReplyId, text: &str, last: bool) -> Option<Event> {
-        if self.wiring.voice(id).text_complete {
+        let voice = self.wiring.voice(id);
+        if voice.text_complete && voice.is_audible {
             return None;
         }
         self.clauses(id, text, last);
@@ -33,13 +34,16 @@ impl Call {
     }
 
     /// The same, to be held until `speak`.
-    pub(super) fn prepare(&mut self, id: ReplyId, text: &str) {
-        self.clauses(id, text, false);
+    pub(super) fn prepare(&mut self, id: ReplyId, text: &str, last: bool) {
+        self.clauses(id, text, last);
         self.synthesise(id);
     }
 
     fn clauses(&mut self, id: ReplyId, text: &str, last: bool) {
         let voice = self.wiring.voice(id);
+        if voice.text_complete {
+            return;
+        }
         let mut tidy = voice.tidy.push(text);
         if last {
             tidy.push_str(&voice.tidy.finish());
@@ -171,7 +175,11 @@ impl Call {
     /// report the end itself because there was nothing to hear.
     fn finish_if_spoken(&mut self, id: ReplyId) -> Option<Event> {
         let voice = self.wiring.voices.iter().find(|voice| voice.reply == id)?;
-        if !voice.text_complete || voice.open_clauses > 0 || !voice.waiting.is_empty() {
+        if !voice.is_audible
+            || !voice.text_complete
+            || voice.open_clauses > 0
+            || !voice.waiting.is_empty()
+        {
             return None;
         }
         if voice.has_sound {

@@ -171,7 +171,7 @@ impl Call {
             Action::Transcribe { utterance } => self.transcribe(now, utterance),
             Action::DropUtterance { .. } => self.abandon_transcript(),
             Action::Speculate { id, text, is_guess } => self.speculate(now, id, text, is_guess),
-            Action::Prepare { id, text } => self.prepare(id, &text),
+            Action::Prepare { id, text, last } => self.prepare(id, &text, last),
             Action::Commit { id } => {
                 if let Some(exchange) = self.wiring.exchange(id) {
                     exchange.doors.guessed.take_if(|guessed| *guessed >= now);

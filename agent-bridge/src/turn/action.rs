@@ -65,10 +65,11 @@ pub enum Action {
         id: ReplyId,
     },
     /// Text that the voice may make sound of, and hold. It is heard only after `Speak` for the same reply,
-    /// whose text follows this one.
+    /// whose text follows this one. `last`: none will.
     Prepare {
         id: ReplyId,
         text: String,
+        last: bool,
     },
     /// From now on this reply is heard, what was prepared of it first. More text for the voice, which may
     /// be none; `last` ends it.

@@ -10,6 +10,10 @@ use crate::conversation::Role;
 use crate::endpoint::Asked;
 use crate::interjection::{Context, Verdict, judge, judge_partial};
 
+/// Words that the recogniser trusts less are no words, where something else than words may have been heard.
+const CERTAINTY_MIN: f32 = 0.3;
+/// Unless they go on for longer than a laugh or a cough.
+const UNTRUSTED_MS_MAX: u32 = 1_200;
 /// Speech of this length is more than a noise, even where its words are not known.
 const WORDS_MS_MIN: u32 = 300;
 
@@ -87,9 +91,10 @@ impl Turn {
         };
         let Some(claim) = &mut self.claim else { return };
         claim.utterance = None;
+        let is_trusted = certainty >= CERTAINTY_MIN;
         let Some(since) = claim.silent_since else {
             match judge_partial(&words, &context) {
-                Some(Verdict::Stop | Verdict::Turn) => {
+                Some(Verdict::Stop | Verdict::Turn) if is_trusted => {
                     self.take_floor();
                     self.user_speaks(now);
                 }
@@ -99,7 +104,12 @@ impl Turn {
         };
         // What was heard in an earlier pause of the same speech is in these words, or was none.
         self.murmur = None;
+        let is_short = since.saturating_duration_since(claim.since) < ms(UNTRUSTED_MS_MAX);
         match judge(&words, &context) {
+            Verdict::Turn if !is_trusted && is_short => {
+                self.record(now, Role::User, words, true, true);
+                self.give_back(now);
+            }
             Verdict::Nothing | Verdict::Echo => self.give_back(now),
             Verdict::Backchannel => {
                 // In the transcript only when nothing follows: "yeah … but what about" is one entry.

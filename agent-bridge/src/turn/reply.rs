@@ -197,15 +197,23 @@ impl Turn {
             if reply.spoken || reply.has_held_tool {
                 return;
             }
-            let Some(Piece::Text(_)) = reply.held.front() else {
-                return;
+            let text = match reply.held.front() {
+                Some(Piece::Text(_)) => match reply.held.pop_front() {
+                    Some(Piece::Text(text)) => text,
+                    _ => return,
+                },
+                // The end stays here: it belongs to what is heard.
+                Some(Piece::Last) if reply.is_prepared && !reply.is_wholly_prepared => {
+                    String::new()
+                }
+                _ => return,
             };
-            if let Some(Piece::Text(text)) = reply.held.pop_front() {
-                let id = reply.id;
-                reply.is_prepared = true;
-                reply.prepared.push_str(&text);
-                self.act(Action::Prepare { id, text });
-            }
+            let id = reply.id;
+            let last = reply.held.front() == Some(&Piece::Last);
+            reply.is_prepared = true;
+            reply.is_wholly_prepared |= last;
+            reply.prepared.push_str(&text);
+            self.act(Action::Prepare { id, text, last });
         }
     }
 

@@ -121,6 +121,8 @@ pub(super) struct Reply {
     pub(super) has_held_tool: bool,
     /// Some text was given to the voice to be held.
     pub(super) is_prepared: bool,
+    /// The voice knows that nothing follows.
+    pub(super) is_wholly_prepared: bool,
     /// All of what was given to it so.
     pub(super) prepared: String,
 }
@@ -149,6 +151,7 @@ impl Reply {
             drop_at: None,
             has_held_tool: false,
             is_prepared: false,
+            is_wholly_prepared: false,
             prepared: String::new(),
         }
     }

@@ -127,7 +127,10 @@ fn show(action: &Action) -> String {
         Action::Transcribe { utterance } => format!("transcribe {utterance}"),
         Action::DropUtterance { utterance } => format!("drop {utterance}"),
         Action::Speculate { id, text, .. } => format!("ask {} {text}", id.0),
-        Action::Prepare { id, text } => format!("ready {} {text}", id.0),
+        Action::Prepare { id, text, last } => {
+            let mark = if *last { "!" } else { "" };
+            format!("ready{mark} {} {text}", id.0).trim_end().to_owned()
+        }
         Action::Commit { id } => format!("commit {}", id.0),
         Action::Cancel { id } => format!("cancel {}", id.0),
         Action::Speak { id, text, last } => {
@@ -683,7 +686,7 @@ const ASKING: &str = "
 fn a_right_guess_is_released_as_it_is() {
     let script = format!(
         "{ASKING}
-         980 last 1
+         980 last 1 -> ready! 1
          1000 pause
          1050 timeout -> commit 1; caller What time is it?; speak! 1
          1060 started 1

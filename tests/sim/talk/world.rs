@@ -458,7 +458,7 @@ impl World {
                     self.due.retain(|_, due| !is_of(due, id));
                 }
             }
-            Action::Prepare { id, text } => {
+            Action::Prepare { id, text, .. } => {
                 self.books.prepared(id);
                 self.mouth.prepare(id, &text);
             }
