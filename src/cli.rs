@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::replay::ReplayOptions;
 use crate::commands::user::PasswordFrom;
+use crate::commands::waterfall::WaterfallOptions;
 use crate::config::{Config, ConfigError, Setting};
 use crate::home::Home;
 use crate::secrets::SecretsError;
@@ -35,6 +37,7 @@ First steps:
 Files (in the home folder: --home, OFFHOOK_HOME, or ~/.local/share/offhook):
   offhook.toml    settings            secrets.toml   who may log in
   offhook.db      calls and talks     models/        speech models
+  traces/         turns of calls
 
 Each setting can come from the environment: [sip] port is OFFHOOK_SIP_PORT.
 
@@ -112,6 +115,24 @@ barge MS QUESTION | WORDS · backchannel MS QUESTION | WORDS · echo DB MS QUEST
 Words may also be <cough>, <door>, <laugh> or file:PATH.
 Fails unless every utterance was answered.")]
     Call(Box<CallArgs>),
+    /// List the calls, and what asking early brought in them
+    Calls(CallsArgs),
+    /// Draw where the time of a call's turns went
+    #[command(after_help = "\
+Examples:
+  offhook waterfall                       the last call with turns
+  offhook waterfall 3f2a --turn 2         the call whose name ends in 3f2a
+  offhook waterfall --svg turns.svg
+Each bar begins when its stage could begin. 0 is the caller's last voice.")]
+    Waterfall(WaterfallArgs),
+    /// Play a recorded call again, with the same or with other settings
+    #[command(after_help = "\
+Examples:
+  offhook replay 0199f3a2b7c41d2e3f2a      the trace of this call in traces/
+  offhook replay trace.json --set turn.wait_ms_sure=200 --set turn.speculation=false
+With its own settings a call must come out the same. With others, a table says what would have changed:
+the caller is taken to do what they did, and who answers to answer as they did.")]
+    Replay(ReplayArgs),
     /// Show and check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -261,6 +282,40 @@ struct CallArgs {
     voice: String,
 }
 
+#[derive(Args)]
+struct CallsArgs {
+    /// Calls to list, the newest first
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    count: u16,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct WaterfallArgs {
+    /// Name of a call, or the end of it; without one, the last call with turns
+    call: Option<String>,
+    /// Only this turn, from 1
+    #[arg(long, value_name = "N")]
+    turn: Option<u32>,
+    /// Write a picture; - is standard output
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct ReplayArgs {
+    /// Trace file, or name of a call whose trace is kept
+    file: PathBuf,
+    /// A setting of [turn] instead of the recorded one; may be given again
+    #[arg(long, value_name = "turn.KEY=VALUE")]
+    set: Vec<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Subcommand)]
 enum ConfigCommand {
     /// Check the config file; every mistake with its line
@@ -383,6 +438,25 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<bool> {
             let options = args.options()?;
             return wait(test_caller::report::run(home, config, options));
         }
+        Command::Calls(args) => {
+            commands::calls::list(&home, &config, usize::from(args.count), args.json)?;
+        }
+        Command::Waterfall(args) => {
+            let options = WaterfallOptions {
+                call: args.call,
+                turn: args.turn,
+                svg: args.svg,
+            };
+            commands::waterfall::draw(&home, &config, &options)?;
+        }
+        Command::Replay(args) => {
+            let options = ReplayOptions {
+                file: args.file,
+                set: args.set,
+                json: args.json,
+            };
+            return commands::replay::replay(&home, &options);
+        }
         Command::Config(_) => {}
     }
     Ok(true)
@@ -471,65 +545,5 @@ fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn words_are_understood() {
-        let check = |line: &str, expected: bool| {
-            let words = std::iter::once("offhook").chain(line.split_whitespace());
-            assert_eq!(Cli::try_parse_from(words).is_ok(), expected, "{line}");
-        };
-        check("run", true);
-        check("--home x run", true);
-        check("run --home x --set-aside-database", true);
-        check("user add kitchen", true);
-        check("user add kitchen secret", false);
-        check("user add kitchen --prompt --password-stdin", false);
-        check("user passwd kitchen --password-stdin", true);
-        check("transcribe note.ogg --model tiny.en-q5_1", true);
-        check("transcribe", false);
-        check("speak hello -o hello.wav --rate 1.2", true);
-        check("speak hello", false);
-        check("speak hello -o a.wav --rate 9", false);
-        check("models pull", true);
-        check("models verify base.en", true);
-        check("call", true);
-        check("call 101 --wav a.wav --wav b.wav --tcp", true);
-        check("call --password-file x", false);
-        check("call --repeat 0", false);
-        check("call --drill quick --calls 4 --voice flite:slt", true);
-        check("call --drill turns --clips x --rtp 127.0.0.1:4000", true);
-        check("call --drill quick --say hello", false);
-        check("call --rtp 127.0.0.1:4000", false);
-        check("config check", true);
-        check("config", false);
-        check("", false);
-    }
-
-    #[test]
-    fn exit_codes() {
-        let wrong = ConfigError::Wrong {
-            path: PathBuf::from("x"),
-            problems: Vec::new(),
-        };
-        assert_eq!(
-            exit_code(&anyhow::Error::from(wrong).context("starting")),
-            3
-        );
-        let open = SecretsError::TooOpen {
-            path: PathBuf::from("x"),
-            mode: 0o644,
-        };
-        assert_eq!(exit_code(&open.into()), 3);
-        assert_eq!(exit_code(&SecretsError::Reserved.into()), 1);
-        assert_eq!(exit_code(&anyhow::anyhow!("other")), 1);
-    }
-}
+#[path = "cli_tests.rs"]
+mod tests;

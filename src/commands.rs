@@ -1,18 +1,25 @@
 //! What each command of the command line does, apart from those that are parts of the program themselves
 //! (`server`, `doctor`, `test_caller`).
 
+pub mod calls;
 pub mod config;
 pub mod models;
 pub mod prompt;
+pub mod replay;
 pub mod speak;
 pub mod transcribe;
 pub mod user;
+pub mod waterfall;
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
+
+use crate::config::Config;
+use crate::home::Home;
+use crate::store::{CallRow, ROWS_MAX, Store};
 
 /// The largest file a command reads.
 const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -31,6 +38,42 @@ fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// The database of this installation, which must be there: a command that only looks makes none.
+fn open_store(home: &Home, config: &Config) -> anyhow::Result<Store> {
+    let path = config.store.path.clone();
+    let path = path.unwrap_or_else(|| home.database_path());
+    anyhow::ensure!(
+        path.exists(),
+        "there is no database {} yet; `offhook run` makes it",
+        path.display()
+    );
+    Ok(Store::open(&path)?)
+}
+
+/// The call of this name, or the only one whose name ends so.
+fn find_call(store: &Store, name: &str) -> anyhow::Result<CallRow> {
+    if let Some(call) = store.call(name)? {
+        return Ok(call);
+    }
+    let mut found = store.recent_calls(ROWS_MAX)?;
+    found.retain(|call| !name.is_empty() && call.id.ends_with(name));
+    match found.len() {
+        0 => anyhow::bail!("no call {name:?}; `offhook calls` lists them"),
+        1 => Ok(found.remove(0)),
+        count => anyhow::bail!("{count} calls end in {name:?}: give more of its name"),
+    }
+}
+
+/// A moment in this machine's time zone.
+fn local_time(unix_ms: u64) -> String {
+    let moment = i64::try_from(unix_ms).ok();
+    let moment = moment.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    moment.map_or_else(String::new, |moment| {
+        let local = moment.to_zoned(jiff::tz::TimeZone::system());
+        local.strftime("%Y-%m-%d %H:%M:%S").to_string()
+    })
 }
 
 /// Reads a file, or standard input for `-`.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::redact::Secret;
 use agent_bridge::gateways::Gateway;
+use agent_bridge::turn::Ledger;
 use axum::Router;
 use axum::extract::{Request, State as AxumState};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -224,6 +225,7 @@ async fn status(AxumState(state): AxumState<State>) -> Response {
         "calls": snapshot.calls,
         "calls_total": snapshot.calls_total,
         "registrations": snapshot.registrations,
+        "speculation": snapshot.speculation,
         "draining": snapshot.draining,
     }))
     .into_response()
@@ -234,7 +236,7 @@ async fn metrics(AxumState(state): AxumState<State>) -> Response {
     let Some(snapshot) = snapshot(&state.0.commands).await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let rows = [
+    let rows: [MetricRow; 4] = [
         (
             "offhook_calls",
             "gauge",
@@ -261,12 +263,51 @@ async fn metrics(AxumState(state): AxumState<State>) -> Response {
         ),
     ];
     let body: String = rows
-        .iter()
+        .into_iter()
+        .chain(ledger_rows(&snapshot.speculation))
         .map(|(name, kind, help, value)| {
             format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n")
         })
         .collect();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response()
+}
+
+type MetricRow = (&'static str, &'static str, &'static str, u64);
+
+/// Of calls that have ended since the start.
+fn ledger_rows(ledger: &Ledger) -> [MetricRow; 5] {
+    [
+        (
+            "offhook_guesses_total",
+            "counter",
+            "Questions asked of the agent before the caller's turn was surely over.",
+            u64::from(ledger.guesses),
+        ),
+        (
+            "offhook_guess_hits_total",
+            "counter",
+            "Guesses that were released as they were.",
+            u64::from(ledger.hits),
+        ),
+        (
+            "offhook_guess_misses_total",
+            "counter",
+            "Guesses that were dropped.",
+            u64::from(ledger.misses),
+        ),
+        (
+            "offhook_guess_saved_milliseconds_total",
+            "counter",
+            "Time from each right guess to its commit.",
+            ledger.saved_ms,
+        ),
+        (
+            "offhook_guess_wasted_tokens_total",
+            "counter",
+            "Tokens of dropped guesses, estimated from their letters.",
+            ledger.tokens_wasted,
+        ),
+    ]
 }
 
 async fn page(AxumState(state): AxumState<State>) -> Html<String> {

@@ -15,6 +15,7 @@ pub mod models;
 pub mod ports;
 pub mod records;
 pub mod redact;
+pub mod replay;
 pub mod routing;
 pub mod secrets;
 pub mod server;
@@ -25,3 +26,4 @@ pub mod tailnet;
 pub mod test_caller;
 #[cfg(test)]
 mod testing;
+pub mod waterfall;

@@ -1,11 +1,13 @@
 //! What calls and registrations leave in the store, in the store's own rows.
 //! Owns the translation and the one log line for a record that was lost; not the tables (`store`).
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use agent_bridge::conversation::{Conversation, Role as SpokenBy, Said};
-use agent_bridge::turn::Entry;
+use agent_bridge::turn::trace::Trace;
+use agent_bridge::turn::{Entry, Ledger};
 use sip::{Binding, Flow, Transport};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
@@ -28,6 +30,8 @@ const CHANNEL: &str = "phone";
 pub struct Recorder {
     store: StoreHandle,
     transcripts: bool,
+    /// Of calls that have ended. Held for an addition only.
+    ledger: Arc<Mutex<Ledger>>,
 }
 
 /// What is known when a call is answered.
@@ -55,7 +59,12 @@ impl Recorder {
         let (store, thread) = StoreHandle::start(store, QUEUE_MAX, |write, error| {
             error!(record = kind(write), "not recorded: {error}");
         })?;
-        Ok((Recorder { store, transcripts }, thread))
+        let recorder = Recorder {
+            store,
+            transcripts,
+            ledger: Arc::default(),
+        };
+        Ok((recorder, thread))
     }
 
     /// Blocks until the bindings are on disk.
@@ -136,6 +145,11 @@ impl Recorder {
         users
     }
 
+    /// What speculation brought and cost in the calls that have ended since the start.
+    pub fn ledger(&self) -> Ledger {
+        *self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends the store's thread after everything queued.
     pub fn stop(&self) {
         self.store.stop();
@@ -190,6 +204,12 @@ impl CallRecorder {
     }
 
     pub fn ended(&self, termination: &Termination, summary: &Summary) {
+        let ledger = summary.ledger();
+        let total = &self.recorder.ledger;
+        add(
+            &mut total.lock().unwrap_or_else(PoisonError::into_inner),
+            &ledger,
+        );
         self.recorder.write(Write::CallEnded(CallEnded {
             id: self.id.clone(),
             ended_unix_ms: unix_ms(),
@@ -199,7 +219,18 @@ impl CallRecorder {
                 .then(|| termination.blame.label().to_owned()),
             codec: Some(self.codec.clone()),
             stats_json: serde_json::to_string(summary).unwrap_or_default(),
+            ledger,
         }));
+    }
+
+    /// The turn's events and actions, for `offhook replay`. Dropped where no traces are kept.
+    pub fn trace(&self, trace: Box<Trace>) {
+        if self.recorder.transcripts {
+            self.recorder.write(Write::Trace {
+                call: self.id.clone(),
+                trace,
+            });
+        }
     }
 }
 
@@ -209,7 +240,16 @@ fn kind(write: &Write) -> &'static str {
         Write::CallEnded(_) => "call end",
         Write::Turn(_) => "turn",
         Write::Message(_) => "message",
+        Write::Trace { .. } => "trace of the turns",
     }
+}
+
+fn add(total: &mut Ledger, call: &Ledger) {
+    total.guesses = total.guesses.saturating_add(call.guesses);
+    total.hits = total.hits.saturating_add(call.hits);
+    total.misses = total.misses.saturating_add(call.misses);
+    total.saved_ms = total.saved_ms.saturating_add(call.saved_ms);
+    total.tokens_wasted = total.tokens_wasted.saturating_add(call.tokens_wasted);
 }
 
 fn to_row(binding: Binding) -> BindingRow {

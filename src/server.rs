@@ -21,7 +21,7 @@ use crate::ports::Ports;
 use crate::records::Recorder;
 use crate::secrets::SecretStore;
 use crate::signalling::{self, Listeners};
-use crate::store::Store;
+use crate::store::{Store, TraceStore};
 use crate::switchboard::{Command, Switchboard, SwitchboardConfig};
 use crate::{agents, banner, console, models, records, tailnet};
 
@@ -64,6 +64,12 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         .unwrap_or_else(|| home.database_path());
     let mut store = Store::open(&store_path)?;
     store.close_unfinished(records::unix_ms())?;
+    if config.store.traces && config.store.transcripts {
+        store.keep_traces(TraceStore::open(
+            TraceStore::folder_in(home.root()),
+            config.store.traces_max,
+        )?);
+    }
     let bindings = store
         .load_bindings()
         .context("registrations of the last run")?;
@@ -340,7 +346,8 @@ fn call_settings(config: &Config) -> CallSettings {
     }
 }
 
-fn turn_config(config: &Config) -> agent_bridge::turn::TurnConfig {
+/// The turn machine's settings that the configuration asks for.
+pub(crate) fn turn_config(config: &Config) -> agent_bridge::turn::TurnConfig {
     use agent_bridge::endpoint::{Strategy, WaitCurve};
     let wish = &config.turn;
     let vad = asr::vad::VadConfig::default();

@@ -8,14 +8,18 @@
 
 mod rows;
 mod schema;
+mod traces;
 mod worker;
 
 #[cfg(test)]
 mod kill_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traces_tests;
 
 pub use rows::*;
+pub use traces::{TraceError, TraceStore, load_trace};
 pub use worker::{StoreHandle, Write};
 
 use std::fs::{self, OpenOptions};
@@ -24,6 +28,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agent_bridge::turn::Ledger;
+use agent_bridge::turn::trace::Trace;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
 /// Files up to this size are checked whole when opened; larger ones would delay the start.
@@ -64,6 +70,8 @@ pub enum StoreError {
     Unavailable { why: &'static str },
     #[error("database {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     #[error("database {}: {source}", path.display())]
     Database {
         path: PathBuf,
@@ -75,6 +83,7 @@ pub enum StoreError {
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    traces: Option<TraceStore>,
 }
 
 impl Store {
@@ -104,6 +113,7 @@ impl Store {
         let mut store = Store {
             connection,
             path: path.to_path_buf(),
+            traces: None,
         };
         store.prepare(bytes_count)?;
         Ok(store)
@@ -216,7 +226,8 @@ impl Store {
         let changed = self.transact(|transaction| {
             transaction.execute(
                 "UPDATE call SET ended_unix_ms = ?2, result = ?3, reason = ?4, blame = ?5, codec = ?6,
-                 stats = ?7 WHERE id = ?1",
+                 stats = ?7, guesses = ?8, hits = ?9, misses = ?10, saved_ms = ?11, tokens_wasted = ?12
+                 WHERE id = ?1",
                 params![
                     end.id,
                     signed(end.ended_unix_ms),
@@ -225,6 +236,11 @@ impl Store {
                     end.blame,
                     end.codec,
                     end.stats_json,
+                    end.ledger.guesses,
+                    end.ledger.hits,
+                    end.ledger.misses,
+                    signed(end.ledger.saved_ms),
+                    signed(end.ledger.tokens_wasted),
                 ],
             )
         })?;
@@ -313,7 +329,8 @@ impl Store {
         let sql =
             "SELECT id, user, number, remote, user_agent, started_unix_ms, ended_unix_ms, result,
              reason, blame, codec, stats,
-             (SELECT count(*) FROM turn WHERE turn.call = call.id) FROM call
+             (SELECT count(*) FROM turn WHERE turn.call = call.id),
+             guesses, hits, misses, saved_ms, tokens_wasted FROM call
              ORDER BY started_unix_ms DESC, rowid DESC LIMIT ?1";
         self.query(sql, params![limit.min(ROWS_MAX) as i64], CallRow::from_row)
     }
@@ -323,7 +340,8 @@ impl Store {
         let sql =
             "SELECT id, user, number, remote, user_agent, started_unix_ms, ended_unix_ms, result,
              reason, blame, codec, stats,
-             (SELECT count(*) FROM turn WHERE turn.call = call.id) FROM call WHERE id = ?1";
+             (SELECT count(*) FROM turn WHERE turn.call = call.id),
+             guesses, hits, misses, saved_ms, tokens_wasted FROM call WHERE id = ?1";
         let found = self
             .connection
             .query_row(sql, [id], CallRow::from_row)
@@ -331,8 +349,35 @@ impl Store {
         found.map_err(|error| sort(&self.path, error))
     }
 
-    /// Forgets calls, turns and messages from before `unix_ms`. How many calls and messages went.
+    /// What speculation brought and cost in all calls of the file.
+    pub fn ledger(&self) -> Result<Ledger, StoreError> {
+        let sql =
+            "SELECT coalesce(sum(guesses), 0), coalesce(sum(hits), 0), coalesce(sum(misses), 0),
+             coalesce(sum(saved_ms), 0), coalesce(sum(tokens_wasted), 0) FROM call";
+        let sum = self
+            .connection
+            .query_row(sql, [], |row| rows::ledger_from(row, 0));
+        sum.map_err(|error| sort(&self.path, error))
+    }
+
+    /// From now on traces are kept, here.
+    pub fn keep_traces(&mut self, traces: TraceStore) {
+        self.traces = Some(traces);
+    }
+
+    /// Writes one call's trace beside the database; nothing where no traces are kept.
+    pub fn save_trace(&self, call: &str, trace: &Trace) -> Result<(), StoreError> {
+        match &self.traces {
+            Some(traces) => Ok(traces.save(call, trace)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets calls, turns, messages and traces from before `unix_ms`. How many calls and messages went.
     pub fn forget_before(&mut self, unix_ms: u64) -> Result<usize, StoreError> {
+        if let Some(traces) = &self.traces {
+            traces.forget_before(unix_ms)?;
+        }
         self.transact(|transaction| {
             let before = params![signed(unix_ms)];
             let messages =

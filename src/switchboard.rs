@@ -550,6 +550,7 @@ impl Switchboard {
             })
             .collect();
         Snapshot {
+            speculation: self.recorder.ledger(),
             calls,
             registrations,
             calls_total: self.calls_total,

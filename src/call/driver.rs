@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use agent_bridge::conversation::Role;
 use agent_bridge::gateways::{AskHandle, AskRequest, Gateway, GatewayEvent, Progress};
-use agent_bridge::turn::{Entry, HangupReason, ReplyError, ReplyId};
+use agent_bridge::turn::trace::Trace;
+use agent_bridge::turn::{Entry, HangupReason, Ledger, ReplyError, ReplyId};
 use asr::engine::Kind;
 use media::session::SessionConfig;
 use tokio::net::UdpSocket;
@@ -55,6 +56,8 @@ pub enum Report {
     Finished {
         termination: Termination,
         summary: Summary,
+        /// The turn's events and actions, where they are kept.
+        trace: Option<Box<Trace>>,
     },
 }
 
@@ -67,6 +70,24 @@ pub struct Summary {
     pub jitter_ms: f64,
     pub packets_sent: u64,
     pub round_trip_ms: Option<f64>,
+    // What asking before the end of a turn brought and cost: `Ledger` says what each is.
+    pub guesses: u32,
+    pub hits: u32,
+    pub misses: u32,
+    pub saved_ms: u64,
+    pub tokens_wasted: u64,
+}
+
+impl Summary {
+    pub fn ledger(&self) -> Ledger {
+        Ledger {
+            guesses: self.guesses,
+            hits: self.hits,
+            misses: self.misses,
+            saved_ms: self.saved_ms,
+            tokens_wasted: self.tokens_wasted,
+        }
+    }
 }
 
 enum Event {
@@ -221,6 +242,7 @@ impl Driver {
             }
         };
         let stats = call.media_stats();
+        let ledger = call.turn().ledger();
         let summary = Summary {
             turns: running.turns,
             packets_received: stats.packets_received,
@@ -228,12 +250,18 @@ impl Driver {
             jitter_ms: stats.jitter_ms,
             packets_sent: stats.packets_sent,
             round_trip_ms: stats.round_trip_ms,
+            guesses: ledger.guesses,
+            hits: ledger.hits,
+            misses: ledger.misses,
+            saved_ms: ledger.saved_ms,
+            tokens_wasted: ledger.tokens_wasted,
         };
         let _ = running
             .reports
             .send(Report::Finished {
                 termination,
                 summary,
+                trace: call.take_trace().map(Box::new),
             })
             .await;
         let sockets = running.sockets;

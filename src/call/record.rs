@@ -20,11 +20,11 @@ pub struct Doors {
 }
 
 /// Stage latencies of one turn in milliseconds after the caller's last voiced sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Stages {
     pub transcribed_ms: Option<u32>,
     /// None where nothing was asked before the commit.
-    #[serde(default)]
     pub guessed_ms: Option<u32>,
     pub committed_ms: Option<u32>,
     pub first_text_ms: Option<u32>,

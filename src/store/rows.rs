@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use agent_bridge::turn::Ledger;
 use rusqlite::Row;
 
 /// One registration of one phone: RFC 3261 10.3, RFC 5626 for `instance` and `reg_id`.
@@ -56,6 +57,7 @@ pub struct CallEnded {
     pub codec: Option<String>,
     /// A JSON object of figures.
     pub stats_json: String,
+    pub ledger: Ledger,
 }
 
 /// A call as it stands in the list.
@@ -75,6 +77,8 @@ pub struct CallRow {
     pub codec: Option<String>,
     pub stats_json: Option<String>,
     pub turns: u32,
+    /// What speculation brought and cost; zeros before the end.
+    pub ledger: Ledger,
 }
 
 /// One turn of a call.
@@ -177,6 +181,7 @@ impl CallRow {
             codec: row.get(10)?,
             stats_json: row.get(11)?,
             turns: row.get(12)?,
+            ledger: ledger_from(row, 13)?,
         })
     }
 }
@@ -208,6 +213,20 @@ impl MessageRow {
             channel: row.get(6)?,
         })
     }
+}
+
+/// The five columns of a ledger, from `first` on.
+pub(super) fn ledger_from(row: &Row<'_>, first: usize) -> rusqlite::Result<Ledger> {
+    let count = |column: usize| -> rusqlite::Result<u32> {
+        Ok(u32::try_from(row.get::<_, i64>(first + column)?.max(0)).unwrap_or(u32::MAX))
+    };
+    Ok(Ledger {
+        guesses: count(0)?,
+        hits: count(1)?,
+        misses: count(2)?,
+        saved_ms: unsigned(row.get(first + 3)?),
+        tokens_wasted: unsigned(row.get(first + 4)?),
+    })
 }
 
 fn unsigned(value: i64) -> u64 {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{StoreError, sort};
 
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     // 1: the first calls.
     "CREATE TABLE binding (
         user TEXT NOT NULL,
@@ -63,6 +63,12 @@ const STEPS: &[&str] = &[
     CREATE INDEX message_conversation ON message (conversation, id);
     CREATE INDEX message_at ON message (at_unix_ms);
     CREATE INDEX message_call ON message (call);",
+    // 2: what speculation brought and cost.
+    "ALTER TABLE call ADD COLUMN guesses INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE call ADD COLUMN hits INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE call ADD COLUMN misses INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE call ADD COLUMN saved_ms INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE call ADD COLUMN tokens_wasted INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// The version this program writes.

@@ -48,6 +48,17 @@ fn ended(id: &str, at: u64) -> CallEnded {
         blame: None,
         codec: Some("PCMU".to_owned()),
         stats_json: "{\"lost\":0}".to_owned(),
+        ledger: ledger(),
+    }
+}
+
+fn ledger() -> Ledger {
+    Ledger {
+        guesses: 4,
+        hits: 3,
+        misses: 1,
+        saved_ms: 1_200,
+        tokens_wasted: 40,
     }
 }
 
@@ -117,6 +128,11 @@ fn a_call_from_its_start_to_its_end() {
         .map(|call| (call.id.as_str(), call.ended_unix_ms, call.turns))
         .collect();
     assert_eq!(seen, [("c2", None, 0), ("c1", Some(30), 2)]);
+    assert_eq!(
+        (calls[0].ledger, calls[1].ledger),
+        (Ledger::default(), ledger())
+    );
+    assert_eq!(store.ledger().unwrap(), ledger());
     assert_eq!(store.recent_calls(1).unwrap().len(), 1);
     assert_eq!(store.call("c1").unwrap().as_ref(), Some(&calls[1]));
     assert_eq!(store.call("c9").unwrap(), None);
@@ -249,6 +265,23 @@ fn damage_is_named_and_set_aside_on_request() {
     expect_damage();
     Store::set_aside(&path, 8).unwrap();
     assert!(Store::open(&path).is_ok());
+}
+
+#[test]
+fn a_file_of_an_earlier_version_keeps_its_calls() {
+    let scratch = Scratch::new("store");
+    let path = scratch.path().join("offhook.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(schema::STEPS[0]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    let insert = "INSERT INTO call (id, user, number, remote, started_unix_ms)
+         VALUES ('c1', 'a', '100', 'x', 1)";
+    old.execute_batch(insert).unwrap();
+    drop(old);
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.ledger().unwrap(), Ledger::default());
+    store.call_ended(&ended("c1", 2)).unwrap();
+    assert_eq!(store.call("c1").unwrap().unwrap().ledger, ledger());
 }
 
 #[test]

@@ -5,18 +5,25 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use agent_bridge::turn::trace::Trace;
+
 use super::{BindingRow, CallEnded, CallStarted, MessageRow, Store, StoreError, TurnRow};
 
 /// How long a caller waits for its bindings to be on disk before it is told that they are not.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One record to write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Write {
     CallStarted(CallStarted),
     CallEnded(CallEnded),
     Turn(TurnRow),
     Message(MessageRow),
+    /// The call's events and actions, into a file of its own.
+    Trace {
+        call: String,
+        trace: Box<Trace>,
+    },
 }
 
 type Read = Box<dyn FnOnce(&Store) + Send>;
@@ -123,6 +130,7 @@ fn work(mut store: Store, jobs: &Receiver<Job>, mut failed: impl FnMut(&Write, S
                     Write::CallEnded(end) => store.call_ended(end),
                     Write::Turn(turn) => store.add_turn(turn),
                     Write::Message(message) => store.add_message(message).map(|_| ()),
+                    Write::Trace { call, trace } => store.save_trace(call, trace),
                 };
                 if let Err(error) = written {
                     failed(&write, error);

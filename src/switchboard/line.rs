@@ -112,14 +112,15 @@ impl Switchboard {
                         Report::Finished {
                             termination,
                             summary,
+                            trace,
                         } => {
-                            finished = Some((termination, summary));
+                            finished = Some((termination, summary, trace));
                             break;
                         }
                     }
                 }
                 // A call's task is the wall around it: its panic ends this call and no other.
-                let (termination, summary) = match finished {
+                let (termination, summary, trace) = match finished {
                     Some(finished) => finished,
                     None => {
                         if let Err(panic) = running.await {
@@ -131,7 +132,7 @@ impl Switchboard {
                             reason: "internal error".to_owned(),
                             blame: Blame::Ours,
                         };
-                        (termination, Default::default())
+                        (termination, Default::default(), None)
                     }
                 };
                 info!(
@@ -139,9 +140,15 @@ impl Switchboard {
                     received = summary.packets_received,
                     lost = summary.packets_lost,
                     jitter_ms = summary.jitter_ms,
+                    guesses = summary.guesses,
+                    hits = summary.hits,
+                    saved_ms = summary.saved_ms,
                     "call ended: {termination}"
                 );
                 record.ended(&termination, &summary);
+                if let Some(trace) = trace {
+                    record.trace(trace);
+                }
                 let _ = commands.send(Command::Finished(call)).await;
             }
             .instrument(span),

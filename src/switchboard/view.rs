@@ -3,6 +3,8 @@
 /// What the console shows.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Snapshot {
+    /// Of calls that have ended since the start.
+    pub speculation: agent_bridge::turn::Ledger,
     pub calls: Vec<CallView>,
     pub registrations: Vec<RegistrationView>,
     pub calls_total: u64,
