@@ -285,6 +285,11 @@ impl Report {
             rows.push(turn.cells(at + 1));
         }
         text.push_str(&table(&rows));
+        if self.turns.iter().all(|turn| turn.changes.is_empty()) {
+            text.push_str(
+                "\nThe turns are the same; only steps within them would have been different.\n",
+            );
+        }
         text.push('\n');
         text.push_str(&self.totals());
         if self.turns.iter().any(|turn| turn.row.borrowed) {

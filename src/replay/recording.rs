@@ -261,7 +261,7 @@ impl Recording {
 
     fn reply_action(&mut self, at_ns: u64, action: &Action) {
         match action {
-            Action::Speculate { id, text } => self.streams.push(Stream {
+            Action::Speculate { id, text, .. } => self.streams.push(Stream {
                 reply: *id,
                 asked_ns: at_ns,
                 question: text.clone(),
@@ -395,12 +395,20 @@ impl Recording {
             0 => LETTER_NS,
             count => sum_ns / count,
         };
-        // One that was stopped was at least as long as it was heard.
+        // One that was stopped was longer than it was heard, by its words that were not.
         let heard_ns = sound.and_then(|sound| {
             let stopped_ns = sound.stopped.as_ref().map(|(place, _, _)| place.at_ns);
             let until_ns = stopped_ns.unwrap_or(self.end_ns);
             let lasted_ns = until_ns.saturating_sub(sound.started?.at_ns);
-            Some(lasted_ns.saturating_sub(sound.paused_ns) + 1)
+            let lasted_ns = lasted_ns.saturating_sub(sound.paused_ns) + 1;
+            let heard = sound.stopped.as_ref().map(|(_, heard, _)| letters(heard));
+            Some(match heard {
+                Some(heard) if heard > 0 => {
+                    let all = letters(text).max(heard);
+                    (lasted_ns / heard).saturating_mul(all).max(lasted_ns)
+                }
+                _ => lasted_ns,
+            })
         });
         let usual_ns = letters(text).saturating_mul(letter_ns);
         usual_ns.max(heard_ns.unwrap_or(0))

@@ -194,7 +194,7 @@ impl World {
         match action {
             Action::Transcribe { utterance } => self.transcribe(*utterance),
             Action::DropUtterance { .. } => self.forget_transcripts(),
-            Action::Speculate { id, text } => self.ask(*id, text),
+            Action::Speculate { id, text, .. } => self.ask(*id, text),
             Action::Prepare { id, text } => self.spoken(*id, text),
             Action::Speak { id, text, last } => self.speak(*id, text, *last),
             Action::Cancel { id } => {

@@ -261,10 +261,18 @@ fn what_did_not_change_is_not_listed() {
     let new = rerun(&trace, silent, base);
     assert_eq!(new.ledger.guesses, 0);
     let rows = compare(turns(&trace), turns(&new.trace), &new.borrowed);
-    assert_eq!(
-        rows[0].changes(),
-        ["not guessed right", "answer 240 ms later"]
-    );
+    assert_eq!(rows[0].changes(), ["no guess", "answer 240 ms later"]);
+}
+
+/// What was stopped in the middle had more to say, and would be stopped again.
+#[test]
+fn an_interruption_stays_one() {
+    let trace = record(config(500), &eventful(), "A walk");
+    for wait_ms in [300, 400, 500, 550] {
+        let new = rerun(&trace, config(wait_ms), Instant::now());
+        let turns = turns(&new.trace);
+        assert!(turns[0].interrupted, "{wait_ms}: {turns:?}");
+    }
 }
 
 #[test]

@@ -87,8 +87,8 @@ struct Scan {
     /// None while there is voice.
     last_voice_ns: Option<u64>,
     onset_ns: u64,
-    /// Questions that were not committed yet: when, and in which words.
-    asked: BTreeMap<ReplyId, (u64, String)>,
+    /// Questions that were not committed yet: when, in which words, and whether the turn was still open.
+    asked: BTreeMap<ReplyId, (u64, String, bool)>,
     guesses: u32,
     audible: Option<ReplyId>,
     /// Committed and without a word so far.
@@ -99,9 +99,9 @@ struct Scan {
 impl Scan {
     fn action(&mut self, at_ns: u64, action: &Action) {
         match action {
-            Action::Speculate { id, text } => {
-                self.guesses += 1;
-                self.asked.insert(*id, (at_ns, text.clone()));
+            Action::Speculate { id, text, is_guess } => {
+                self.guesses += u32::from(*is_guess);
+                self.asked.insert(*id, (at_ns, text.clone(), *is_guess));
             }
             Action::Commit { id } => self.committed(at_ns, *id),
             Action::Cancel { id } => {
@@ -127,21 +127,26 @@ impl Scan {
     }
 
     fn committed(&mut self, at_ns: u64, id: ReplyId) {
-        let (asked_ns, words) = self.asked.remove(&id).unwrap_or((at_ns, String::new()));
-        let is_guess = asked_ns < at_ns;
+        let asked = self.asked.remove(&id);
+        let (asked_ns, words, is_guess) = asked.unwrap_or((at_ns, String::new(), false));
         let guesses = std::mem::take(&mut self.guesses);
         let last_voice_ns = self.last_voice_ns.unwrap_or(at_ns);
         self.waiting = Some(id);
+        // The same words once more, because the guess failed after all.
+        if let Some(turn) = self.turns.last_mut()
+            && turn.speech_end_ms == ms(last_voice_ns)
+            && turn.first_packet_ms.is_none()
+        {
+            turn.reply = id;
+            turn.saved_ms = None;
+            return;
+        }
         self.turns.push(TurnFacts {
             reply: id,
             speech_end_ms: ms(last_voice_ns),
             words,
             commit_ms: ms(at_ns.saturating_sub(last_voice_ns)),
-            guesses: if is_guess {
-                guesses
-            } else {
-                guesses.saturating_sub(1)
-            },
+            guesses,
             saved_ms: is_guess.then(|| ms(at_ns.saturating_sub(asked_ns))),
             first_packet_ms: None,
             fillers: 0,
@@ -223,7 +228,8 @@ impl Row {
         changes.extend(moved("commit", old.commit_ms, new.commit_ms));
         match (old.saved_ms, new.saved_ms) {
             (None, Some(saved)) => changes.push(format!("guessed {saved} ms before")),
-            (Some(_), None) => changes.push("not guessed right".to_owned()),
+            (Some(_), None) if new.guesses == 0 => changes.push("no guess".to_owned()),
+            (Some(_), None) => changes.push("guessed wrong".to_owned()),
             _ => {}
         }
         if old.words != new.words {
