@@ -337,15 +337,13 @@ impl Recording {
                     .iter()
                     .filter(|other| other.since == hearing.since && other.answer.is_some())
             };
-            let latest = of_turn()
-                .filter(|other| other.asked_ns <= asked_ns)
-                .next_back();
+            let latest = of_turn().rfind(|other| other.asked_ns <= asked_ns);
             // Asked earlier than in the recording, of the same speech.
             let next = || of_turn().find(|other| other.until <= begun);
             let Some(heard) = latest.or_else(next).filter(|heard| heard.until > since) else {
                 continue;
             };
-            let before = of_turn().filter(|other| other.until <= since).next_back();
+            let before = of_turn().rfind(|other| other.until <= since);
             let known = before.map_or(0, |before| before.text.split_whitespace().count());
             words.extend(heard.text.split_whitespace().skip(known));
         }
