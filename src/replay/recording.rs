@@ -71,6 +71,7 @@ pub(super) struct Hearing {
     /// When it was no longer wanted, if it had no answer by then.
     pub(super) dropped_ns: Option<u64>,
     pub(super) text: String,
+    pub(super) certainty: f32,
     /// Of the stretches after `since`, up to `until`.
     pub(super) since: usize,
     until: usize,
@@ -177,6 +178,7 @@ impl Recording {
                             answer: None,
                             dropped_ns: None,
                             text: String::new(),
+                            certainty: 1.0,
                             since: stretches.since,
                             until: stretches.begun,
                             is_partial: false,
@@ -214,11 +216,16 @@ impl Recording {
     ) {
         match event {
             Event::Timeout => {}
-            Event::Final { utterance, text } => {
+            Event::Final {
+                utterance,
+                text,
+                certainty,
+            } => {
                 if let Some(hearing) = numbers.get(utterance) {
                     let hearing = &mut self.hearings[*hearing];
                     hearing.answer.get_or_insert(place);
                     hearing.text.clone_from(text);
+                    hearing.certainty = *certainty;
                 }
             }
             Event::ReplyText { id, last, .. } => self.piece(place, *id, event, *last),
@@ -249,6 +256,7 @@ impl Recording {
                         answer: Some(place),
                         dropped_ns: None,
                         text: text.clone(),
+                        certainty: 1.0,
                         since: stretches.since,
                         until: stretches.begun,
                         is_partial: true,
@@ -270,7 +278,7 @@ impl Recording {
                 closed_ns: None,
             }),
             Action::Cancel { id } | Action::StopPlayout { id } => self.close(at_ns, *id),
-            Action::Prepare { id, text } => self.spoken(at_ns, *id, text),
+            Action::Prepare { id, text, .. } => self.spoken(at_ns, *id, text),
             Action::Speak { id, text, .. } => {
                 self.spoken(at_ns, *id, text);
                 if let Some(sound) = self.sound(*id) {
@@ -323,8 +331,10 @@ impl Recording {
             .any(|stream| stream.reply == sound.reply)
     }
 
-    /// What the recogniser makes of the stretches after `since`, up to `begun`, asked at `asked_ns`.
-    pub(super) fn words(&self, since: usize, begun: usize, asked_ns: u64) -> String {
+    /// What the recogniser makes of the stretches after `since`, up to `begun`, asked at `asked_ns`, and
+    /// how far it can be trusted.
+    pub(super) fn words(&self, since: usize, begun: usize, asked_ns: u64) -> (String, f32) {
+        let mut certainty = 1.0f32;
         let mut words: Vec<&str> = Vec::new();
         let mut turn_since = None;
         for hearing in &self.hearings {
@@ -345,9 +355,10 @@ impl Recording {
             };
             let before = of_turn().rfind(|other| other.until <= since);
             let known = before.map_or(0, |before| before.text.split_whitespace().count());
+            certainty = certainty.min(heard.certainty);
             words.extend(heard.text.split_whitespace().skip(known));
         }
-        words.join(" ")
+        (words.join(" "), certainty)
     }
 
     pub(super) fn hearing_ns(&self) -> u64 {

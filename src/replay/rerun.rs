@@ -195,7 +195,7 @@ impl World {
             Action::Transcribe { utterance } => self.transcribe(*utterance),
             Action::DropUtterance { .. } => self.forget_transcripts(),
             Action::Speculate { id, text, .. } => self.ask(*id, text),
-            Action::Prepare { id, text } => self.spoken(*id, text),
+            Action::Prepare { id, text, .. } => self.spoken(*id, text),
             Action::Speak { id, text, last } => self.speak(*id, text, *last),
             Action::Cancel { id } => {
                 self.close(*id);
@@ -221,19 +221,24 @@ impl World {
         let recorded = recording.hearings.iter().find(|hearing| {
             !hearing.is_partial && hearing.asked_ns == now_ns && hearing.since == stretches.since
         });
-        let (place, text) = match recorded.map(|hearing| (hearing.answer, hearing)) {
-            Some((Some(place), hearing)) => (place, hearing.text.clone()),
+        let (place, (text, certainty)) = match recorded.map(|hearing| (hearing.answer, hearing)) {
+            Some((Some(place), hearing)) => (place, (hearing.text.clone(), hearing.certainty)),
             other => {
                 let usual_ns = now_ns.saturating_add(recording.hearing_ns());
                 // It was not there yet when it was dropped.
                 let dropped_ns = other.and_then(|(_, hearing)| hearing.dropped_ns);
                 let at_ns = usual_ns.max(dropped_ns.map_or(0, |at_ns| at_ns.saturating_add(1)));
-                let text = recording.words(stretches.since, stretches.begun, now_ns);
+                let words = recording.words(stretches.since, stretches.begun, now_ns);
                 let step = UNRECORDED;
-                (Place { at_ns, step }, text)
+                (Place { at_ns, step }, words)
             }
         };
-        self.add(place, Coming::Event(Event::Final { utterance, text }));
+        let heard = Event::Final {
+            utterance,
+            text,
+            certainty,
+        };
+        self.add(place, Coming::Event(heard));
     }
 
     fn forget_transcripts(&mut self) {

@@ -54,7 +54,12 @@ pub(crate) fn record(config: TurnConfig, events: &[(u64, Event)], heard: &str) -
 
 fn words(utterance: u32, text: &str) -> Event {
     let text = text.to_owned();
-    Event::Final { utterance, text }
+    let certainty = 1.0;
+    Event::Final {
+        utterance,
+        text,
+        certainty,
+    }
 }
 
 fn reply(id: u32, text: &str, last: bool) -> Event {
