@@ -17,15 +17,27 @@ use crate::turn::{
     Turn, TurnConfig, invariants::Checker,
 };
 
-/// Turn events from bytes: two per event, what and when. `base` is any moment. The machine's own checker
+/// Turn events from bytes: two per event, what and when. The first byte sets the machine as well. `base` is any moment. The machine's own checker
 /// and this one watch; at the end the call is drained and must end, with nothing left open.
 pub fn turn(data: &[u8], base: Instant) {
-    let config = TurnConfig {
+    let mut config = TurnConfig {
         failures_max: 3,
         reply_chars_max: 40,
         barge_in: data.first().is_none_or(|byte| byte & 1 == 0),
         ..TurnConfig::default()
     };
+    let setting = data.first().copied().unwrap_or(0);
+    if setting & 0x80 != 0 {
+        config.wait.sure_ms = 60;
+        config.wait.unsure_ms = 60;
+        config.utterance_ms_max = 900;
+        config.transcript_chars_max = 7;
+    }
+    if setting & 0x40 != 0 {
+        config.speculation.enabled = false;
+        config.filler_after_ms = 0;
+        config.idle_prompt_ms = 0;
+    }
     let mut world = World {
         turn: Turn::new(config),
         checker: Checker::default(),
@@ -58,6 +70,9 @@ pub fn turn(data: &[u8], base: Instant) {
     }
     assert_eq!(world.turn.state(), State::Ended);
     assert!(!world.checker.has_guesses());
+    assert!(!world.turn.is_claimed());
+    let ledger = world.turn.ledger();
+    assert_eq!(ledger.guesses, ledger.hits + ledger.misses);
     assert_eq!(world.turn.next_timeout(), None);
 }
 
@@ -116,7 +131,12 @@ impl World {
                     0 => Judge::Prosody,
                     _ => Judge::Model,
                 },
-                probability: f32::from(byte & 0x80) / 128.0,
+                // Sure, half sure, and no probability at all.
+                probability: match byte & 0x80 {
+                    0 if self.utterance % 3 == 0 => f32::NAN,
+                    0 => 0.5,
+                    _ => 1.0,
+                },
             },
             2 | 3 => Event::SpeechStopped,
             4 | 5 => Event::Final {
@@ -131,8 +151,14 @@ impl World {
             },
             8 if byte & 0x10 != 0 => Event::ReplyProgress {
                 id,
-                progress: Progress::Tool {
-                    name: "calendar".to_owned(),
+                progress: match byte & 0x60 {
+                    0 => Progress::Waiting,
+                    0x20 => Progress::Trying {
+                        gateway: "next".to_owned(),
+                    },
+                    _ => Progress::Tool {
+                        name: "calendar".to_owned(),
+                    },
                 },
             },
             8 => Event::ReplyToolCall {
@@ -146,7 +172,12 @@ impl World {
             9 => Event::ReplyFailed {
                 id,
                 error: ReplyError {
-                    kind: ReplyErrorKind::Broken,
+                    kind: match byte & 0x30 {
+                        0 => ReplyErrorKind::Broken,
+                        0x10 => ReplyErrorKind::Unreachable,
+                        0x20 => ReplyErrorKind::Slow,
+                        _ => ReplyErrorKind::Cut,
+                    },
                     blame: Blame::Upstream,
                 },
             },
@@ -158,6 +189,9 @@ impl World {
             },
             13 => Event::Announce {
                 text: "news".to_owned(),
+            },
+            14 if byte & 0x20 != 0 => Event::Partial {
+                text: SAYINGS[usize::from(byte >> 6)].to_owned(),
             },
             14 => Event::Dtmf { digit: '1' },
             _ => Event::CallerWaits {

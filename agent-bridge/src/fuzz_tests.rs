@@ -50,8 +50,21 @@ fn turn_events() {
     }
     // Conversations that make sense, disturbed.
     let talk = [0, 20, 2, 20, 4, 40, 6, 20, 10, 20, 0x16, 20, 0x1b, 40].repeat(8);
+    // And those with a guess, a claim, and a tool in a guess.
+    let guess = [
+        0, 40, 0x22, 20, 0x04, 6, 0x06, 6, 0x02, 22, 0x16, 20, 0x0a, 20, 0x1b, 40,
+    ]
+    .repeat(6);
+    let claim = [
+        0, 30, 0x22, 20, 0x34, 6, 0x02, 22, 0x00, 40, 0x22, 20, 0x24, 6, 0x20, 8,
+    ]
+    .repeat(6);
+    let tool = [
+        0, 40, 0x22, 20, 0x04, 6, 0x08, 6, 0x58, 6, 0x26, 6, 0x02, 22, 0x16, 30,
+    ]
+    .repeat(6);
     for _ in 0..ROUNDS {
-        turn(&mutate(&mut rng, &[&talk]), base);
+        turn(&mutate(&mut rng, &[&talk, &guess, &claim, &tool]), base);
     }
 }
 

@@ -287,6 +287,40 @@ fn the_agent_is_down() {
     );
 }
 
+/// The first try was a guess and has no fallback; the second one has, and is the same question.
+#[test]
+fn a_guess_that_fails_is_asked_again_as_it_was() {
+    let mut settings = settings(Answerer::Agent);
+    settings.turn.speculation.enabled = true;
+    let mut rig = Rig::new(settings, session(Some(PHONE), true));
+    rig.check(
+        "confirm -> say 1.0 Hello there.
+         sound 1 0 400
+         done 1 0
+         quiet 1000 -> first packet; hush 1; aside: Hello there.
+         speak -> transcribe 1
+         words 1 what time is it -> ask 2 what time is it
+         quiet 600 -> commit 2; caller: what time is it
+         broken 2 -> cancel 2; turn 1; ask 3 what time is it; commit 3
+         text 3 It is noon.
+         end 3 -> say 3.0 It is noon.
+         sound 3 0 500
+         done 3 0
+         quiet 900 -> hush 3; turn 2; agent: It is noon.",
+    );
+}
+
+#[test]
+fn silence_is_noticed_without_a_greeting_too() {
+    let mut settings = settings(Answerer::Agent);
+    settings.greeting = String::new();
+    let mut rig = Rig::new(settings, session(Some(PHONE), true));
+    rig.check(
+        "confirm
+         quiet 31000 -> first packet; say 1.0 Are you still there?",
+    );
+}
+
 #[test]
 fn a_drain_says_goodbye_even_into_the_greeting() {
     let rig = Rig::new(settings(Answerer::Agent), session(Some(PHONE), true));

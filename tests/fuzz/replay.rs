@@ -9,7 +9,7 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 16] = [
+const TARGETS: [(&str, Body, Option<&str>); 19] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
     ("sip_values", sip::fuzz::parse_values, None),
@@ -21,6 +21,9 @@ const TARGETS: [(&str, Body, Option<&str>); 16] = [
     ("media_session", media_session, None),
     ("model_file", asr::model_file::fuzz::inspect, None),
     ("turn", turn, None),
+    ("transcript", agent_bridge::words_fuzz::transcript, None),
+    ("interjection", agent_bridge::words_fuzz::interjection, None),
+    ("wait_curve", agent_bridge::words_fuzz::wait_curve, None),
     ("sse", agent_bridge::fuzz::sse, None),
     ("phone_text", agent_bridge::fuzz::tidy, None),
     ("demo_agent", agent_bridge::fuzz::demo, None),

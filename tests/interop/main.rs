@@ -4,16 +4,19 @@
 //!
 //! A peer that is not installed is skipped by name; OFFHOOK_REQUIRE_PEERS=1 makes that a failure.
 //!
-//! Here: the harness (`offhook`, `baresip`, `sipp`, `process`, `peers`, `sound`) and, by subject, the tests.
+//! Here: the harness (`offhook`, `baresip`, `drill`, `sipp`, `process`, `peers`, `sound`) and, by subject, the tests.
 
 mod baresip;
+mod drill;
 mod offhook;
 mod peers;
 mod process;
 mod sipp;
 mod sound;
 
+mod barge_in;
 mod calls;
 mod lifetime;
+mod pauses;
 mod registration;
 mod strangers;

@@ -2,7 +2,7 @@
 //! Panics with a sentence at the first step that breaks one.
 //! PURE.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,24 @@ use agent_bridge::turn::{Entry, ReplyId};
 use media::codec::{Codec, Decoder};
 use media::rtp::Packet;
 
-use crate::workers::{SAMPLES_PER_LETTER, VOICE_LEVEL};
+use crate::workers::{LEVELS, SAMPLES_PER_LETTER, VOICE_LEVEL, level};
 
 const FRAME: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
 pub struct Ledger {
     pub asked: HashMap<ReplyId, &'static str>,
+    /// What was asked before the turn was over, and what became of it.
+    guesses: HashSet<ReplyId>,
+    pub hits: u32,
+    pub misses: u32,
+    /// Tool calls that arrived for a guess.
+    pub guessed_tools: u32,
+    pub alarms: u32,
+    committed: HashSet<ReplyId>,
+    /// The latest reply of each loudness, and packets in which one was recognised.
+    by_level: HashMap<u32, ReplyId>,
+    pub recognised: u64,
     pub hangups: u32,
     /// Where our packets may go.
     pub phone: Vec<SocketAddr>,
@@ -67,6 +78,47 @@ impl Ledger {
             .iter()
             .filter(|sample| sample.unsigned_abs() > VOICE_LEVEL.unsigned_abs() / 4);
         self.voiced_sent += voiced.count() as u64;
+        self.audible(&samples);
+    }
+
+    /// Whose sound a packet is full of: of something committed or our own, never a guess or what was called off.
+    fn audible(&mut self, samples: &[i16]) {
+        for (step, id) in &self.by_level {
+            let level = f64::from(level(ReplyId(*step)));
+            let near = samples
+                .iter()
+                .filter(|sample| (f64::from(**sample) / level - 1.0).abs() < 0.06);
+            if near.count() * 10 < samples.len() * 9 {
+                continue;
+            }
+            self.recognised += 1;
+            let stage = self.asked.get(id);
+            assert!(
+                matches!(stage, None | Some(&"committed")),
+                "{id:?} is audible, which is {stage:?}"
+            );
+        }
+    }
+
+    /// An alarm names the reply that set it.
+    fn alarm(&mut self, text: &str) {
+        let Some((_, rest)) = text.split_once("tea") else {
+            return;
+        };
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        if let Ok(id) = digits.parse() {
+            self.alarms += 1;
+            let id = ReplyId(id);
+            assert!(
+                self.committed.contains(&id),
+                "{id:?} set a timer as a guess"
+            );
+        }
+    }
+
+    pub fn tool_told(&mut self, id: ReplyId) {
+        let is_guess = self.asked.get(&id) == Some(&"asked");
+        self.guessed_tools += u32::from(is_guess);
     }
 
     /// The stream may rest from here: hold, resume, another address.
@@ -74,7 +126,10 @@ impl Ledger {
         self.last_packet = None;
     }
 
-    pub fn ask(&mut self, id: ReplyId) {
+    pub fn ask(&mut self, id: ReplyId, is_guess: bool) {
+        if is_guess {
+            self.guesses.insert(id);
+        }
         assert_eq!(
             self.asked.insert(id, "asked"),
             None,
@@ -83,6 +138,8 @@ impl Ledger {
     }
 
     pub fn commit(&mut self, id: ReplyId) {
+        self.hits += u32::from(self.guesses.contains(&id));
+        self.committed.insert(id);
         assert_eq!(
             self.asked.insert(id, "committed"),
             Some("asked"),
@@ -91,13 +148,16 @@ impl Ledger {
     }
 
     pub fn cancel(&mut self, id: ReplyId) {
+        self.misses += u32::from(self.asked.get(&id) == Some(&"asked"));
         assert!(
             self.asked.insert(id, "cancelled").is_some(),
             "cancel of what was not asked"
         );
     }
 
-    pub fn synthesise(&self, id: ReplyId) {
+    pub fn synthesise(&mut self, id: ReplyId, text: &str) {
+        self.by_level.insert(id.0 % LEVELS, id);
+        self.alarm(text);
         let stage = self.asked.get(&id);
         assert_ne!(stage, Some(&"cancelled"), "a cancelled reply is spoken");
     }

@@ -6,6 +6,7 @@ mod edge;
 mod ledger;
 mod net;
 mod phone;
+mod scenario;
 mod setup;
 mod talk;
 mod workers;
@@ -139,6 +140,11 @@ fn calls_keep_their_promises_in_any_weather() {
         sum.holds += outcome.holds;
         sum.moves += outcome.moves;
         sum.renegotiated += outcome.renegotiated;
+        sum.hits += outcome.hits;
+        sum.misses += outcome.misses;
+        sum.guessed_tools += outcome.guessed_tools;
+        sum.alarms += outcome.alarms;
+        sum.recognised += outcome.recognised;
         sum.vanished |= outcome.vanished;
         cancelled += u32::from(outcome.cancelled);
     }
@@ -152,6 +158,11 @@ fn calls_keep_their_promises_in_any_weather() {
         sum.holds,
         sum.moves,
         sum.renegotiated,
+        sum.hits,
+        sum.misses,
+        sum.guessed_tools,
+        sum.alarms,
+        u32::from(sum.recognised > 0),
         cancelled,
     ];
     assert!(

@@ -50,8 +50,25 @@ const TEXTS: [&str; 6] = [
 
 /// Samples per letter of the scripted voice: 60 ms.
 pub const SAMPLES_PER_LETTER: usize = 960;
-/// Its one loudness.
-pub const VOICE_LEVEL: i16 = 2_000;
+/// Replies sound each at a loudness of its own, so that a packet tells whose sound is in it; after so many they repeat.
+pub const LEVELS: u32 = 12;
+/// Its lowest loudness.
+pub const VOICE_LEVEL: i16 = 800;
+
+/// Steps of a quarter, which G.711 keeps apart.
+pub fn level(reply: ReplyId) -> i16 {
+    let step = i32::try_from(reply.0 % LEVELS).unwrap_or(0);
+    (f64::from(VOICE_LEVEL) * 1.25f64.powi(step)) as i16
+}
+
+/// What is heard in so much sound: more words in more of it, the same ones in the same.
+const HEARD: [&str; 10] = [
+    "set", "the", "timer", "for", "tea", "to", "ten", "minutes", "from", "now",
+];
+/// Samples of one word.
+const WORD_SAMPLES: usize = 5_600;
+/// Less than this may be anything short.
+const SHORT_SAMPLES: usize = 20_000;
 
 impl Workers {
     pub fn new(seed: u64) -> Workers {
@@ -70,7 +87,12 @@ impl Workers {
             0 => Err("scripted failure".to_owned()),
             1 => Ok(String::new()),
             _ if !speech || pcm.is_empty() => Ok(String::new()),
-            _ => Ok(format!("question number {}", self.questions)),
+            2 | 3 if pcm.len() < SHORT_SAMPLES => Ok("uh-huh".to_owned()),
+            4 if pcm.len() < SHORT_SAMPLES => Ok("stop".to_owned()),
+            _ => {
+                let words = HEARD.iter().cycle().take(pcm.len().div_ceil(WORD_SAMPLES));
+                Ok(words.copied().collect::<Vec<_>>().join(" "))
+            }
         };
         let result = result.map(|text| Words {
             certainty: 1.0,
@@ -95,7 +117,7 @@ impl Workers {
             );
             return;
         }
-        let samples = vec![VOICE_LEVEL; text.chars().count() * SAMPLES_PER_LETTER];
+        let samples = vec![level(reply); text.chars().count() * SAMPLES_PER_LETTER];
         let mut at = first;
         for chunk in samples.chunks(8_000) {
             let sound = Sound::Samples(chunk.to_vec());
@@ -154,6 +176,12 @@ impl Workers {
             2 => at += Duration::from_secs(4),
             _ => {}
         }
+        // Some act before they speak.
+        if self.rng.random_range(0..5) == 0 {
+            let event = self.timer(id);
+            self.at(at, Answer::Reply { id, event });
+            at += Duration::from_millis(self.rng.random_range(0..300));
+        }
         let text = TEXTS[self.rng.random_range(0..TEXTS.len())];
         for word in text.split_inclusive(' ') {
             self.at(
@@ -167,19 +195,8 @@ impl Workers {
         }
         match self.rng.random_range(0..8) {
             0 => {
-                let arguments = serde_json::json!({ "seconds": 5, "label": "tea" });
-                let call = ToolCall {
-                    id: "1".to_owned(),
-                    name: "set_timer".to_owned(),
-                    arguments,
-                };
-                self.at(
-                    at,
-                    Answer::Reply {
-                        id,
-                        event: ReplyEvent::ToolCall(call),
-                    },
-                );
+                let event = self.timer(id);
+                self.at(at, Answer::Reply { id, event });
             }
             1 => {
                 return self.at(
@@ -199,6 +216,16 @@ impl Workers {
                 event: ReplyEvent::Done,
             },
         );
+    }
+
+    /// A tool that can be heard: the alarm says whose it was.
+    fn timer(&mut self, id: ReplyId) -> ReplyEvent {
+        let seconds = self.rng.random_range(1..6);
+        ReplyEvent::ToolCall(ToolCall {
+            id: "1".to_owned(),
+            name: "set_timer".to_owned(),
+            arguments: serde_json::json!({ "seconds": seconds, "label": format!("tea{}", id.0) }),
+        })
     }
 
     pub fn cancel_reply(&mut self, id: ReplyId) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use agent_bridge::conversation::Conversation;
 use media::session::Session;
-use offhook::call::{Call, CallInput, CallOutput, Note};
+use offhook::call::{Call, CallInput, CallOutput, Note, ReplyEvent};
 use offhook::config::Answerer;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -16,60 +16,11 @@ use sip::offer_answer::{self, LocalMedia};
 use sip::{CallKey, Endpoint, Event, Flow, Input, Output, Transport, User};
 
 use crate::ledger::Ledger;
-use crate::net::{Net, Packet, Weather};
+use crate::net::{Net, Packet};
 use crate::phone::{Phone, Speech};
+pub use crate::scenario::{Act, Outcome, Scenario};
 use crate::setup::{PASSWORD, address, local_media, server_config, session_config, settings};
 use crate::workers::{Answer, Workers};
-
-#[derive(Debug, Clone)]
-pub struct Scenario {
-    pub weather: Weather,
-    pub talk: Duration,
-    pub answerer: Answerer,
-    /// The caller hangs up; otherwise the server does, as if the program stopped.
-    pub caller_ends: bool,
-    /// So long the server rings before it answers, as if models warmed up.
-    pub rings: Duration,
-    /// The caller gives up so long after dialling, if nobody has answered.
-    pub patience: Option<Duration>,
-    /// The INVITE has no offer.
-    pub late_offer: bool,
-    /// What happens when, after the answer.
-    pub acts: Vec<(Duration, Act)>,
-}
-
-/// What a phone or the network does in the middle of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    Digit(char),
-    /// Somebody else sends packets to our port.
-    Stranger,
-    Hold,
-    Resume,
-    /// The phone's sound comes from, and wants to go to, another port.
-    Move,
-    /// No packet passes any more, in either direction.
-    Vanish,
-}
-
-/// What came of a run, for the table that the test prints.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    pub registered: bool,
-    pub answered: bool,
-    pub turns: u32,
-    pub interrupted: u32,
-    pub frames_heard: u64,
-    pub ended: bool,
-    pub cancelled: bool,
-    pub digits: u32,
-    pub strangers: u32,
-    pub holds: u32,
-    pub moves: u32,
-    /// Second offers that were answered with 200.
-    pub renegotiated: u32,
-    pub vanished: bool,
-}
 
 struct Server {
     endpoint: Endpoint,
@@ -126,10 +77,15 @@ impl World {
         // Speech of any timing: into the greeting, over replies, with pauses, back to back.
         let mut at = Duration::from_millis(rng.random_range(0..3000));
         while at < scenario.talk {
-            phone.speech.push(Speech {
-                at,
-                clip: rng.random_range(0..clips.len()),
-            });
+            let clip = rng.random_range(0..clips.len());
+            phone.speech.push(Speech { at, clip });
+            // A pause inside, as long as a breath or a thought.
+            if rng.random_range(0..3) == 0 {
+                at += Duration::from_millis(clips[clip].len() as u64 * 1_000 / 16_000);
+                at += Duration::from_millis(rng.random_range(300..1_200));
+                let clip = rng.random_range(0..clips.len());
+                phone.speech.push(Speech { at, clip });
+            }
             at += Duration::from_millis(rng.random_range(1200..9000));
         }
         World {
@@ -215,7 +171,12 @@ impl World {
                     clause,
                     sound,
                 },
-                Answer::Reply { id, event } => CallInput::Reply { id, event },
+                Answer::Reply { id, event } => {
+                    if matches!(event, ReplyEvent::ToolCall(_)) {
+                        self.ledger.tool_told(id);
+                    }
+                    CallInput::Reply { id, event }
+                }
             };
             call.handle(now, input);
             self.drain_call();
@@ -496,12 +457,12 @@ impl World {
                     clause,
                     text,
                 } => {
-                    self.ledger.synthesise(reply);
+                    self.ledger.synthesise(reply, &text);
                     self.workers.synthesise(now, reply, clause, &text);
                 }
                 CallOutput::CancelSpeech { reply } => self.workers.cancel_speech(reply),
                 CallOutput::Ask(question) => {
-                    self.ledger.ask(question.id);
+                    self.ledger.ask(question.id, question.speculative);
                     self.workers.ask(now, &question);
                 }
                 CallOutput::CommitReply { id } => self.ledger.commit(id),
@@ -517,6 +478,12 @@ impl World {
                 CallOutput::Said(entry) => self.ledger.said(&entry),
                 CallOutput::Note(Note::Digit { .. }) => self.outcome.digits += 1,
                 CallOutput::Note(Note::Stranger { .. }) => self.outcome.strangers += 1,
+                CallOutput::Note(Note::Latched { from, .. }) => {
+                    // The phone has moved, and its second offer is still on its way or lost.
+                    if from.ip() == address("10.0.0.2:1").ip() {
+                        self.ledger.phone.push(from);
+                    }
+                }
                 CallOutput::Note(Note::Held) => self.outcome.holds += 1,
                 CallOutput::Note(_) => {}
                 CallOutput::Hangup { why } => {
@@ -595,6 +562,11 @@ impl World {
         if !self.outcome.cancelled && self.scenario.talk > Duration::from_secs(2) {
             assert!(self.ledger.packets() > 0, "a call that is up sounds");
         }
+        self.outcome.hits = self.ledger.hits;
+        self.outcome.misses = self.ledger.misses;
+        self.outcome.guessed_tools = self.ledger.guessed_tools;
+        self.outcome.alarms = self.ledger.alarms;
+        self.outcome.recognised = self.ledger.recognised;
         self.outcome.ended = true;
     }
 }
