@@ -133,7 +133,7 @@ impl World {
                 },
                 // Sure, half sure, and no probability at all.
                 probability: match byte & 0x80 {
-                    0 if self.utterance % 3 == 0 => f32::NAN,
+                    0 if self.utterance.is_multiple_of(3) => f32::NAN,
                     0 => 0.5,
                     _ => 1.0,
                 },

@@ -105,11 +105,12 @@ impl Turn {
         // What was heard in an earlier pause of the same speech is in these words, or was none.
         self.murmur = None;
         let is_short = since.saturating_duration_since(claim.since) < ms(UNTRUSTED_MS_MAX);
-        match judge(&words, &context) {
-            Verdict::Turn if !is_trusted && is_short => {
-                self.record(now, Role::User, words, true, true);
-                self.give_back(now);
-            }
+        let verdict = match judge(&words, &context) {
+            // So little that is so doubtful is a murmur, whatever it reads like.
+            Verdict::Turn if !is_trusted && is_short => Verdict::Backchannel,
+            verdict => verdict,
+        };
+        match verdict {
             Verdict::Nothing | Verdict::Echo => self.give_back(now),
             Verdict::Backchannel => {
                 // In the transcript only when nothing follows: "yeah … but what about" is one entry.

@@ -76,7 +76,7 @@ pub struct Words {
     awaited: Option<u32>,
     /// The latest transcript that was waited for.
     latest: Option<Job>,
-    /// The latest one that was an agreement over our words, and is recorded when nothing follows.
+    /// The latest one of a pause over our words: an agreement is recorded when nothing follows.
     agreement: Option<Job>,
     pub misheard: u32,
     pub too_short: u32,
@@ -224,8 +224,8 @@ impl Words {
                     self.said[*word].is_excused = true;
                 }
             }
-            Some(Verdict::Backchannel) => self.agreement = Some(job.clone()),
-            _ => {}
+            Some(_) => self.agreement = Some(job.clone()),
+            None => {}
         }
         if let Some(collected) = &mut self.collected {
             collected.decoded = job.words.len();
@@ -233,6 +233,14 @@ impl Words {
         }
         self.latest = Some(job);
         text
+    }
+
+    /// How sure the recogniser is. Of a wrong word it may be as sure as of a right one.
+    pub fn certainty(&self, rng: &mut StdRng) -> f32 {
+        match rng.random_range(0..100) < 2 * self.ears.wrong_percent {
+            true => rng.random_range(0.0..0.4),
+            false => rng.random_range(0.3..1.0),
+        }
     }
 
     /// What the latest transcript said, as far as it counts.

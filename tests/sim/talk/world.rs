@@ -319,10 +319,11 @@ impl World {
         };
         let context = (self.turn.is_claimed() && is_whole).then_some(context);
         let text = self.words.answer(utterance, context, &self.config);
+        let certainty = self.words.certainty(&mut self.rng);
         self.event(Event::Final {
             utterance,
             text,
-            certainty: 1.0,
+            certainty,
         });
     }
 
