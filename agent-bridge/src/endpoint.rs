@@ -124,7 +124,7 @@ impl Default for WaitCurve {
     fn default() -> WaitCurve {
         WaitCurve {
             sure_ms: 250,
-            unsure_ms: 800,
+            unsure_ms: 1_000,
             unfinished_ms: 1_500,
             sure_from: 0.85,
             unfinished_below: 0.2,

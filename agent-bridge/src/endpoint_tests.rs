@@ -46,8 +46,8 @@ fn the_curve_at_its_corners() {
     for (probability, wait_ms) in [
         (1.0, 250),
         (curve.sure_from, 250),
-        (0.5, 800),
-        (f32::NAN, 800),
+        (0.5, 1_000),
+        (f32::NAN, 1_000),
         (curve.unfinished_below, 1_500),
         (0.0, 1_500),
         (-1.0, 1_500),

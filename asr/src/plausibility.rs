@@ -75,7 +75,7 @@ pub const TRUSTED_LOGPROB: (f32, f32) = (-0.5, -1.0);
 pub const TRUSTED_LOGPROB_MINI: (f32, f32) = (-0.15, -0.45);
 /// Letters a second up to which a voice can have said a text, and from which it cannot: a model that completes what it
 /// expects writes more than was said.
-const TRUSTED_PACE: (f32, f32) = (18.0, 26.0);
+const TRUSTED_PACE: (f32, f32) = (16.0, 21.0);
 
 /// How far a text can be trusted, 0 to 1, by the model's own measure and by the voice there was for it.
 pub fn certainty(text: &str, avg_logprob: f32, voiced_ms: u32, trusted: (f32, f32)) -> f32 {

@@ -361,7 +361,7 @@ impl Default for Turn {
     fn default() -> Turn {
         Turn {
             wait_ms_sure: 250,
-            wait_ms_unsure: 800,
+            wait_ms_unsure: 1_000,
             wait_ms_unfinished: 1_500,
             strategies: vec![EndStrategy::Text, EndStrategy::Prosody, EndStrategy::Model],
             end_of_turn_model: None,

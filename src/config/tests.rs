@@ -349,7 +349,7 @@ fn rules_between_keys() {
         &["2:8: agent.kind: \"openai\" needs `url`", "needs `model`"],
     );
     check_wrong(
-        "[turn]\nwait_ms_sure = 900\nwait_ms_unfinished = 400",
+        "[turn]\nwait_ms_sure = 1100\nwait_ms_unfinished = 400",
         &[],
         &[
             "3:22: turn.wait_ms_unfinished: less than wait_ms_unsure",
