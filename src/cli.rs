@@ -260,7 +260,7 @@ struct CallArgs {
     /// Longest wait for a reply, in seconds
     #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
     reply_s_max: u32,
-    /// Play this drill instead: a file, or standard (25 minutes), quick (5 minutes), turns
+    /// Play this drill instead: a file, or standard (35 minutes), quick (5 minutes), turns
     #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["wav", "say", "repeat"])]
     drill: Option<String>,
     /// The drill's turns ask what the WAV files of this folder say

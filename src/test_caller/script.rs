@@ -152,7 +152,7 @@ const ECHOES: [(f64, u32); 6] = [
     (-30.0, 250),
 ];
 
-/// A drill that comes with the program: `standard` (everything, 100 turns, about 25 minutes), `quick` (a taste of each,
+/// A drill that comes with the program: `standard` (everything, 100 turns, about 35 minutes), `quick` (a taste of each,
 /// about 5 minutes), `turns` (100 turns).
 pub fn built_in(name: &str) -> Option<Vec<Step>> {
     let turns = |count: usize| {
