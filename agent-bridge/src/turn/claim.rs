@@ -177,7 +177,7 @@ impl Turn {
         }
     }
 
-    /// It was: drop what we were saying, and what was still to come of it.
+    /// It was a claim: drop what we were saying, and what was still to come of it.
     fn take_floor(&mut self) {
         self.murmur = None;
         self.interrupting = self.voice.as_ref().is_some_and(|voice| voice.started);

@@ -2,34 +2,11 @@
 //! "25", "two point five". Owns both directions and nothing around the number.
 //! PURE.
 
+use crate::words::numbers::{TENS, UNITS};
+
 /// Larger values are not understood, so that sums stay exact in a `f64`.
 const VALUE_MAX: f64 = 1e12;
 
-const UNITS: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-const TENS: [&str; 8] = [
-    "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
-];
 const SCALES: [(&str, f64); 3] = [("thousand", 1e3), ("million", 1e6), ("billion", 1e9)];
 
 /// A number at the front of `words` (lower case, without punctuation): its value and how many words

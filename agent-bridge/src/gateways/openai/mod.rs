@@ -230,7 +230,8 @@ impl Inner {
             serde_json::from_slice(&body).map_err(|_| GatewayError::Protocol {
                 why: "its list of models is not JSON",
             })?;
-        let is_plain = is_plain_server(&list, &self.config.model);
+        let is_plain = self.models.host_str() == Some(PLAIN_HOST)
+            || is_plain_server(&list, &self.config.model);
         self.is_plain.store(is_plain, Ordering::Relaxed);
         let names = list["data"].as_array().into_iter().flatten();
         let names = names.filter_map(|model| model["id"].as_str());
@@ -240,18 +241,11 @@ impl Inner {
     }
 }
 
-/// Names that model servers put into `owned_by`: llama.cpp, Ollama, vLLM, LM Studio, and OpenAI's own.
-/// An agent that speaks the same API, and runs tools of its own behind it, is none of these.
-const PLAIN_OWNERS: [&str; 8] = [
-    "llamacpp",
-    "library",
-    "vllm",
-    "organization_owner",
-    "openai",
-    "openai-internal",
-    "system",
-    "mistralai",
-];
+/// Names that model servers put into `owned_by`: llama.cpp, Ollama, vLLM, LM Studio. An agent that speaks
+/// the same API, and runs tools of its own behind it, is none of these. "openai" is not among them: proxies
+/// and agents say that too, so OpenAI's own server is known by its host.
+const PLAIN_OWNERS: [&str; 4] = ["llamacpp", "library", "vllm", "organization_owner"];
+const PLAIN_HOST: &str = "api.openai.com";
 
 /// Whether a list of models is that of a server that only completes. In doubt it is not.
 fn is_plain_server(list: &serde_json::Value, model: &str) -> bool {

@@ -483,11 +483,13 @@ fn only_known_model_servers_are_asked_early() {
         (list("llama", "llamacpp"), true),
         (list("llama", "library"), true),
         (list("llama", "somebody"), false),
+        // Proxies and agents call themselves that.
+        (list("llama", "openai"), false),
         (list("other", "library"), false),
         (list("openclaw/default", "openai"), false),
         (
             serde_json::json!({ "data": [
-                { "id": "llama", "owned_by": "openai" },
+                { "id": "llama", "owned_by": "library" },
                 { "id": "openclaw", "owned_by": "openclaw" },
             ] }),
             false,
