@@ -91,7 +91,7 @@ impl Call {
             .wiring
             .voices
             .iter()
-            .find(|voice| !voice.waiting.is_empty());
+            .find(|voice| voice.is_audible && !voice.waiting.is_empty());
         if let Some(id) = waiting.map(|voice| voice.reply) {
             self.synthesise(id);
         }
@@ -125,9 +125,6 @@ impl Call {
         }
         if is_audible {
             self.play(id, clause, &text, &sound);
-        } else if let Sound::Failed(why) = &sound {
-            let why = why.clone();
-            self.note(Note::VoiceFailed { why });
         } else {
             self.wiring.voice(id).held.push((clause, text, sound));
         }
