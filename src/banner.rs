@@ -134,10 +134,7 @@ fn fallback_name(agent: &FallbackAgent) -> &str {
 fn servers(listening: &[(Transport, SocketAddr)]) -> Vec<String> {
     let mut rows: Vec<(SocketAddr, Vec<&str>)> = Vec::new();
     for (transport, address) in listening {
-        let name = match transport {
-            Transport::Udp => "UDP",
-            Transport::Tcp => "TCP",
-        };
+        let name = transport.via_token();
         match rows.iter_mut().find(|(known, _)| known == address) {
             Some((_, names)) => names.push(name),
             None => rows.push((*address, vec![name])),

@@ -262,11 +262,7 @@ fn to_row(binding: Binding) -> BindingRow {
         q: binding.q,
         call_id: binding.call_id,
         cseq: binding.cseq,
-        transport: match binding.flow.transport {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-        }
-        .to_owned(),
+        transport: binding.flow.transport.name().to_owned(),
         local: binding.flow.local,
         remote: binding.flow.remote,
         expires_unix_ms: binding.expires_unix_ms,
@@ -287,11 +283,7 @@ pub fn from_row(row: BindingRow) -> Binding {
         call_id: row.call_id,
         cseq: row.cseq,
         flow: Flow {
-            transport: if row.transport == "tcp" {
-                Transport::Tcp
-            } else {
-                Transport::Udp
-            },
+            transport: Transport::parse(&row.transport).unwrap_or(Transport::Udp),
             local: row.local,
             remote: row.remote,
             conn: None,

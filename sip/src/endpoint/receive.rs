@@ -10,7 +10,7 @@ use crate::admission;
 use crate::auth::server::Verdict;
 use crate::dialog::DialogId;
 use crate::error::ParseError;
-use crate::flow::{Flow, Transport};
+use crate::flow::Flow;
 use crate::header::HeaderName;
 use crate::message::{Message, Request};
 use crate::method::Method;
@@ -369,8 +369,8 @@ pub(super) fn capabilities() -> [(HeaderName, String); 3] {
 /// Whether the transport makes our Contact need a parameter.
 pub(super) fn contact_value(user: &str, flow: Flow) -> String {
     let at = if user.is_empty() { "" } else { "@" };
-    match flow.transport {
-        Transport::Udp => format!("<sip:{user}{at}{}>", flow.local),
-        Transport::Tcp => format!("<sip:{user}{at}{};transport=tcp>", flow.local),
+    match flow.transport.uri_param() {
+        None => format!("<sip:{user}{at}{}>", flow.local),
+        Some(param) => format!("<sip:{user}{at}{};transport={param}>", flow.local),
     }
 }

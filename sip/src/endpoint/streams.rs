@@ -31,7 +31,7 @@ pub(super) struct Streams {
     streams: HashMap<ConnId, Stream>,
     per_address: HashMap<IpAddr, usize>,
     /// The newest connection with each peer, which requests to it take too.
-    by_remote: HashMap<SocketAddr, ConnId>,
+    by_remote: HashMap<(Transport, SocketAddr), ConnId>,
 }
 
 impl Streams {
@@ -66,21 +66,22 @@ impl Streams {
             heard_at: now,
             opened_at: now,
         };
-        self.by_remote.insert(flow.remote, conn);
+        self.by_remote.insert((flow.transport, flow.remote), conn);
         self.streams.insert(conn, stream);
     }
 
     fn remove(&mut self, conn: ConnId) -> Option<Flow> {
         let stream = self.streams.remove(&conn)?;
-        let remote = stream.flow.remote;
+        let (transport, remote) = (stream.flow.transport, stream.flow.remote);
         if let Some(count) = self.per_address.get_mut(&remote.ip()) {
             *count -= 1;
             if *count == 0 {
                 self.per_address.remove(&remote.ip());
             }
         }
-        if self.by_remote.get(&remote) == Some(&conn) {
-            self.by_remote.remove(&remote);
+        let peer = (transport, remote);
+        if self.by_remote.get(&peer) == Some(&conn) {
+            self.by_remote.remove(&peer);
         }
         Some(stream.flow)
     }
@@ -119,24 +120,30 @@ impl Streams {
 }
 
 impl Endpoint {
-    /// The flow to a peer: the socket itself for UDP; our connection to it, new if need be, for TCP.
+    /// The flow to a peer: the socket itself for UDP; the connection with it, ours and new if need be, for streams. A
+    /// WebSocket that is gone cannot be opened from here: the shell says so, and what waits for it fails.
     pub(super) fn flow_to(&mut self, now: Instant, target: FlowTarget) -> Flow {
-        if target.transport == Transport::Udp {
-            return Flow::udp(target.local, target.remote);
+        let FlowTarget {
+            transport,
+            local,
+            remote,
+        } = target;
+        if transport == Transport::Udp {
+            return Flow::udp(local, remote);
         }
-        if let Some(conn) = self.streams.by_remote.get(&target.remote).copied() {
+        if let Some(conn) = self.streams.by_remote.get(&(transport, remote)).copied() {
             self.vouch_stream(Some(conn));
-            return Flow::tcp(target.local, target.remote, conn);
+            return Flow::stream(transport, local, remote, conn);
         }
         let conn = ConnId(ConnId::OUTBOUND | self.new_key());
-        let flow = Flow::tcp(target.local, target.remote, conn);
+        let flow = Flow::stream(transport, local, remote, conn);
         // Ours are bounded by what the program starts, and must not fail for the number of strangers.
         self.streams.insert(now, conn, flow, false, true);
         self.watch_stream(conn);
         self.outputs.push_back(Output::OpenStream {
             conn,
-            transport: target.transport,
-            remote: target.remote,
+            transport,
+            remote,
         });
         flow
     }
@@ -147,12 +154,15 @@ impl Endpoint {
         let Some(conn) = flow
             .conn
             .filter(|conn| !self.streams.streams.contains_key(conn))
+            .filter(|_| !flow.transport.is_web_socket())
         else {
             return flow;
         };
         let port = match target.host.ip() {
             _ if conn.is_outbound() => flow.remote.port(),
-            Some(address) if address == flow.remote.ip() => target.port.unwrap_or(5060),
+            Some(address) if address == flow.remote.ip() => {
+                target.port.unwrap_or(flow.transport.default_port())
+            }
             _ => return flow,
         };
         let remote = SocketAddr::new(flow.remote.ip(), port);

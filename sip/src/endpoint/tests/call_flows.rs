@@ -5,7 +5,7 @@ use crate::endpoint::EndCause;
 use crate::flow::Transport;
 use crate::header::HeaderName;
 
-const BOTH: [Transport; 2] = [Transport::Udp, Transport::Tcp];
+const EVERY: [Transport; 5] = Transport::ALL;
 
 /// What a test does once something has been told.
 enum Do {
@@ -23,7 +23,7 @@ use Do::*;
 
 /// Plays the script over both transports and compares the story; afterwards nothing may be left.
 fn check(script: &[Do], expected: &[&str]) {
-    for transport in BOTH {
+    for transport in EVERY {
         let mut world = World::new(transport, Network::GOOD, 1).registered();
         let mut phone_call = None;
         for step in script {

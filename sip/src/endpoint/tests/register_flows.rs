@@ -9,7 +9,7 @@ use crate::message::Response;
 
 #[test]
 fn registers_refreshes_and_unregisters() {
-    for transport in [Transport::Udp, Transport::Tcp] {
+    for transport in Transport::ALL {
         let mut world = World::new(transport, Network::GOOD, 1);
         let params = world.register_params("phone1", PASSWORD);
         let key = world.act(Side::Phone, |p, now| p.register(now, params));
@@ -26,11 +26,9 @@ fn registers_refreshes_and_unregisters() {
         world.run_ms(1_000_000);
         world.act(Side::Phone, |p, now| p.unregister(now, key));
         world.settle();
-        let transport_param = if transport == Transport::Tcp {
-            ";transport=tcp"
-        } else {
-            ""
-        };
+        let transport_param = transport
+            .uri_param()
+            .map_or_else(String::new, |param| format!(";transport={param}"));
         assert_eq!(
             world.story,
             [

@@ -222,7 +222,11 @@ impl World {
                         self.travel(10, side.other(), Arrival::Data { conn: twin, data });
                     }
                 }
-                Output::OpenStream { conn, remote, .. } => {
+                Output::OpenStream {
+                    conn,
+                    transport,
+                    remote,
+                } => {
                     self.next_conn += 1;
                     let twin = ConnId(self.next_conn);
                     self.twins.insert((side, conn), twin);
@@ -231,8 +235,8 @@ impl World {
                         Side::Server => server_address(),
                         Side::Phone => phone_address(),
                     };
-                    let there = Flow::tcp(remote, own, twin);
-                    let here = Flow::tcp(own, remote, conn);
+                    let there = Flow::stream(transport, remote, own, twin);
+                    let here = Flow::stream(transport, own, remote, conn);
                     self.travel(10, side.other(), Arrival::Opened { flow: there });
                     self.travel(20, side, Arrival::Opened { flow: here });
                 }
