@@ -270,6 +270,10 @@ impl Shell {
                         error!(%error, "registration not saved: it holds until the next restart only");
                     }
                 }
+                Output::SaveDialog(_)
+                | Output::ForgetDialog { .. }
+                | Output::SaveBan(_)
+                | Output::ForgetBan(_) => {}
                 Output::Event(event) => {
                     self.pending.extend(self.switchboard.event(event));
                 }

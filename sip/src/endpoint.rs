@@ -10,6 +10,7 @@ mod boundary;
 mod call_control;
 mod call_end;
 mod config;
+mod lost;
 mod receive;
 mod reply;
 mod streams;
@@ -33,9 +34,11 @@ pub use boundary::{
     RegisterParams, RegistrationKey, Stats, UnregisteredWhy,
 };
 pub use config::{AuthConfig, EndpointConfig, GuardConfig, StreamConfig, User};
+pub use lost::DialogRecord;
 
 use crate::auth::hex;
 use crate::auth::server::DigestServer;
+use crate::bans::Bans;
 use crate::dialog::DialogId;
 use crate::flow::ConnId;
 use crate::guard::{Guard, Lockout};
@@ -74,6 +77,7 @@ pub struct Endpoint {
     digest: DigestServer,
     lockout: Lockout,
     guard: Guard,
+    bans: Bans,
     registrar: Registrar,
     /// Makes the tags of stateless responses repeatable, RFC 3261 §8.2.7.
     tag_key: [u8; 32],
@@ -99,6 +103,7 @@ impl Endpoint {
             digest: DigestServer::new(&config.realm, &config.auth, keys),
             lockout: Lockout::new(&config.auth),
             guard: Guard::new(config.guard),
+            bans: Bans::new(config.guard.bans_max),
             registrar: Registrar::new(&config),
             streams: Streams::new(config.streams),
             servers: ServerTable::default(),

@@ -245,6 +245,7 @@ mod tests {
             tokens_per_s: 1,
             tokens_max: 2,
             sources_max: 2,
+            ..GuardConfig::default()
         });
         let script = [
             (0, 1, true),
@@ -276,6 +277,7 @@ mod tests {
             tokens_per_s: 0,
             tokens_max: 1,
             sources_max: 2,
+            ..GuardConfig::default()
         });
         for (at, source) in [(0, 1), (1, 2), (2, 3)] {
             assert!(guard.admit(base + Duration::from_secs(at), address(source), 1));

@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod auth;
+mod bans;
 mod dialog;
 pub mod endpoint;
 pub mod error;
@@ -38,9 +39,10 @@ mod fuzz_tests;
 mod torture_tests;
 
 pub use auth::{Algorithm, ha1};
+pub use bans::{Ban, BanReason, Block, BlockError};
 pub use endpoint::{
-    AuthConfig, CallError, CallKey, CallParams, EndCause, Endpoint, EndpointConfig, Event,
-    GuardConfig, Input, LogLevel, LogLine, Output, RegisterParams, RegistrationKey, Stats,
+    AuthConfig, CallError, CallKey, CallParams, DialogRecord, EndCause, Endpoint, EndpointConfig,
+    Event, GuardConfig, Input, LogLevel, LogLine, Output, RegisterParams, RegistrationKey, Stats,
     StreamConfig, UnregisteredWhy, User,
 };
 pub use error::{FramingError, HeaderError, ParseError, UriError};

@@ -4,6 +4,8 @@
 
 use std::net::SocketAddr;
 
+use super::lost::DialogRecord;
+use crate::bans::{Ban, Block};
 use crate::flow::{ConnId, Flow, FlowTarget, Transport};
 use crate::header::NameAddr;
 use crate::registrar::Binding;
@@ -73,6 +75,16 @@ pub enum Output {
         user: String,
         bindings: Vec<Binding>,
     },
+    /// A dialog stands, or its peer has moved. Written down, its peer can be told after a crash that the call is over.
+    SaveDialog(DialogRecord),
+    /// The dialog with this `DialogRecord::id` is over.
+    ForgetDialog {
+        id: String,
+    },
+    /// A new ban, or a longer one of the same block.
+    SaveBan(Ban),
+    /// The ban of this block was lifted.
+    ForgetBan(Block),
     Event(Event),
     Log(LogLine),
 }

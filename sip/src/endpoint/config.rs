@@ -68,6 +68,8 @@ pub struct GuardConfig {
     pub tokens_max: u32,
     /// Addresses remembered. At the bound the one longest quiet is forgotten.
     pub sources_max: usize,
+    /// Banned blocks. At the bound the ban that would end first is forgotten.
+    pub bans_max: usize,
 }
 
 /// Bounds of stream connections.
@@ -129,6 +131,7 @@ impl Default for GuardConfig {
             tokens_per_s: 50,
             tokens_max: 200,
             sources_max: 4_096,
+            bans_max: 10_000,
         }
     }
 }

@@ -53,7 +53,9 @@ impl Endpoint {
     /// Takes the price of one message, but not from this machine itself.
     fn admit(&mut self, now: Instant, flow: Flow) -> bool {
         let source = flow.remote.ip();
-        let admitted = source.to_canonical().is_loopback() || self.guard.admit(now, source, 1);
+        let admitted = source.to_canonical().is_loopback()
+            || (self.bans.of(self.unix_ms(now), source).is_none()
+                && self.guard.admit(now, source, 1));
         if !admitted {
             self.stats.messages_throttled += 1;
         }

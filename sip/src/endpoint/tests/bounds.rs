@@ -23,6 +23,7 @@ fn a_flood_is_not_answered() {
         tokens_per_s: 10,
         tokens_max: 20,
         sources_max: 16,
+        ..GuardConfig::default()
     };
     let mut peer = Peer::new(EndpointConfig {
         guard,
@@ -58,6 +59,7 @@ fn those_who_log_in_pay_nothing() {
         tokens_per_s: 0,
         tokens_max: 3,
         sources_max: 16,
+        ..GuardConfig::default()
     };
     let mut peer = Peer::new(EndpointConfig {
         guard,

@@ -50,7 +50,11 @@ impl Peer {
                 Output::Datagram { .. } | Output::StreamData { .. } => "send",
                 Output::OpenStream { .. } => "open",
                 Output::CloseStream { .. } => "close",
-                Output::SaveBindings { .. } => "save",
+                Output::SaveBindings { .. }
+                | Output::SaveDialog(_)
+                | Output::ForgetDialog { .. }
+                | Output::SaveBan(_)
+                | Output::ForgetBan(_) => "save",
                 Output::Event(_) => "event",
                 Output::Log(_) => "log",
             });
@@ -66,7 +70,13 @@ impl Peer {
                 }
                 Output::CloseStream { conn } => self.closed.push(conn),
                 Output::Event(event) => self.events.push(event),
-                Output::OpenStream { .. } | Output::SaveBindings { .. } | Output::Log(_) => {}
+                Output::OpenStream { .. }
+                | Output::SaveBindings { .. }
+                | Output::SaveDialog(_)
+                | Output::ForgetDialog { .. }
+                | Output::SaveBan(_)
+                | Output::ForgetBan(_)
+                | Output::Log(_) => {}
             }
         }
     }

@@ -246,7 +246,11 @@ impl World {
                     self.story.push(format!("{side:?} {}", line(&event)));
                     self.events.push((side, event));
                 }
-                Output::Log(_) => {}
+                Output::SaveDialog(_)
+                | Output::ForgetDialog { .. }
+                | Output::SaveBan(_)
+                | Output::ForgetBan(_)
+                | Output::Log(_) => {}
             }
         }
     }
