@@ -3,9 +3,14 @@
 //! Each panics where its property does not hold.
 
 use crate::admission;
+use crate::digits;
 use crate::error::ParseError;
 use crate::framing::{Frame, StreamFramer};
-use crate::header::{AuthParams, CSeq, HeaderName, NameAddr, Via};
+use crate::header::{
+    AuthParams, CSeq, EventPackage, HeaderName, NameAddr, ReferTo, Replaces, SubscriptionState,
+    Via, sipfrag_status,
+};
+use crate::identity;
 use crate::message::Message;
 use crate::offer_answer::{self, AudioCodec, LocalMedia};
 use crate::sdp::Session;
@@ -58,6 +63,10 @@ fn read_everything(message: &Message) {
         headers.option_tags(&HeaderName::Require),
     );
     let _ = headers.credentials(&HeaderName::Authorization);
+    let _ = (
+        identity::trusted_caller(headers),
+        identity::diverted_by(headers),
+    );
     let mut popped = headers.clone();
     popped.pop_top_via();
     popped.pop_route();
@@ -125,7 +134,29 @@ pub fn parse_values(data: &[u8]) {
     if let Ok(cseq) = CSeq::parse(&text) {
         assert_eq!(CSeq::parse(&cseq.to_string()), Ok(cseq));
     }
+    if let Ok(replaces) = Replaces::parse(&text) {
+        assert_eq!(Replaces::parse(&replaces.to_string()), Ok(replaces));
+    }
+    if let Ok(refer) = ReferTo::parse(&text) {
+        assert_eq!(
+            ReferTo::parse(&ReferTo::write(&refer.target, None)).map(|again| again.target),
+            Ok(refer.target)
+        );
+    }
+    if let Ok(event) = EventPackage::parse(&text) {
+        assert_eq!(EventPackage::parse(&event.to_string()), Ok(event));
+    }
+    let _ = (SubscriptionState::parse(&text), sipfrag_status(data));
     let _ = (AuthParams::parse(&text), AuthParams::parse_info(&text));
+    for kind in [digits::DTMF_RELAY, digits::DTMF] {
+        if let Some(key) = digits::parse(kind, data) {
+            let written = digits::write(key);
+            assert_eq!(
+                digits::parse(digits::DTMF_RELAY, written.as_bytes()),
+                Some(key)
+            );
+        }
+    }
 }
 
 /// A session description is stable once written, and an answer has the sections of its offer and can be accepted by us.

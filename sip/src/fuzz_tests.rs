@@ -26,6 +26,12 @@ const VALUES: &[&str] = &[
     "tel:+1-201-555-0123;phone-context=example.com",
     "Digest username=\"a, b\", realm=\"r\", nc=0000000a, algorithm=SHA-256",
     "4711 INVITE",
+    "a84b4c76e66710@h;to-tag=7743;from-tag=6472;early-only",
+    "<sip:c@h;method=INVITE?Replaces=a%40h%3Bto-tag%3D1%3Bfrom-tag%3D2&Require=replaces>",
+    "refer;id=93809824",
+    "terminated;reason=noresource;expires=60",
+    "SIP/2.0 180 Ringing\r\n",
+    "Signal=11\r\nDuration=160\r\n",
 ];
 
 const SDPS: &[&str] = &[
