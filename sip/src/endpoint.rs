@@ -11,6 +11,8 @@ mod call_control;
 mod call_end;
 mod config;
 mod lost;
+mod outbound;
+mod own_address;
 mod receive;
 mod reply;
 mod streams;
@@ -33,7 +35,7 @@ pub use boundary::{
     CallError, CallKey, CallParams, EndCause, Event, Input, LogLevel, LogLine, Output,
     RegisterParams, RegistrationKey, Stats, UnregisteredWhy,
 };
-pub use config::{AuthConfig, EndpointConfig, GuardConfig, StreamConfig, User};
+pub use config::{Advertised, AuthConfig, EndpointConfig, GuardConfig, StreamConfig, User};
 pub use lost::DialogRecord;
 
 use crate::auth::hex;

@@ -14,7 +14,27 @@ use crate::identity;
 use crate::message::Message;
 use crate::offer_answer::{self, AudioCodec, LocalMedia};
 use crate::sdp::Session;
+use crate::stun;
 use crate::uri::Uri;
+
+/// A Binding request as phones send it to keep their way open.
+pub const STUN_REQUEST: [u8; 20] = *b"\x00\x01\x00\x00\x21\x12\xa4\x42keep-alive 1";
+
+/// Whatever is answered is an answer, not a request, and hardly longer than what was asked.
+pub fn answer_stun(data: &[u8]) {
+    let source = std::net::SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7], 5062));
+    if let Some(answer) = stun::answer(data, source) {
+        assert!(stun::is_stun(data) && stun::is_stun(&answer));
+        assert!(answer.len() <= data.len() + stun::GROWTH_MAX);
+        assert_eq!(answer.len() % 4, 0);
+        assert_eq!(answer[4..20], data[4..20], "the transaction asked about");
+        assert_eq!(
+            stun::answer(&answer, source),
+            None,
+            "answers are not answered"
+        );
+    }
+}
 
 /// A message is taken, refused or dropped; what is written can be read again and says the same.
 pub fn parse_message(data: &[u8]) {

@@ -78,6 +78,20 @@ fn bytes<'a>(texts: &[&'a str]) -> Vec<&'a [u8]> {
 }
 
 #[test]
+fn stun() {
+    let mut random = StdRng::seed_from_u64(8489);
+    let mut longer = fuzz::STUN_REQUEST.to_vec();
+    longer.extend(b"\x80\x22\x00\x04abcd\x00\x03\x00\x04\x00\x00\x00\x06");
+    longer[3] = 16;
+    for seed in [fuzz::STUN_REQUEST.to_vec(), longer] {
+        fuzz::answer_stun(&seed);
+        for _ in 0..ROUNDS {
+            fuzz::answer_stun(&mutate(&mut random, &seed));
+        }
+    }
+}
+
+#[test]
 fn messages() {
     check(MESSAGES, fuzz::parse_message);
 }

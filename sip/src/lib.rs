@@ -28,6 +28,7 @@ pub mod registrar;
 pub mod sdp;
 pub mod secret;
 pub mod status;
+pub mod stun;
 mod syntax;
 #[cfg(test)]
 mod testing;
@@ -43,9 +44,9 @@ mod torture_tests;
 pub use auth::{Algorithm, ha1};
 pub use bans::{Ban, BanReason, Block, BlockError};
 pub use endpoint::{
-    AuthConfig, CallError, CallKey, CallParams, DialogRecord, EndCause, Endpoint, EndpointConfig,
-    Event, GuardConfig, Input, LogLevel, LogLine, Output, RegisterParams, RegistrationKey, Stats,
-    StreamConfig, UnregisteredWhy, User,
+    Advertised, AuthConfig, CallError, CallKey, CallParams, DialogRecord, EndCause, Endpoint,
+    EndpointConfig, Event, GuardConfig, Input, LogLevel, LogLine, Output, RegisterParams,
+    RegistrationKey, Stats, StreamConfig, UnregisteredWhy, User,
 };
 pub use error::{FramingError, HeaderError, ParseError, UriError};
 pub use flow::{ConnId, Flow, FlowTarget, Transport};

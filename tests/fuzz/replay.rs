@@ -9,10 +9,11 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 19] = [
+const TARGETS: [(&str, Body, Option<&str>); 20] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
     ("sip_values", sip::fuzz::parse_values, None),
+    ("stun", sip::fuzz::answer_stun, None),
     ("sdp", sip::fuzz::parse_sdp, None),
     ("rtp", media::fuzz::parse_rtp, None),
     ("rtcp", media::fuzz::parse_rtcp, None),

@@ -1,6 +1,8 @@
 //! PURE.
 //! What an endpoint is told once: who it is, its times and its bounds. Every default is stated here and nowhere else.
 
+use std::net::IpAddr;
+
 use crate::auth::Algorithm;
 use crate::secret::Secret;
 use crate::timer::TimerConfig;
@@ -33,9 +35,22 @@ pub struct EndpointConfig {
     pub calls_max: usize,
     /// A response to somebody unknown over UDP that would be larger than this is not sent: we are no amplifier.
     pub udp_response_max: usize,
+    /// Where the world knows one of our addresses by another: put into Via and Contact instead of it.
+    pub advertised: Vec<Advertised>,
+    /// Told as Flow-Timer to a phone that keeps its flow alive as RFC 5626 says: the longest silence on a stream, in
+    /// seconds. 0 tells nothing, and the phone pings every two minutes or so.
+    pub flow_timer_s: u32,
     pub auth: AuthConfig,
     pub guard: GuardConfig,
     pub streams: StreamConfig,
+}
+
+/// A local address and what stands for it in messages: the outside of a NAT, the floating address of a cluster. Ports
+/// stay the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advertised {
+    pub local: IpAddr,
+    pub outside: IpAddr,
 }
 
 /// Digest authentication, RFC 7616 and RFC 8760, and what happens to those who guess.
@@ -102,6 +117,8 @@ impl Default for EndpointConfig {
             transactions_max: 16_384,
             calls_max: 256,
             udp_response_max: 4_096,
+            advertised: Vec::new(),
+            flow_timer_s: 240,
             auth: AuthConfig::default(),
             guard: GuardConfig::default(),
             streams: StreamConfig::default(),

@@ -14,6 +14,7 @@ use crate::flow::Flow;
 use crate::header::HeaderName;
 use crate::message::{Message, Request};
 use crate::method::Method;
+use crate::stun;
 use crate::transaction::key::{MergeKey, ServerKey};
 use crate::uri::{Host, Uri};
 
@@ -37,6 +38,9 @@ impl Endpoint {
         }
         if !self.admit(now, flow) {
             return;
+        }
+        if stun::is_stun(data) {
+            return self.on_stun(flow, data);
         }
         let parsed = Message::parse_datagram(data);
         self.on_parsed(now, flow, parsed);
@@ -325,19 +329,15 @@ impl Endpoint {
     }
 
     fn names_us(&self, uri: &Uri, flow: Flow) -> bool {
-        let local = flow.local.ip().to_canonical();
-        match &uri.host {
-            Host::V4(address) => {
-                local == std::net::IpAddr::V4(*address) || self.is_domain(&uri.host)
+        let is_here = match uri.host.ip() {
+            Some(address) => self.is_own_address(address, flow),
+            None => {
+                let name = uri.host.to_string();
+                name.eq_ignore_ascii_case("localhost")
+                    && flow.local.ip().to_canonical().is_loopback()
             }
-            Host::V6(address) => {
-                local == std::net::IpAddr::V6(*address).to_canonical() || self.is_domain(&uri.host)
-            }
-            Host::Name(name) => {
-                (name.eq_ignore_ascii_case("localhost") && local.is_loopback())
-                    || self.is_domain(&uri.host)
-            }
-        }
+        };
+        is_here || self.is_domain(&uri.host)
     }
 
     fn is_domain(&self, host: &Host) -> bool {
@@ -366,13 +366,4 @@ pub(super) fn capabilities() -> [(HeaderName, String); 3] {
         // RFC 3261 §20.37: empty means that no extension is supported.
         (HeaderName::Supported, String::new()),
     ]
-}
-
-/// Whether the transport makes our Contact need a parameter.
-pub(super) fn contact_value(user: &str, flow: Flow) -> String {
-    let at = if user.is_empty() { "" } else { "@" };
-    match flow.transport.uri_param() {
-        None => format!("<sip:{user}{at}{}>", flow.local),
-        Some(param) => format!("<sip:{user}{at}{};transport={param}>", flow.local),
-    }
 }

@@ -22,6 +22,8 @@ struct Stream {
     /// Somebody authenticated over it, or we opened it.
     vouched: bool,
     heard_at: Instant,
+    /// The longest registration that came over it.
+    registered_until: Option<Instant>,
     opened_at: Instant,
 }
 
@@ -64,6 +66,7 @@ impl Streams {
             pending_bytes: 0,
             vouched,
             heard_at: now,
+            registered_until: None,
             opened_at: now,
         };
         self.by_remote.insert((flow.transport, flow.remote), conn);
@@ -111,7 +114,10 @@ impl Streams {
     fn deadline(&self, stream: &Stream) -> Instant {
         let idle = stream.heard_at + Duration::from_secs(u64::from(self.config.idle_s));
         match stream.vouched {
-            true => idle,
+            // An idle phone is no reason to make it register again: RFC 5626 §4.2.
+            true => stream
+                .registered_until
+                .map_or(idle, |until| idle.max(until)),
             false => {
                 idle.min(stream.opened_at + Duration::from_secs(u64::from(self.config.stranger_s)))
             }
@@ -207,6 +213,10 @@ impl Endpoint {
             return;
         };
         stream.heard_at = now;
+        if stream.flow.transport.is_web_socket() {
+            let flow = stream.flow;
+            return self.on_web_socket_message(now, conn, flow, data);
+        }
         let broken = stream
             .framer
             .push(data)
@@ -259,6 +269,29 @@ impl Endpoint {
             && let Some(stream) = self.streams.streams.get_mut(&conn)
         {
             stream.vouched = true;
+            self.watch_stream(conn);
+        }
+    }
+
+    /// RFC 7118 §5: a frame is a message, whole, and needs no Content-Length. Keep-alives are frames of line ends.
+    fn on_web_socket_message(&mut self, now: Instant, conn: ConnId, flow: Flow, data: &[u8]) {
+        match data {
+            b"\r\n\r\n" => self.outputs.push_back(Output::StreamData {
+                conn,
+                data: b"\r\n".to_vec(),
+            }),
+            _ => self.on_datagram(now, flow, data),
+        }
+        self.watch_stream(conn);
+    }
+
+    /// A connection is kept at least as long as what was registered over it.
+    pub(super) fn keep_stream(&mut self, conn: ConnId, until: Instant) {
+        if let Some(stream) = self.streams.streams.get_mut(&conn) {
+            let longest = stream
+                .registered_until
+                .map_or(until, |known| known.max(until));
+            stream.registered_until = Some(longest);
             self.watch_stream(conn);
         }
     }

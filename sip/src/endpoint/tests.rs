@@ -4,6 +4,7 @@
 mod bounds;
 mod call_flows;
 mod digest_flows;
+mod flows;
 mod lossy;
 mod peer;
 mod raw;

@@ -372,7 +372,7 @@ impl Endpoint {
         let via = format!(
             "SIP/2.0/{} {};branch={branch};rport",
             flow.transport.via_token(),
-            flow.local
+            self.own_address(flow)
         );
         request.headers.push_front(HeaderName::Via, via);
         branch

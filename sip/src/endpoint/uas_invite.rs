@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::receive::{Incoming, capabilities, contact_value};
+use super::receive::{Incoming, capabilities};
 use super::reply::{ALLOW, retry_after};
 use super::{CallKey, EndCause, Endpoint, Event};
 use crate::dialog::Dialog;
@@ -109,7 +109,7 @@ impl Endpoint {
         self.respond(now, id, trying);
 
         let call_key = CallKey(self.new_key());
-        let contact = contact_value(request.uri.user.as_deref().unwrap_or_default(), flow);
+        let contact = self.contact_value(request.uri.user.as_deref().unwrap_or_default(), flow);
         let event = Event::IncomingCall {
             call: call_key,
             user,

@@ -69,7 +69,11 @@ impl Endpoint {
                 bindings: bindings.clone(),
             });
         }
+        self.keep_flow(now, flow, &changes);
         let mut response = self.response(&request, 200, &tag);
+        for (name, value) in self.outbound_headers(&request, flow) {
+            response.headers.push(name, value);
+        }
         for binding in &bindings {
             response
                 .headers
