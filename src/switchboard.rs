@@ -155,13 +155,20 @@ impl Switchboard {
         match event {
             Event::IncomingCall {
                 call,
-                user,
+                caller,
                 target,
                 offer,
                 flow,
                 user_agent,
                 ..
-            } => self.incoming(call, user, target, offer, flow, user_agent),
+            } => self.incoming(
+                call,
+                caller.name().to_owned(),
+                target,
+                offer,
+                flow,
+                user_agent,
+            ),
             Event::CallConfirmed { call, answer } => self.confirmed(call, answer),
             Event::ReInvite { call, offer } => self.reinvite(call, offer),
             Event::CallEnded { call, cause } => {
@@ -193,6 +200,11 @@ impl Switchboard {
             // Answers to requests of our own; this program places no calls here.
             Event::CallProgress { .. }
             | Event::CallAnswered { .. }
+            | Event::ReofferAnswered { .. }
+            | Event::Redirected { .. }
+            | Event::Transfer { .. }
+            | Event::Digits { .. }
+            | Event::ReferProgress { .. }
             | Event::RegistrationResult { .. } => Vec::new(),
         }
     }
@@ -478,7 +490,7 @@ impl Switchboard {
 
     /// The dialog went away before our answer could be sent; no event tells of its end any more.
     pub fn unanswered(&mut self, call: CallKey) {
-        self.ended(call, &EndCause::Cancelled);
+        self.ended(call, &EndCause::Cancelled { reason: None });
     }
 
     /// The accounts there are, to ask the endpoint about.

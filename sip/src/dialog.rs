@@ -136,10 +136,23 @@ impl Dialog {
         }
     }
 
+    /// The same, from the 2xx to a request of ours that asked for it.
+    pub(crate) fn refresh_from(&mut self, response: &Response) {
+        if let Ok(contacts) = response.headers.contacts() {
+            self.refresh_target(first_uri(contacts).as_ref());
+        }
+    }
+
+    /// RFC 3261 §12.2.1.1: the number of the next request of ours.
+    pub(crate) fn next_cseq(&mut self) -> u32 {
+        self.local_cseq += 1;
+        self.local_cseq
+    }
+
     /// RFC 3261 §12.2.1.1: the next request of ours, without Via, Contact and body.
     pub(crate) fn request(&mut self, method: Method) -> Request {
-        self.local_cseq += 1;
-        self.request_numbered(method, self.local_cseq)
+        let cseq = self.next_cseq();
+        self.request_numbered(method, cseq)
     }
 
     /// RFC 3261 §13.2.2.4: the ACK for a 2xx, which bears the INVITE's number.

@@ -10,10 +10,12 @@ mod boundary;
 mod call_control;
 mod call_end;
 mod config;
+mod in_dialog;
 mod lost;
 mod outbound;
 mod own_address;
 mod receive;
+mod reoffer;
 mod reply;
 mod streams;
 mod transactions;
@@ -32,7 +34,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 pub use boundary::{
-    CallError, CallKey, CallParams, EndCause, Event, Input, LogLevel, LogLine, Output,
+    CallError, CallKey, CallParams, Caller, EndCause, Event, Input, LogLevel, LogLine, Output,
     RegisterParams, RegistrationKey, Stats, UnregisteredWhy,
 };
 pub use config::{Advertised, AuthConfig, EndpointConfig, GuardConfig, StreamConfig, User};

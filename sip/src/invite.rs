@@ -9,7 +9,7 @@ use crate::auth::client::Challenge;
 use crate::dialog::Dialog;
 use crate::endpoint::CallKey;
 use crate::flow::Flow;
-use crate::message::Request;
+use crate::message::{Request, Response};
 use crate::secret::Secret;
 use crate::timer::{TimerConfig, earliest};
 
@@ -114,15 +114,64 @@ impl UnackedAnswer {
     }
 }
 
-/// One branch of a fork that answered our INVITE: its dialog's remote tag and the ACK it gets, again if it asks again.
+/// An ACK of ours for a 2xx, sent again whenever that 2xx comes again. Branches of a fork differ in the tag, later
+/// INVITEs in the number.
 #[derive(Debug)]
-pub(crate) struct AckedBranch {
+pub(crate) struct SentAck {
+    pub(crate) cseq: u32,
     pub(crate) remote_tag: String,
-    pub(crate) ack: Vec<u8>,
+    pub(crate) packet: Vec<u8>,
 }
 
 /// Branches of one INVITE that are answered properly; a proxy that forks further gets no ACK for the rest.
 pub(crate) const BRANCHES_MAX: usize = 16;
+
+/// ACKs kept; at the bound the oldest goes, whose 2xx has long stopped coming.
+const ACKS_MAX: usize = 2 * BRANCHES_MAX;
+
+/// The peer's offer came in a response to an INVITE of ours without one, and the program has not answered it yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OwedAnswer {
+    /// CSeq of the INVITE.
+    pub(crate) cseq: u32,
+    /// The peer sends its 2xx for this long, RFC 3261 §13.3.1.4.
+    pub(crate) answer_by: Instant,
+}
+
+/// A change of the session that we want.
+#[derive(Debug)]
+pub(crate) struct Reoffer {
+    /// `None` asks the peer for its offer.
+    pub(crate) offer: Option<String>,
+    pub(crate) step: ReofferStep,
+    /// Refusals that were worth another try.
+    pub(crate) retries: u8,
+}
+
+impl Reoffer {
+    fn next_timeout(&self) -> Option<Instant> {
+        match self.step {
+            ReofferStep::Waiting => None,
+            ReofferStep::Later(at) => Some(at),
+            ReofferStep::Sent { give_up_at, .. } => Some(give_up_at),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReofferStep {
+    /// RFC 3261 §14.1: not while another INVITE is open in this dialog.
+    Waiting,
+    /// Refused for now.
+    Later(Instant),
+    Sent {
+        transaction: u64,
+        give_up_at: Instant,
+    },
+}
+
+/// RFC 3261 §14.1 leaves it open how long a peer may think about a change; people who must agree to one take no longer.
+pub(crate) const REOFFER_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -142,10 +191,15 @@ pub(crate) struct Call {
     /// When ringing ends.
     pub(crate) answer_by: Option<Instant>,
     pub(crate) credentials: Option<(String, Secret)>,
-    pub(crate) challenge: Option<Challenge>,
-    /// UAC: challenges answered for the present request.
-    pub(crate) challenges_met: u8,
-    pub(crate) branches: Vec<AckedBranch>,
+    /// The last challenge answered, and its status.
+    pub(crate) challenge: Option<(u16, Challenge)>,
+    pub(crate) acks: Vec<SentAck>,
+    pub(crate) owed: Option<OwedAnswer>,
+    pub(crate) reoffer: Option<Reoffer>,
+    /// Value of the Reason header of a CANCEL or BYE that has to wait.
+    pub(crate) parting_reason: Option<String>,
+    /// We called, so the Call-ID is ours.
+    pub(crate) is_outbound: bool,
     /// Client transactions that still need this call, however it ended.
     pub(crate) transactions: u32,
 }
@@ -162,6 +216,12 @@ pub(crate) enum CallFired {
     RangOut,
     /// The program left a re-INVITE unanswered.
     ReinviteLeft,
+    /// The program left the peer's offer unanswered.
+    OfferLeft,
+    /// A re-INVITE of ours that was refused for now may go again.
+    ReofferAgain,
+    /// The peer took too long over a re-INVITE of ours.
+    ReofferLate,
 }
 
 impl Call {
@@ -185,8 +245,11 @@ impl Call {
             answer_by: None,
             credentials: None,
             challenge: None,
-            challenges_met: 0,
-            branches: Vec::new(),
+            acks: Vec::new(),
+            owed: None,
+            reoffer: None,
+            parting_reason: None,
+            is_outbound: matches!(phase, Phase::Calling { .. }),
             transactions: 0,
         }
     }
@@ -204,10 +267,11 @@ impl Call {
         let unacked = self.unacked.as_ref().map(UnackedAnswer::next_timeout);
         let reinvite = self.reinvite.as_ref().map(|reinvite| reinvite.answer_by);
         let provisional = self.provisional.as_ref().map(|(at, _)| *at);
-        earliest(
-            earliest(unacked, reinvite),
-            earliest(provisional, self.answer_by),
-        )
+        let owed = self.owed.map(|owed| owed.answer_by);
+        let reoffer = self.reoffer.as_ref().and_then(Reoffer::next_timeout);
+        [unacked, reinvite, provisional, owed, reoffer]
+            .into_iter()
+            .fold(self.answer_by, earliest)
     }
 
     pub(crate) fn on_timeout(&mut self, now: Instant, timers: &TimerConfig) -> CallFired {
@@ -229,6 +293,16 @@ impl Call {
         {
             return CallFired::ReinviteLeft;
         }
+        if self.owed.is_some_and(|owed| now >= owed.answer_by) {
+            return CallFired::OfferLeft;
+        }
+        match self.reoffer.as_ref().map(|reoffer| reoffer.step) {
+            Some(ReofferStep::Later(at)) if now >= at => return CallFired::ReofferAgain,
+            Some(ReofferStep::Sent { give_up_at, .. }) if now >= give_up_at => {
+                return CallFired::ReofferLate;
+            }
+            _ => {}
+        }
         if let Some((at, _)) = &mut self.provisional
             && now >= *at
         {
@@ -236,6 +310,38 @@ impl Call {
             return CallFired::RepeatProvisional;
         }
         CallFired::Nothing
+    }
+
+    /// An INVITE of ours has no final response yet, or no ACK.
+    pub(crate) fn has_open_invite(&self) -> bool {
+        let changing = self.reoffer.as_ref().map(|reoffer| reoffer.step);
+        matches!(self.phase, Phase::Calling { .. })
+            || matches!(changing, Some(ReofferStep::Sent { .. }))
+            || self.owed.is_some()
+    }
+
+    /// The ACK that a 2xx got before.
+    pub(crate) fn ack_of(&self, cseq: u32, remote_tag: &str) -> Option<&[u8]> {
+        let mut acks = self.acks.iter();
+        let found = acks.find(|ack| ack.cseq == cseq && ack.remote_tag == remote_tag);
+        found.map(|ack| ack.packet.as_slice())
+    }
+
+    /// Whether a response to an INVITE of ours comes from whom this call is with.
+    pub(crate) fn is_from_its_peer(&self, response: &Response) -> bool {
+        let Ok(to) = response.headers.to() else {
+            return false;
+        };
+        let tag = to.tag().unwrap_or_default();
+        let peer = self.dialog.as_ref();
+        peer.is_some_and(|dialog| dialog.id.remote_tag == tag)
+    }
+
+    pub(crate) fn keep_ack(&mut self, ack: SentAck) {
+        if self.acks.len() >= ACKS_MAX {
+            self.acks.remove(0);
+        }
+        self.acks.push(ack);
     }
 
     /// Ringing is over, one way or the other.

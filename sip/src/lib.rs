@@ -44,8 +44,8 @@ mod torture_tests;
 pub use auth::{Algorithm, ha1};
 pub use bans::{Ban, BanReason, Block, BlockError};
 pub use endpoint::{
-    Advertised, AuthConfig, CallError, CallKey, CallParams, DialogRecord, EndCause, Endpoint,
-    EndpointConfig, Event, GuardConfig, Input, LogLevel, LogLine, Output, RegisterParams,
+    Advertised, AuthConfig, CallError, CallKey, CallParams, Caller, DialogRecord, EndCause,
+    Endpoint, EndpointConfig, Event, GuardConfig, Input, LogLevel, LogLine, Output, RegisterParams,
     RegistrationKey, Stats, StreamConfig, UnregisteredWhy, User,
 };
 pub use error::{FramingError, HeaderError, ParseError, UriError};

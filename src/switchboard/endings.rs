@@ -17,7 +17,12 @@ pub fn termination(end: &EndCause) -> Termination {
             "we hung up".to_owned(),
             Blame::Nobody,
         ),
-        EndCause::Cancelled => (
+        EndCause::RangOut => (
+            CallResult::Failed,
+            "nobody took the call".to_owned(),
+            Blame::Nobody,
+        ),
+        EndCause::Cancelled { .. } => (
             CallResult::Cancelled,
             "the caller gave up".to_owned(),
             Blame::Nobody,

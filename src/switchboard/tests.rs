@@ -100,13 +100,16 @@ impl Rig {
         let remote = "127.0.0.1:5062".parse().expect("an address");
         self.board.event(Event::IncomingCall {
             call: CallKey(self.calls),
-            user: user.to_owned(),
+            caller: sip::Caller::User(user.to_owned()),
             target: target.to_owned(),
             request_uri: Uri::sip(Some(target), Host::Name("offhook".to_owned()), None),
+            from: sip::NameAddr::new(Uri::sip(Some(user), Host::Name("offhook".to_owned()), None)),
             offer: offer.map(str::to_owned),
             flow: Flow::udp(local, remote),
             call_id: format!("call-{}", self.calls),
             user_agent: None,
+            diversion: None,
+            replaces: None,
         })
     }
 }
@@ -185,7 +188,7 @@ async fn a_phone_rings_while_the_models_warm_up() {
     }
     let given_up = Event::CallEnded {
         call: CallKey(1),
-        cause: EndCause::Cancelled,
+        cause: EndCause::Cancelled { reason: None },
     };
     assert_eq!(spell(&rig.board.event(given_up)), "");
     rig.state.send_replace(EngineState::Ready(engines()));

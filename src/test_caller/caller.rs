@@ -225,12 +225,14 @@ impl Caller {
         self.endpoint.call(
             Instant::now(),
             CallParams {
-                target: Uri::sip(Some(number), domain, None),
-                flow: target,
-                from,
-                contact,
                 credentials: Some((account.user.clone(), account.password.clone())),
-                offer: offer.clone(),
+                ..CallParams::new(
+                    Uri::sip(Some(number), domain, None),
+                    target,
+                    from,
+                    contact,
+                    offer.clone(),
+                )
             },
         );
         let failed = |why: String| TestCallError::CallFailed {

@@ -117,12 +117,14 @@ impl World {
         let key = self.phone.endpoint.call(
             self.now,
             CallParams {
-                target: Uri::sip(Some(number), host(), None),
-                flow: self.target(),
-                from: NameAddr::new(Uri::sip(Some("phone"), host(), None)),
-                contact: Uri::sip(Some("phone"), v4("10.0.0.2"), Some(5060)),
                 credentials: Some(("phone".to_owned(), Secret::new(PASSWORD))),
-                offer: self.phone.offer.clone(),
+                ..CallParams::new(
+                    Uri::sip(Some(number), host(), None),
+                    self.target(),
+                    NameAddr::new(Uri::sip(Some("phone"), host(), None)),
+                    Uri::sip(Some("phone"), v4("10.0.0.2"), Some(5060)),
+                    self.phone.offer.clone(),
+                )
             },
         );
         self.phone.call = Some(key);

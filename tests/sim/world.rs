@@ -316,12 +316,12 @@ impl World {
         match event {
             Event::IncomingCall {
                 call,
-                user,
+                caller,
                 target,
                 offer,
                 ..
             } => {
-                assert_eq!(user, "phone");
+                assert_eq!(caller.name(), "phone");
                 assert!(offhook::routing::route(&Default::default(), &target).is_some());
                 self.server.calls += 1;
                 assert_eq!(offer.is_none(), self.scenario.late_offer);

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use super::lost::DialogRecord;
 use crate::bans::{Ban, Block};
 use crate::flow::{ConnId, Flow, FlowTarget, Transport};
-use crate::header::NameAddr;
+use crate::header::{HeaderName, NameAddr};
 use crate::registrar::Binding;
 use crate::secret::Secret;
 use crate::uri::Uri;
@@ -127,15 +127,23 @@ pub enum Event {
     /// An authenticated INVITE. A 100 has gone already; now `provisional`, `answer` or `reject`.
     IncomingCall {
         call: CallKey,
-        user: String,
+        /// Who calls, as far as it is proven: an account or a trunk. Not what From says.
+        caller: Caller,
         /// User part of the Request-URI, percent-decoded; empty where there is none.
         target: String,
         request_uri: Uri,
-        /// `None`: the caller wants our offer in the 200 and will answer in the ACK.
+        /// As the caller wrote it: a name to show, no proof of anything.
+        from: NameAddr,
+        /// `None`: the caller wants our offer in the 200 (or in a reliable provisional response) and answers in the ACK
+        /// (or in the PRACK).
         offer: Option<String>,
         flow: Flow,
         call_id: String,
         user_agent: Option<String>,
+        /// First value of Diversion (RFC 5806): whose phone this call was sent on from.
+        diversion: Option<String>,
+        /// The call of ours that this one takes the place of, RFC 3891.
+        replaces: Option<CallKey>,
     },
     /// The ACK for our 200 arrived, with the caller's answer if the offer was ours. For a re-INVITE this comes only when
     /// it brings an answer.
@@ -143,20 +151,58 @@ pub enum Event {
         call: CallKey,
         answer: Option<String>,
     },
+    /// 101 to 199, each told once however often it came. An `sdp` is the answer to our offer, or a preview of it; in a
+    /// call without an offer of ours it is the peer's offer, and `acknowledge` answers it.
     CallProgress {
         call: CallKey,
         status: u16,
         sdp: Option<String>,
     },
+    /// Somebody took our call. `answer` is the answer to our offer, also where it came before the 200. In a call without
+    /// an offer of ours it is the peer's offer, if none came before: the ACK waits for `acknowledge`.
     CallAnswered {
         call: CallKey,
         answer: Option<String>,
         flow: Flow,
     },
-    /// The peer wants to change the session: `answer_reinvite`. Without an offer the 200 must carry ours.
+    /// The peer wants to change the session, by re-INVITE, UPDATE or PRACK: `answer_reinvite`. Without an offer the 200
+    /// must carry ours.
     ReInvite {
         call: CallKey,
         offer: Option<String>,
+    },
+    /// What came of an offer of ours inside a call (`reoffer`, or an offer in a provisional response): the answer, or
+    /// the status it was refused with. After a `reoffer` without an offer, `Ok` holds the peer's offer and `acknowledge`
+    /// answers it. A call that is lost over it ends with `CallEnded` and nothing else.
+    ReofferAnswered {
+        call: CallKey,
+        result: Result<Option<String>, u16>,
+    },
+    /// A 3xx to our INVITE: where else to try, the best first. `CallEnded` follows; the endpoint follows no redirection.
+    Redirected { call: CallKey, contacts: Vec<Uri> },
+    /// A REFER inside a call, RFC 3515: `answer_transfer`.
+    Transfer {
+        call: CallKey,
+        /// Refer-To without its headers.
+        target: Uri,
+        /// The call of ours that Refer-To wants replaced.
+        replaces: Option<CallKey>,
+        /// A Replaces value that names no call of ours, to be sent on as it is.
+        foreign_replaces: Option<String>,
+        referred_by: Option<String>,
+    },
+    /// A key pressed, told by INFO.
+    Digits {
+        call: CallKey,
+        /// 0 to 9, `*`, `#`, A to D.
+        digit: char,
+        duration_ms: u32,
+    },
+    /// What the peer tells about a REFER of ours.
+    ReferProgress {
+        call: CallKey,
+        status: u16,
+        is_last: bool,
     },
     /// The last event of a call: its key is gone.
     CallEnded { call: CallKey, cause: EndCause },
@@ -172,6 +218,24 @@ pub enum Event {
         /// The address or the name is locked out from now on.
         locked: bool,
     },
+}
+
+/// Who a call comes from, by proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// An account that answered a challenge.
+    User(String),
+    /// A trunk, known by its address or its own digest.
+    Trunk(String),
+}
+
+impl Caller {
+    /// Name of the account or of the trunk.
+    pub fn name(&self) -> &str {
+        match self {
+            Caller::User(name) | Caller::Trunk(name) => name,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,8 +254,11 @@ pub enum EndCause {
     ByeReceived { reason: Option<String> },
     /// We hung up an answered call.
     ByeSent,
-    /// The caller gave up before an answer, whichever side that was.
-    Cancelled,
+    /// The caller gave up before an answer, whichever side that was. The text of the CANCEL's Reason header, if it came
+    /// with one (RFC 3326: `SIP;cause=200` says that another phone took the call).
+    Cancelled { reason: Option<String> },
+    /// Our call rang as long as it may.
+    RangOut,
     /// We refused it (UAS), or the peer did (UAC).
     Rejected { status: u16 },
     /// It could not be set up or went wrong on the way.
@@ -226,8 +293,37 @@ pub struct CallParams {
     pub contact: Uri,
     /// User name and password for a digest challenge.
     pub credentials: Option<(String, Secret)>,
-    /// SDP offer.
-    pub offer: String,
+    /// SDP offer; `None` asks the peer for one, which `acknowledge` answers.
+    pub offer: Option<String>,
+    /// Written into the INVITE as they are, and into no other request.
+    pub headers: Vec<(HeaderName, String)>,
+    /// Value of To, without a tag; `None` makes it the target.
+    pub to: Option<NameAddr>,
+    /// Longest ringing; `None` and anything longer mean 180 s.
+    pub ring_s: Option<u32>,
+}
+
+impl CallParams {
+    /// A call with an SDP offer and nothing special about it.
+    pub fn new(
+        target: Uri,
+        flow: FlowTarget,
+        from: NameAddr,
+        contact: Uri,
+        offer: String,
+    ) -> CallParams {
+        CallParams {
+            target,
+            flow,
+            from,
+            contact,
+            credentials: None,
+            offer: Some(offer),
+            headers: Vec::new(),
+            to: None,
+            ring_s: None,
+        }
+    }
 }
 
 /// A call control request that cannot be met.

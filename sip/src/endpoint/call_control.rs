@@ -106,12 +106,16 @@ impl Endpoint {
             // RFC 3261 §15: the callee's BYE waits for the ACK of its 2xx.
             Phase::Accepted { .. } => {
                 call.phase = Phase::Accepted { hangup: true };
+                call.parting_reason = reason;
                 self.event(Event::CallEnded {
                     call: key,
                     cause: EndCause::ByeSent,
                 });
             }
-            Phase::Calling { transaction, .. } => self.cancel(now, key, transaction),
+            Phase::Calling { transaction, .. } => {
+                call.parting_reason = reason;
+                self.cancel(now, key, transaction, EndCause::Cancelled { reason: None });
+            }
             Phase::Established => {
                 self.send_bye(now, key, reason);
                 self.event(Event::CallEnded {
@@ -157,6 +161,7 @@ impl Endpoint {
             Err(status) => {
                 let response = self.response(&request, status, &tag);
                 self.respond(now, transaction, response);
+                self.try_reoffer(now, key);
             }
             Ok(sdp) => {
                 let mut response = self.response(&request, 200, &tag);

@@ -61,13 +61,18 @@ impl Endpoint {
                         },
                     );
                 }
-                Phase::Calling { transaction, .. } => self.cancel(now, key, transaction),
+                Phase::Calling { transaction, .. } => {
+                    self.cancel(now, key, transaction, EndCause::RangOut);
+                }
                 _ => {}
             },
             CallFired::ReinviteLeft => {
                 // The program owes an answer it will not give.
                 let _ = self.answer_reinvite(now, key, Err(500));
             }
+            CallFired::OfferLeft => self.on_offer_left(now, key),
+            CallFired::ReofferAgain => self.try_reoffer(now, key),
+            CallFired::ReofferLate => self.on_reoffer_late(now, key),
         }
         self.watch_call(key);
     }
@@ -80,7 +85,16 @@ impl Endpoint {
         call.phase = Phase::Closing;
         call.stop_ringing();
         call.unacked = None;
+        call.reoffer = None;
         let reinvite = call.reinvite.take();
+        // A 2xx that waits for our answer is acknowledged without one: RFC 3261 §13.2.2.4 wants the ACK in any case.
+        if let Some(owed) = call.owed.take() {
+            self.send_ack(key, owed.cseq, None);
+        }
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let reason = reason.or_else(|| call.parting_reason.take());
         let flow = call.flow;
         let Some(dialog) = &mut call.dialog else {
             return;
@@ -105,6 +119,7 @@ impl Endpoint {
             bye.headers.push(HeaderName::Reason, reason);
         }
         self.add_product(&mut bye);
+        self.add_known_answer(key, &mut bye);
         let flow = self.living_flow(now, flow, &target);
         self.send_request(now, bye, flow, Owner::Bye(key));
         self.watch_call(key);
@@ -118,6 +133,10 @@ impl Endpoint {
         let told = !call.is_live();
         call.phase = Phase::Closing;
         call.stop_ringing();
+        call.reoffer = None;
+        if let Some(owed) = call.owed.take() {
+            self.send_ack(key, owed.cseq, None);
+        }
         self.watch_call(key);
         if !told {
             self.event(Event::CallEnded { call: key, cause });

@@ -259,7 +259,7 @@ impl Endpoint {
         // Only somebody we know has calls, bindings or requests of ours on it.
         if vouched {
             self.registrar.stream_closed(conn);
-            self.fail_clients_on(conn);
+            self.fail_clients_on(now, conn);
             self.on_calls_stream_closed(now, conn);
         }
     }

@@ -129,6 +129,8 @@ impl ClientMachine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     Invite(CallKey),
+    /// An INVITE inside a call.
+    Reinvite(CallKey),
     Bye(CallKey),
     /// Nobody waits for what becomes of a CANCEL.
     Cancel(CallKey),
@@ -144,7 +146,9 @@ pub(super) struct ClientEntry {
     packet: Vec<u8>,
     /// RFC 3261 §17.1.1.3: the ACK for a refused INVITE.
     ack: Vec<u8>,
-    owner: Owner,
+    pub(super) owner: Owner,
+    /// Challenges answered before this one was sent.
+    pub(super) challenges: u8,
 }
 
 #[derive(Debug, Default)]
@@ -360,6 +364,7 @@ impl Endpoint {
             packet: packet.clone(),
             ack: Vec::new(),
             owner,
+            challenges: 0,
         };
         self.clients.entries.insert(id, entry);
         self.transmit(flow, packet);
@@ -411,12 +416,7 @@ impl Endpoint {
             self.transmit(out, ack);
         }
         if matches!(received, Received::Pass | Received::PassAndAck) {
-            match owner {
-                Owner::Invite(key) => self.on_invite_response(now, key, id, response),
-                Owner::Bye(key) => self.on_bye_response(now, key, id, response),
-                Owner::Cancel(_) => {}
-                Owner::Registration(key) => self.on_register_response(now, key, id, response),
-            }
+            self.on_call_response(now, owner, id, response);
         }
     }
 
@@ -437,27 +437,23 @@ impl Endpoint {
                 self.transmit(flow, packet);
             }
             Fired::Ended => return self.close_client(id),
-            Fired::TimedOut => return self.fail_client(id, Failure::NoAnswer),
+            Fired::TimedOut => return self.fail_client(now, id, Failure::NoAnswer),
         }
         self.timers.set(TimerId::Client(id), deadline);
     }
 
     /// The connection a request needs is gone.
-    pub(super) fn fail_clients_on(&mut self, conn: ConnId) {
+    pub(super) fn fail_clients_on(&mut self, now: Instant, conn: ConnId) {
         for id in self.clients.open_on(conn) {
-            self.fail_client(id, Failure::Transport);
+            self.fail_client(now, id, Failure::Transport);
         }
     }
 
-    fn fail_client(&mut self, id: u64, failure: Failure) {
+    fn fail_client(&mut self, now: Instant, id: u64, failure: Failure) {
         let Some(owner) = self.clients.get(id).map(|entry| entry.owner) else {
             return;
         };
-        match owner {
-            Owner::Invite(key) => self.on_invite_failure(key, failure),
-            Owner::Bye(_) | Owner::Cancel(_) => {}
-            Owner::Registration(key) => self.on_register_failure(key, failure),
-        }
+        self.on_call_failure(now, owner, id, failure);
         self.close_client(id);
     }
 
@@ -502,7 +498,9 @@ impl Endpoint {
 impl Owner {
     fn call(self) -> Option<CallKey> {
         match self {
-            Owner::Invite(key) | Owner::Bye(key) | Owner::Cancel(key) => Some(key),
+            Owner::Invite(key) | Owner::Reinvite(key) | Owner::Bye(key) | Owner::Cancel(key) => {
+                Some(key)
+            }
             Owner::Registration(_) => None,
         }
     }

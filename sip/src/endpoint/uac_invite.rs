@@ -2,16 +2,16 @@
 //! Calls of ours: INVITE, its responses from one or many branches, CANCEL and BYE, RFC 3261 §9.1, §13.2 and §15.1.1. Does
 //! not own the phases of a call (see `invite`) or SDP.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::transactions::{ClientMachine, Failure, Owner};
-use super::uas_invite::sdp_text;
+use super::transactions::{Failure, Owner};
+use super::uas_invite::{SDP, sdp_text};
 use super::{CallKey, CallParams, EndCause, Endpoint, Event};
 use crate::auth::client::Challenge;
 use crate::dialog::Dialog;
 use crate::header::HeaderName;
-use crate::invite::{AckedBranch, BRANCHES_MAX, Call, Cancel, Phase, RINGING_MAX};
-use crate::message::{Message, Request, Response};
+use crate::invite::{BRANCHES_MAX, Call, Cancel, Phase, RINGING_MAX};
+use crate::message::{Request, Response};
 use crate::method::Method;
 use crate::secret::Secret;
 
@@ -33,9 +33,11 @@ impl Endpoint {
         invite
             .headers
             .push(HeaderName::From, params.from.with_tag(&tag).to_string());
-        invite
-            .headers
-            .push(HeaderName::To, format!("<{}>", params.target));
+        let to = match &params.to {
+            Some(to) => to.to_string(),
+            None => format!("<{}>", params.target),
+        };
+        invite.headers.push(HeaderName::To, to);
         invite.headers.push(HeaderName::CallId, call_id);
         invite
             .headers
@@ -43,14 +45,22 @@ impl Endpoint {
         invite.headers.push(HeaderName::Contact, contact.as_str());
         invite.headers.push(HeaderName::Allow, super::reply::ALLOW);
         self.add_product(&mut invite);
-        invite.set_body("application/sdp", params.offer);
+        for (name, value) in params.headers {
+            invite.headers.push(name, value);
+        }
+        if let Some(offer) = params.offer {
+            invite.set_body(SDP, offer);
+        }
         let phase = Phase::Calling {
             transaction: 0,
             cancel: Cancel::No,
         };
         let mut call = Call::new(key, phase, invite.clone(), flow, contact);
         call.credentials = params.credentials;
-        call.answer_by = Some(now + RINGING_MAX);
+        let ring = params
+            .ring_s
+            .map_or(RINGING_MAX, |ring_s| Duration::from_secs(u64::from(ring_s)));
+        call.answer_by = Some(now + ring.min(RINGING_MAX));
         self.calls.insert(key, call);
         let id = self.send_request(now, invite, flow, Owner::Invite(key));
         if let Some(call) = self.calls.get_mut(&key) {
@@ -88,12 +98,16 @@ impl Endpoint {
                     return;
                 }
                 if cancel != Cancel::No {
-                    return self.end_call(key, EndCause::Cancelled);
+                    return self.end_call(key, EndCause::Cancelled { reason: None });
                 }
-                if matches!(status, 401 | 407)
-                    && let Some(request) = self.answer_challenge(key, id, &response)
-                {
-                    return self.retry_invite(now, key, request);
+                if let Some(id) = self.answer_challenge(now, key, id, &response) {
+                    if let Some(call) = self.calls.get_mut(&key) {
+                        call.phase = Phase::Calling {
+                            transaction: id,
+                            cancel: Cancel::No,
+                        };
+                    }
+                    return;
                 }
                 self.end_call(key, EndCause::Rejected { status });
             }
@@ -109,7 +123,7 @@ impl Endpoint {
                 transaction,
                 cancel: Cancel::Wanted,
             } if transaction == id => {
-                self.cancel(now, key, transaction);
+                self.cancel(now, key, transaction, EndCause::Cancelled { reason: None });
             }
             Phase::Calling {
                 cancel: Cancel::No, ..
@@ -127,115 +141,93 @@ impl Endpoint {
 
     /// RFC 3261 §13.2.2.4: every 2xx is acknowledged; the first is the call, any other branch is hung up again.
     fn on_answer(&mut self, now: Instant, key: CallKey, response: &Response) {
-        let Some(call) = self.calls.get_mut(&key) else {
-            return;
-        };
-        let tag = response
-            .headers
-            .to()
-            .ok()
-            .and_then(|to| to.tag().map(str::to_owned))
-            .unwrap_or_default();
-        let (flow, phase) = (call.flow, call.phase);
-        if let Some(branch) = call.branches.iter().find(|branch| branch.remote_tag == tag) {
-            let ack = branch.ack.clone();
-            return self.transmit(flow, ack);
-        }
-        if call.branches.len() >= BRANCHES_MAX {
-            return;
-        }
-        let Ok(mut dialog) = Dialog::uac(&call.invite, response) else {
+        let Some(call) = self.calls.get(&key) else {
             return;
         };
         let number = call.invite.headers.cseq().map_or(0, |cseq| cseq.number);
-        let mut ack = dialog.ack(number);
-        // RFC 3261 §22.1: the ACK repeats the credentials of its INVITE.
-        for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
-            if let Some(value) = call.invite.headers.get(&name) {
-                ack.headers.push(name, value);
-            }
+        if call.owed.is_some() && call.is_from_its_peer(response) {
+            return;
         }
-        self.add_via(&mut ack, flow);
-        let ack = Message::Request(ack).to_bytes();
-        self.transmit(flow, ack.clone());
+        if self.resend_ack(key, number, response) {
+            return;
+        }
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        call.branches.push(AckedBranch {
-            remote_tag: tag,
-            ack,
-        });
-        let first = call.branches.len() == 1;
-        if !first {
-            let mut bye = dialog.request(Method::Bye);
-            self.add_product(&mut bye);
-            self.send_request(now, bye, flow, Owner::Bye(key));
+        if call.acks.iter().filter(|ack| ack.cseq == number).count() >= BRANCHES_MAX {
             return;
+        }
+        let (flow, phase) = (call.flow, call.phase);
+        let Ok(dialog) = Dialog::uac(&call.invite, response) else {
+            return;
+        };
+        if call.dialog.is_some() {
+            return self.hang_up_branch(now, key, dialog, number);
         }
         self.dialogs.insert(dialog.id.clone(), key);
         call.dialog = Some(dialog);
         call.stop_ringing();
+        let sdp = sdp_text(response.sdp());
+        let late = call.invite.body.is_empty();
         match phase {
             Phase::Calling {
                 cancel: Cancel::No, ..
             } => {
                 call.phase = Phase::Established;
+                if late && sdp.is_some() {
+                    self.owe_answer(now, key, number);
+                } else {
+                    self.send_ack(key, number, None);
+                }
                 self.event(Event::CallAnswered {
                     call: key,
-                    answer: sdp_text(response.sdp()),
+                    answer: sdp,
                     flow,
                 });
                 self.watch_call(key);
             }
             // It was answered while our CANCEL was on its way.
-            _ => self.send_bye(now, key, None),
+            _ => {
+                self.send_ack(key, number, None);
+                self.send_bye(now, key, None);
+            }
         }
     }
 
+    /// RFC 3261 §13.2.2.4: another branch of a fork answered too. It gets its ACK, and a BYE.
+    fn hang_up_branch(&mut self, now: Instant, key: CallKey, mut dialog: Dialog, number: u32) {
+        let mut bye = dialog.request(Method::Bye);
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let flow = call.flow;
+        // The ACK is made from the call's dialog; for this one time that is the branch.
+        let chosen = call.dialog.replace(dialog);
+        self.send_ack(key, number, None);
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.dialog = chosen;
+        }
+        self.add_product(&mut bye);
+        self.send_request(now, bye, flow, Owner::Bye(key));
+    }
+
     /// RFC 3261 §9.1. The program is told at once; the INVITE's own end follows.
-    pub(super) fn cancel(&mut self, now: Instant, key: CallKey, id: u64) {
+    pub(super) fn cancel(&mut self, now: Instant, key: CallKey, id: u64, cause: EndCause) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
         let told = !call.is_live();
         call.stop_ringing();
-        let ready = self
-            .clients
-            .get(id)
-            .is_some_and(|entry| match &entry.machine {
-                ClientMachine::Invite(machine) => machine.has_provisional(),
-                ClientMachine::Other(_) => false,
-            });
-        let cancel = if ready { Cancel::Sent } else { Cancel::Wanted };
-        call.phase = Phase::Calling {
-            transaction: id,
-            cancel,
-        };
-        if ready && let Some(entry) = self.clients.get_mut(id) {
-            if let ClientMachine::Invite(machine) = &mut entry.machine {
-                machine.give_up_by(now);
-            }
-            let (request, flow) = (cancel_of(&entry.request), entry.flow);
-            let branch = request
-                .headers
-                .top_via()
-                .ok()
-                .and_then(|via| via.branch().map(str::to_owned));
-            self.reschedule_client(id);
-            self.send_request_with_via(
-                now,
-                request,
-                flow,
-                Owner::Cancel(key),
-                branch.unwrap_or_default(),
-            );
+        let sent = self.send_cancel(now, key, id);
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.phase = Phase::Calling {
+                transaction: id,
+                cancel: if sent { Cancel::Sent } else { Cancel::Wanted },
+            };
         }
         self.watch_call(key);
         if !told {
-            self.event(Event::CallEnded {
-                call: key,
-                cause: EndCause::Cancelled,
-            });
+            self.event(Event::CallEnded { call: key, cause });
         }
     }
 
@@ -258,58 +250,7 @@ impl Endpoint {
         response: Response,
     ) {
         // RFC 3261 §15.1.1: whatever the answer, the session is over; but a challenge means the BYE was not heard.
-        if matches!(response.status, 401 | 407)
-            && let Some(mut request) = self.answer_challenge(key, id, &response)
-            && let Some(flow) = self.clients.get(id).map(|entry| entry.flow)
-        {
-            request.headers.remove(&HeaderName::Via);
-            self.send_request(now, request, flow, Owner::Bye(key));
-        }
-    }
-
-    /// RFC 3261 §8.1.3.5 and §22.2: the same request again with credentials and the next CSeq, or `None` if we have none
-    /// that could help.
-    fn answer_challenge(&mut self, key: CallKey, id: u64, response: &Response) -> Option<Request> {
-        let cnonce = self.random_hex::<8>();
-        let mut request = self.clients.get(id)?.request.clone();
-        let call = self.calls.get_mut(&key)?;
-        let (user, password) = call.credentials.clone()?;
-        let mut challenge = challenge_in(response)?;
-        if call.challenges_met >= CHALLENGES_MAX || (call.challenges_met > 0 && !challenge.stale) {
-            return None;
-        }
-        call.challenges_met += 1;
-        add_answer(
-            &mut request,
-            response.status,
-            &mut challenge,
-            &user,
-            &password,
-            &cnonce,
-        );
-        call.challenge = Some(challenge);
-        let cseq = request.headers.cseq().ok()?;
-        request.headers.set(
-            HeaderName::CSeq,
-            format!("{} {}", cseq.number + 1, cseq.method),
-        );
-        Some(request)
-    }
-
-    fn retry_invite(&mut self, now: Instant, key: CallKey, mut request: Request) {
-        request.headers.remove(&HeaderName::Via);
-        let Some(call) = self.calls.get_mut(&key) else {
-            return;
-        };
-        call.invite = request.clone();
-        let flow = call.flow;
-        let id = self.send_request(now, request, flow, Owner::Invite(key));
-        if let Some(call) = self.calls.get_mut(&key) {
-            call.phase = Phase::Calling {
-                transaction: id,
-                cancel: Cancel::No,
-            };
-        }
+        self.answer_challenge(now, key, id, &response);
     }
 
     pub(super) fn add_product(&self, request: &mut Request) {
@@ -357,7 +298,7 @@ pub(super) fn add_answer(
 }
 
 /// RFC 3261 §9.1: Request-URI, top Via, From, To, Call-ID, CSeq number and Route of the request it stops.
-fn cancel_of(invite: &Request) -> Request {
+pub(super) fn cancel_of(invite: &Request) -> Request {
     let mut cancel = Request::new(Method::Cancel, invite.uri.clone());
     let copied = |name: HeaderName| invite.headers.get(&name).unwrap_or_default().to_owned();
     cancel

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::receive::{Incoming, capabilities};
 use super::reply::{ALLOW, retry_after};
-use super::{CallKey, EndCause, Endpoint, Event};
+use super::{CallKey, Caller, EndCause, Endpoint, Event};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
 use crate::header::{Contacts, HeaderName};
@@ -69,9 +69,9 @@ impl Endpoint {
             merge,
         } = incoming;
         let tag = self.new_tag();
-        let own = request
-            .headers
-            .from()
+        let from = request.headers.from();
+        let own = from
+            .as_ref()
             .is_ok_and(|from| from.uri.user_decoded().as_deref() == Some(user.as_str()));
         let offer = match body(&request) {
             Body::None => Ok(None),
@@ -92,8 +92,8 @@ impl Endpoint {
             _ => None,
         };
         let id = self.open_server(&request, key, merge, reply_to, tag.clone());
-        let (dialog, offer) = match (refusal, dialog, offer) {
-            (None, Ok(dialog), Ok(offer)) => (dialog, offer),
+        let (dialog, offer, from) = match (refusal, dialog, offer, from) {
+            (None, Ok(dialog), Ok(offer), Ok(from)) => (dialog, offer, from),
             (refusal, ..) => {
                 let (status, header) = refusal.unwrap_or((400, None));
                 let mut response = self.response(&request, status, &tag);
@@ -112,9 +112,10 @@ impl Endpoint {
         let contact = self.contact_value(request.uri.user.as_deref().unwrap_or_default(), flow);
         let event = Event::IncomingCall {
             call: call_key,
-            user,
+            caller: Caller::User(user),
             target: request.uri.user_decoded().unwrap_or_default(),
             request_uri: request.uri.clone(),
+            from,
             offer,
             flow,
             call_id: dialog.id.call_id.clone(),
@@ -122,6 +123,11 @@ impl Endpoint {
                 .headers
                 .get(&HeaderName::UserAgent)
                 .map(str::to_owned),
+            diversion: request
+                .headers
+                .get(&HeaderName::Diversion)
+                .map(str::to_owned),
+            replaces: None,
         };
         // RFC 3261 §13.3.1: an INVITE may say how long it holds.
         let lifetime = match request.headers.expires() {
@@ -166,10 +172,12 @@ impl Endpoint {
         if let Some(reinvite) = call.reinvite.take_if(|reinvite| reinvite.transaction == id) {
             let response = self.response(&reinvite.request, 487, &tag);
             self.respond(now, id, response);
+            self.try_reoffer(now, key);
             self.watch_call(key);
         } else if call.phase == (Phase::Incoming { transaction: id }) {
             self.refuse_invite(now, key, 487, Vec::new());
-            self.end_call(key, EndCause::Cancelled);
+            let reason = cancel.headers.get(&HeaderName::Reason).map(str::to_owned);
+            self.end_call(key, EndCause::Cancelled { reason });
         }
     }
 
@@ -199,6 +207,7 @@ impl Endpoint {
             }
             _ => {}
         }
+        self.try_reoffer(now, key);
         self.watch_call(key);
         self.drop_call_if_done(key);
     }
@@ -299,10 +308,8 @@ impl Endpoint {
         let offer = match body(&request) {
             // One INVITE at a time: 500 with a while to wait if the first is not through.
             _ if busy => Err((500, retry_after(Duration::from_secs(wait_s)))),
-            // Ours is still open, so this one is glare.
-            _ if matches!(call.phase, Phase::Calling { .. }) => {
-                Err((491, retry_after(Duration::from_secs(wait_s))))
-            }
+            // RFC 3261 §14.2: ours is still open, so this one is glare.
+            _ if call.has_open_invite() => Err((491, retry_after(Duration::from_secs(wait_s)))),
             Body::Unsupported => Err((415, (HeaderName::Accept, SDP.to_owned()))),
             Body::Sdp(sdp) => Ok(Some(sdp)),
             Body::None => Ok(None),

@@ -141,8 +141,8 @@ fn the_callers_second_thought_cancels() {
         &[
             "Server IncomingCall phone1 100 sdp",
             "Phone CallProgress 180 -",
-            "Phone CallEnded Cancelled",
-            "Server CallEnded Cancelled",
+            "Phone CallEnded Cancelled { reason: None }",
+            "Server CallEnded Cancelled { reason: None }",
         ],
     );
 }
@@ -150,7 +150,10 @@ fn the_callers_second_thought_cancels() {
 /// RFC 3261 §9.1: before any provisional response the CANCEL waits.
 #[test]
 fn a_very_early_second_thought_waits_for_the_first_response() {
-    check(&[Dial, PhoneHangup], &["Phone CallEnded Cancelled"]);
+    check(
+        &[Dial, PhoneHangup],
+        &["Phone CallEnded Cancelled { reason: None }"],
+    );
 }
 
 #[test]
@@ -167,7 +170,7 @@ fn an_answer_that_crosses_a_cancel_is_hung_up() {
         &[
             "Server IncomingCall phone1 100 sdp",
             "Phone CallProgress 180 -",
-            "Phone CallEnded Cancelled",
+            "Phone CallEnded Cancelled { reason: None }",
             "Server CallConfirmed -",
             "Server CallEnded ByeReceived { reason: None }",
         ],
@@ -211,8 +214,8 @@ fn nobody_rings_for_ever() {
             "Phone CallProgress 180 -",
             "Phone CallProgress 180 -",
             "Phone CallProgress 180 -",
-            "Phone CallEnded Cancelled",
-            "Server CallEnded Cancelled",
+            "Phone CallEnded RangOut",
+            "Server CallEnded Cancelled { reason: None }",
         ],
     );
 }

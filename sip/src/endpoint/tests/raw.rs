@@ -282,7 +282,10 @@ fn cancelling() {
     assert!(peer.take().is_empty());
     assert_eq!(
         story(&peer),
-        ["IncomingCall phone1 100 sdp", "CallEnded Cancelled"]
+        [
+            "IncomingCall phone1 100 sdp",
+            "CallEnded Cancelled { reason: None }"
+        ]
     );
 }
 

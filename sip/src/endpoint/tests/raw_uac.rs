@@ -12,16 +12,18 @@ use crate::message::{Message, Request, Response};
 
 fn calling(peer: &mut Peer) -> (CallKey, Request) {
     let params = CallParams {
-        target: "sip:bob@192.0.2.7:5062".parse().expect("uri"),
-        flow: FlowTarget {
-            transport: Transport::Udp,
-            local: server_address(),
-            remote: peer.flow.remote,
-        },
-        from: NameAddr::new("sip:assistant@192.0.2.1".parse().expect("uri")),
-        contact: "sip:assistant@192.0.2.1".parse().expect("uri"),
         credentials: Some(("assistant".to_owned(), PASSWORD.into())),
-        offer: OFFER.to_owned(),
+        ..CallParams::new(
+            "sip:bob@192.0.2.7:5062".parse().expect("uri"),
+            FlowTarget {
+                transport: Transport::Udp,
+                local: server_address(),
+                remote: peer.flow.remote,
+            },
+            NameAddr::new("sip:assistant@192.0.2.1".parse().expect("uri")),
+            "sip:assistant@192.0.2.1".parse().expect("uri"),
+            OFFER.to_owned(),
+        )
     };
     let call = peer.endpoint.call(peer.now, params);
     peer.drain();

@@ -173,12 +173,14 @@ impl World {
 
     pub(super) fn call_params(&self, number: &str) -> CallParams {
         CallParams {
-            target: self.uri(Some(number), server_address()),
-            flow: self.target(),
-            from: NameAddr::new(self.uri(Some("phone1"), server_address())),
-            contact: self.uri(Some("phone1"), phone_address()),
             credentials: Some(("phone1".to_owned(), Secret::new(PASSWORD))),
-            offer: OFFER.to_owned(),
+            ..CallParams::new(
+                self.uri(Some(number), server_address()),
+                self.target(),
+                NameAddr::new(self.uri(Some("phone1"), server_address())),
+                self.uri(Some("phone1"), phone_address()),
+                OFFER.to_owned(),
+            )
         }
     }
 
@@ -443,17 +445,33 @@ pub(super) fn line(event: &Event) -> String {
         }
         Event::Unregistered { user, why, .. } => format!("Unregistered {user} {why:?}"),
         Event::IncomingCall {
-            user,
+            caller,
             target,
             offer,
             ..
         } => {
-            format!("IncomingCall {user} {target} {}", some(offer))
+            format!("IncomingCall {} {target} {}", caller.name(), some(offer))
         }
         Event::CallConfirmed { answer, .. } => format!("CallConfirmed {}", some(answer)),
         Event::CallProgress { status, sdp, .. } => format!("CallProgress {status} {}", some(sdp)),
         Event::CallAnswered { answer, .. } => format!("CallAnswered {}", some(answer)),
         Event::ReInvite { offer, .. } => format!("ReInvite {}", some(offer)),
+        Event::ReofferAnswered { result, .. } => match result {
+            Ok(sdp) => format!("ReofferAnswered {}", some(sdp)),
+            Err(status) => format!("ReofferAnswered {status}"),
+        },
+        Event::Redirected { contacts, .. } => format!("Redirected {}", contacts.len()),
+        Event::Transfer {
+            target, replaces, ..
+        } => {
+            format!("Transfer {target} replaces={}", replaces.is_some())
+        }
+        Event::Digits {
+            digit, duration_ms, ..
+        } => format!("Digits {digit} {duration_ms}"),
+        Event::ReferProgress {
+            status, is_last, ..
+        } => format!("ReferProgress {status} last={is_last}"),
         Event::CallEnded { cause, .. } => format!("CallEnded {cause:?}"),
         Event::RegistrationResult { result, .. } => format!("RegistrationResult {result:?}"),
         Event::AuthenticationFailed { user, locked, .. } => {

@@ -1,0 +1,171 @@
+//! PURE.
+//! Requests of ours inside calls: how they are sent, challenged and answered, and what a lost peer means to the call,
+//! RFC 3261 §12.2.1 and §22. Does not own what any one method is for.
+
+use std::time::Instant;
+
+use super::reply::ALLOW;
+use super::transactions::{Failure, Owner};
+use super::uac_invite::{CHALLENGES_MAX, add_answer, challenge_in};
+use super::{CallKey, EndCause, Endpoint, Event};
+use crate::header::HeaderName;
+use crate::invite::Call;
+use crate::message::{Request, Response};
+use crate::method::Method;
+
+impl Endpoint {
+    /// Sends a request in the dialog of a call; `finish` adds what is the method's own. The transaction, or `None` where
+    /// there is no dialog.
+    pub(super) fn send_in_dialog(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        method: Method,
+        owner: Owner,
+        finish: impl FnOnce(&mut Request),
+    ) -> Option<u64> {
+        let call = self.calls.get_mut(&key)?;
+        let dialog = call.dialog.as_mut()?;
+        let (mut request, target) = (dialog.request(method.clone()), dialog.remote_target.clone());
+        let flow = call.flow;
+        // RFC 3261 §12.2.1.1 and RFC 3311 §5.1: a request that refreshes the target says where we are.
+        if matches!(method, Method::Invite | Method::Update) {
+            request
+                .headers
+                .push(HeaderName::Contact, call.contact.as_str());
+            request.headers.push(HeaderName::Allow, ALLOW);
+        }
+        finish(&mut request);
+        self.add_product(&mut request);
+        self.add_known_answer(key, &mut request);
+        let flow = self.living_flow(now, flow, &target);
+        Some(self.send_request(now, request, flow, owner))
+    }
+
+    /// RFC 3261 §22.2: who has been challenged in a dialog answers before being asked again.
+    pub(super) fn add_known_answer(&mut self, key: CallKey, request: &mut Request) {
+        let cnonce = self.random_hex::<8>();
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        if let (Some((user, password)), Some((status, challenge))) =
+            (&call.credentials, &mut call.challenge)
+        {
+            add_answer(request, *status, challenge, user, password, &cnonce);
+        }
+    }
+
+    /// What came back for a request that belongs to a call.
+    pub(super) fn on_call_response(
+        &mut self,
+        now: Instant,
+        owner: Owner,
+        id: u64,
+        response: Response,
+    ) {
+        match owner {
+            Owner::Invite(key) => self.on_invite_response(now, key, id, response),
+            Owner::Reinvite(key) => self.on_reinvite_response(now, key, id, response),
+            Owner::Bye(key) => self.on_bye_response(now, key, id, response),
+            Owner::Cancel(_) => {}
+            Owner::Registration(key) => self.on_register_response(now, key, id, response),
+        }
+    }
+
+    /// Nothing came back for it.
+    pub(super) fn on_call_failure(&mut self, now: Instant, owner: Owner, id: u64, why: Failure) {
+        match owner {
+            Owner::Invite(key) => self.on_invite_failure(key, why),
+            Owner::Reinvite(key) => self.on_reinvite_failure(now, key, id, why),
+            Owner::Bye(_) | Owner::Cancel(_) => {}
+            Owner::Registration(key) => self.on_register_failure(key, why),
+        }
+    }
+
+    /// RFC 3261 §8.1.3.5 and §22.2: the same request again with credentials and the next CSeq, in place of the one that
+    /// was challenged. The new transaction, or `None` where we have no credentials that could help.
+    pub(super) fn answer_challenge(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        id: u64,
+        response: &Response,
+    ) -> Option<u64> {
+        let status = response.status;
+        if !matches!(status, 401 | 407) {
+            return None;
+        }
+        let cnonce = self.random_hex::<8>();
+        let entry = self.clients.get(id)?;
+        let (mut request, flow, owner, met) = (
+            entry.request.clone(),
+            entry.flow,
+            entry.owner,
+            entry.challenges,
+        );
+        let call = self.calls.get_mut(&key)?;
+        let (user, password) = call.credentials.clone()?;
+        let mut challenge = challenge_in(response)?;
+        let answered_before = request.headers.has(&answer_header(status)) && met > 0;
+        if met >= CHALLENGES_MAX || (answered_before && !challenge.stale) {
+            return None;
+        }
+        add_answer(
+            &mut request,
+            status,
+            &mut challenge,
+            &user,
+            &password,
+            &cnonce,
+        );
+        call.challenge = Some((status, challenge));
+        call.renumber(&mut request);
+        request.headers.remove(&HeaderName::Via);
+        let retried = request.clone();
+        let id = self.send_request(now, request, flow, owner);
+        if let Some(entry) = self.clients.get_mut(id) {
+            entry.challenges = met + 1;
+        }
+        if let Owner::Invite(_) = owner
+            && let Some(call) = self.calls.get_mut(&key)
+        {
+            call.invite = retried;
+        }
+        Some(id)
+    }
+
+    /// RFC 3261 §12.2.1.2: the peer knows nothing of this call, or is not there any more. The BYE is for the case that it
+    /// is, after all.
+    pub(super) fn lose_call(&mut self, now: Instant, key: CallKey, cause: EndCause) {
+        let told = self.calls.get(&key).is_none_or(|call| !call.is_live());
+        if told {
+            return;
+        }
+        self.send_bye(now, key, None);
+        self.event(Event::CallEnded { call: key, cause });
+    }
+}
+
+impl Call {
+    /// The next number of the dialog a request is in.
+    fn renumber(&mut self, request: &mut Request) {
+        let Ok(cseq) = request.headers.cseq() else {
+            return;
+        };
+        let inside = request.headers.to().is_ok_and(|to| to.tag().is_some());
+        let number = match &mut self.dialog {
+            Some(dialog) if inside => dialog.next_cseq(),
+            _ => cseq.number + 1,
+        };
+        request
+            .headers
+            .set(HeaderName::CSeq, format!("{number} {}", cseq.method));
+    }
+}
+
+fn answer_header(status: u16) -> HeaderName {
+    match status {
+        407 => HeaderName::ProxyAuthorization,
+        _ => HeaderName::Authorization,
+    }
+}
