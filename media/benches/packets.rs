@@ -142,11 +142,8 @@ fn session(report: &dyn Fn(&str, f64), packet: &rtp::Packet<'_>, frame: &Frame) 
         receive_payload_types: vec![(0, Codec::Pcmu)],
         telephone_event: Some(101),
         remote_rtp: Some(remote),
-        remote_rtcp: None,
         cname: "bench".into(),
-        ntp_offset: 0,
-        send: true,
-        receive: true,
+        ..SessionConfig::default()
     };
     let mut session = Session::new(config, [1; 32], start);
     let mut n = 0u32;

@@ -59,16 +59,22 @@ pub fn read_file(data: &[u8]) {
 pub fn session(start: Instant, data: &[u8]) {
     let address = |n: u8| SocketAddr::from(([192, 0, 2, n % 4 + 1], 4_000 + u16::from(n) * 2));
     let config = |n: u8| SessionConfig {
-        codec: if n & 1 == 0 { Codec::Pcmu } else { Codec::Pcma },
-        payload_type: if n & 1 == 0 { 0 } else { 8 },
-        receive_payload_types: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
+        codec: [Codec::Pcmu, Codec::Pcma, Codec::Opus, Codec::G722]
+            [usize::from(n & 1 | n >> 6 & 2)],
+        payload_type: [0, 8, 96, 9][usize::from(n & 1 | n >> 6 & 2)],
+        receive_payload_types: vec![
+            (0, Codec::Pcmu),
+            (8, Codec::Pcma),
+            (9, Codec::G722),
+            (96, Codec::Opus),
+        ],
         telephone_event: (n & 2 == 0).then_some(101),
         remote_rtp: (n & 4 == 0).then(|| address(n >> 5)),
-        remote_rtcp: None,
         cname: "fuzz".into(),
         ntp_offset: u64::from(n) << 56,
         send: n & 8 == 0,
         receive: n & 16 == 0,
+        ..SessionConfig::default()
     };
     let mut session = Session::new(config(0), [5; 32], start);
     let mut now = start;
@@ -82,7 +88,7 @@ pub fn session(start: Instant, data: &[u8]) {
                 // A well-formed packet: sequence, timestamp, payload type and source from the data.
                 let mut bytes = vec![
                     0x80,
-                    [0, 8, 101, 13, 96, 0, 0, 0][usize::from(*argument >> 5)],
+                    [0, 8, 101, 13, 96, 0, 9, 96][usize::from(*argument >> 5)],
                 ];
                 let fields = tail.get(..10).unwrap_or(&[0; 10]);
                 bytes.extend_from_slice(fields);

@@ -19,13 +19,9 @@ pub fn session_config(negotiated: Option<&NegotiatedAudio>, cname: &str) -> Sess
             (0, media::codec::Codec::Pcmu),
             (8, media::codec::Codec::Pcma),
         ],
-        telephone_event: None,
-        remote_rtp: None,
-        remote_rtcp: None,
         cname: cname.to_owned(),
         ntp_offset: unix_ms(),
-        send: true,
-        receive: true,
+        ..SessionConfig::default()
     };
     let Some(audio) = negotiated else {
         return base;

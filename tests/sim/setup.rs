@@ -67,13 +67,9 @@ pub fn session_config(audio: Option<&NegotiatedAudio>) -> SessionConfig {
             codec: Codec::Pcmu,
             payload_type: 0,
             receive_payload_types: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
-            telephone_event: None,
-            remote_rtp: None,
-            remote_rtcp: None,
             cname: "sim".to_owned(),
             ntp_offset: 1_800_000_000_000,
-            send: true,
-            receive: true,
+            ..SessionConfig::default()
         };
     };
     SessionConfig {
@@ -87,5 +83,6 @@ pub fn session_config(audio: Option<&NegotiatedAudio>) -> SessionConfig {
         ntp_offset: 1_800_000_000_000,
         send: audio.direction.sends(),
         receive: audio.direction.receives(),
+        ..SessionConfig::default()
     }
 }

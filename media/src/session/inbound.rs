@@ -51,6 +51,7 @@ pub(super) struct Inbound {
     receive: bool,
     payload_types: Vec<(u8, Codec)>,
     telephone_event: Option<u8>,
+    event_hz: Option<u32>,
     receiver: Receiver,
     buffer: JitterBuffer,
     decoder: Decoder,
@@ -79,6 +80,10 @@ fn payload_types(config: &SessionConfig) -> Vec<(u8, Codec)> {
     types
 }
 
+fn event_clock_hz(config: &SessionConfig, codec: Codec) -> u32 {
+    config.telephone_event_hz.unwrap_or(codec.clock_rate_hz())
+}
+
 impl Inbound {
     pub(super) fn new(start: Instant, config: &SessionConfig) -> Inbound {
         let payload_types = payload_types(config);
@@ -90,7 +95,8 @@ impl Inbound {
             buffer: JitterBuffer::new(),
             decoder: Decoder::new(codec),
             concealer: Concealer::new(),
-            events: dtmf::Decoder::new(codec.clock_rate_hz()),
+            events: dtmf::Decoder::new(event_clock_hz(config, codec)),
+            event_hz: config.telephone_event_hz,
             clock: FrameClock::new(start),
             fresh: true,
             pending: Vec::with_capacity(FRAME_SAMPLES),
@@ -107,6 +113,10 @@ impl Inbound {
     pub(super) fn reconfigure(&mut self, config: &SessionConfig) {
         self.receive = config.receive;
         self.telephone_event = config.telephone_event;
+        if self.event_hz != config.telephone_event_hz {
+            self.event_hz = config.telephone_event_hz;
+            self.events = dtmf::Decoder::new(event_clock_hz(config, self.decoder.codec()));
+        }
         self.payload_types = payload_types(config);
         self.receiver.expect(config.remote_rtp);
     }
@@ -172,7 +182,10 @@ impl Inbound {
         self.buffer.restart();
         self.decoder = Decoder::new(self.decoder.codec());
         self.concealer.paused();
-        self.events = dtmf::Decoder::new(self.decoder.codec().clock_rate_hz());
+        let event_hz = self
+            .event_hz
+            .unwrap_or(self.decoder.codec().clock_rate_hz());
+        self.events = dtmf::Decoder::new(event_hz);
         self.fresh = true;
     }
 

@@ -34,6 +34,7 @@ struct Sending {
 pub(super) struct Outbound {
     sender: Sender,
     telephone_event: Option<u8>,
+    event_hz: Option<u32>,
     keys: VecDeque<Encoder>,
     sending: Option<Sending>,
     /// The next key not before this.
@@ -45,6 +46,7 @@ impl Outbound {
         Outbound {
             sender: Sender::new(config.codec, config.payload_type, random),
             telephone_event: config.telephone_event,
+            event_hz: config.telephone_event_hz,
             keys: VecDeque::new(),
             sending: None,
             free_at: None,
@@ -54,6 +56,7 @@ impl Outbound {
     pub(super) fn reconfigure(&mut self, config: &SessionConfig) {
         self.sender.reconfigure(config.codec, config.payload_type);
         self.telephone_event = config.telephone_event;
+        self.event_hz = config.telephone_event_hz;
         if config.telephone_event.is_none() {
             self.keys.clear();
             self.sending = None;
@@ -93,7 +96,7 @@ impl Outbound {
         if self.telephone_event.is_none() || self.keys.len() == KEYS_MAX {
             return;
         }
-        let clock_rate_hz = self.sender.clock_rate_hz();
+        let clock_rate_hz = self.event_hz.unwrap_or(self.sender.clock_rate_hz());
         self.keys
             .extend(Encoder::new(digit, duration_ms, clock_rate_hz));
         self.start_key(now);

@@ -25,11 +25,9 @@ pub(super) fn config(remote: Option<SocketAddr>) -> SessionConfig {
         receive_payload_types: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
         telephone_event: Some(101),
         remote_rtp: remote,
-        remote_rtcp: None,
         cname: "test".into(),
         ntp_offset: 1_700_000_000_000,
-        send: true,
-        receive: true,
+        ..SessionConfig::default()
     }
 }
 

@@ -18,6 +18,8 @@ pub struct SessionConfig {
     pub receive_payload_types: Vec<(u8, Codec)>,
     /// Payload type of telephone-event (RFC 4733) in both directions, if agreed.
     pub telephone_event: Option<u8>,
+    /// Clock rate of telephone-event where it is not that of the codec: some phones offer 8000 beside Opus.
+    pub telephone_event_hz: Option<u32>,
     /// Where the peer's SDP asks for RTP. Packets may turn out to come from elsewhere (symmetric RTP).
     pub remote_rtp: Option<SocketAddr>,
     /// Where the peer's SDP asks for RTCP; without it the port above `remote_rtp`.
@@ -30,6 +32,25 @@ pub struct SessionConfig {
     pub send: bool,
     /// Whether we take audio (`sendrecv`, `recvonly`).
     pub receive: bool,
+}
+
+impl Default for SessionConfig {
+    /// PCMU with whoever sends packets; nothing named yet.
+    fn default() -> Self {
+        SessionConfig {
+            codec: Codec::Pcmu,
+            payload_type: 0,
+            receive_payload_types: Vec::new(),
+            telephone_event: None,
+            telephone_event_hz: None,
+            remote_rtp: None,
+            remote_rtcp: None,
+            cname: String::new(),
+            ntp_offset: 0,
+            send: true,
+            receive: true,
+        }
+    }
 }
 
 /// One input of the session.

@@ -37,11 +37,10 @@ pub fn session(remote: Option<&str>, send: bool) -> SessionConfig {
         receive_payload_types: vec![(0, Codec::Pcmu)],
         telephone_event: Some(101),
         remote_rtp: remote.map(address),
-        remote_rtcp: None,
         cname: "test".to_owned(),
         ntp_offset: 1_800_000_000_000,
         send,
-        receive: true,
+        ..SessionConfig::default()
     }
 }
 
