@@ -15,6 +15,7 @@ pub mod models;
 pub mod ports;
 pub mod records;
 pub mod redact;
+pub mod relay;
 pub mod replay;
 pub mod routing;
 pub mod secrets;

@@ -1,21 +1,58 @@
 //! The RTP port range: an even port for RTP and the next one for RTCP (RFC 3550 section 11).
-//! Owns the search for a free pair; the call's task owns the sockets.
+//!
+//! Owns: which free pair a call gets, in random order, and the rest of closed ones: their sockets stay bound and take
+//! nothing for a while, so that the last packets of one call reach no other. When every pair is taken or at rest, the one
+//! that has rested longest is given out early; when none rests, opening fails. Does not own the sockets of live calls.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use tokio::net::UdpSocket;
 
 use crate::call::driver::MediaSockets;
 
-/// Ports to try before giving up: a machine with this many taken in a row has another problem.
-const ATTEMPTS_MAX: u16 = 200;
+/// Pairs to try before giving up: a machine with this many taken in a row by others has another problem.
+const ATTEMPTS_MAX: usize = 4_096;
+
+/// How long closed ports rest, unless said otherwise.
+pub const REST: Duration = Duration::from_secs(10);
+
+/// The range of one program; clones share it.
+#[derive(Debug, Clone)]
+pub struct Ports(Arc<Mutex<Range>>);
 
 #[derive(Debug)]
-pub struct Ports {
-    first: u16,
-    pairs: u16,
-    next: u16,
+struct Range {
+    /// First ports of the pairs, in the order they are given out.
+    order: Vec<u16>,
+    next: usize,
+    resting: VecDeque<Resting>,
+    rest: Duration,
+}
+
+#[derive(Debug)]
+struct Resting {
+    address: IpAddr,
+    port: u16,
+    until: Instant,
+    /// Held for their ports only.
+    _sockets: [StdUdpSocket; 2],
+}
+
+/// Two bound sockets on neighbouring ports.
+#[derive(Debug)]
+pub struct PortPair {
+    pub address: IpAddr,
+    /// That of RTP; RTCP has the next one.
+    pub port: u16,
+    pub rtp: StdUdpSocket,
+    pub rtcp: StdUdpSocket,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -27,42 +64,132 @@ pub enum PortError {
 }
 
 impl Ports {
-    /// `first` and `last` are inclusive; an odd `first` moves up to the next even port. `start` spreads
-    /// the first port over the range, so that a restart does not meet the last run's stray packets.
-    pub fn new(first: u16, last: u16, start: u16) -> Ports {
+    /// `first` and `last` are inclusive; an odd `first` moves up to the next even port. `seed` gives the order, so that
+    /// neither a stranger nor the stray packets of the last run find the next port.
+    pub fn new(first: u16, last: u16, seed: u64) -> Ports {
         let first = first.saturating_add(first % 2).min(u16::MAX - 1);
         let pairs = (last.saturating_sub(first).saturating_add(1) / 2).max(1);
-        Ports {
-            first,
-            pairs,
-            next: start % pairs,
+        let mut order: Vec<u16> = (0..pairs).map(|pair| first + 2 * pair).collect();
+        order.shuffle(&mut StdRng::seed_from_u64(seed));
+        Ports(Arc::new(Mutex::new(Range {
+            order,
+            next: 0,
+            resting: VecDeque::new(),
+            rest: REST,
+        })))
+    }
+
+    /// Another rest than [`REST`].
+    pub fn with_rest(self, rest: Duration) -> Ports {
+        self.lock().rest = rest;
+        self
+    }
+
+    /// Binds the next free pair on `address` for a call's task.
+    pub fn open(&mut self, address: IpAddr) -> Result<(MediaSockets, u16), PortError> {
+        let pair = self.bind(address)?;
+        let sockets = MediaSockets {
+            rtp: UdpSocket::from_std(pair.rtp)?,
+            rtcp: UdpSocket::from_std(pair.rtcp)?,
+        };
+        Ok((sockets, pair.port))
+    }
+
+    /// Binds the next free pair on `address`, without blocking reads and writes.
+    pub fn bind(&self, address: IpAddr) -> Result<PortPair, PortError> {
+        let mut range = self.lock();
+        for _ in 0..range.order.len().min(ATTEMPTS_MAX) {
+            let port = range.order[range.next];
+            range.next = (range.next + 1) % range.order.len();
+            if let Some(pair) = bind_pair(address, port)? {
+                return Ok(pair);
+            }
+        }
+        // Another call is worth more than the rest of an old one.
+        let rested = range
+            .resting
+            .iter()
+            .position(|resting| resting.address == address)
+            .and_then(|at| range.resting.remove(at));
+        let port = rested.map(|resting| resting.port);
+        match port.map(|port| bind_pair(address, port)) {
+            Some(Ok(Some(pair))) => Ok(pair),
+            Some(Err(error)) => Err(error),
+            Some(Ok(None)) | None => Err(PortError::NoneFree),
         }
     }
 
-    /// Binds the next free pair on `address`.
-    pub fn open(&mut self, address: IpAddr) -> Result<(MediaSockets, u16), PortError> {
-        for _ in 0..self.pairs.min(ATTEMPTS_MAX) {
-            let port = self.first + 2 * self.next;
-            self.next = (self.next + 1) % self.pairs;
-            let rtp = match StdUdpSocket::bind(SocketAddr::new(address, port)) {
-                Ok(socket) => socket,
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let Ok(rtcp) = StdUdpSocket::bind(SocketAddr::new(address, port + 1)) else {
-                continue;
-            };
-            rtp.set_nonblocking(true)?;
-            rtcp.set_nonblocking(true)?;
-            let sockets = MediaSockets {
-                rtp: UdpSocket::from_std(rtp)?,
-                rtcp: UdpSocket::from_std(rtcp)?,
-            };
-            return Ok((sockets, port));
+    /// Takes the ports of a call that is over. They stay bound for the rest period.
+    pub fn rest(&self, now: Instant, pair: PortPair) {
+        let sockets = [pair.rtp, pair.rtcp];
+        for socket in &sockets {
+            take_nothing(socket);
         }
-        Err(PortError::NoneFree)
+        let mut range = self.lock();
+        let until = now + range.rest;
+        range.resting.push_back(Resting {
+            address: pair.address,
+            port: pair.port,
+            until,
+            _sockets: sockets,
+        });
+    }
+
+    /// Frees the ports that have rested.
+    pub fn wake(&self, now: Instant) {
+        let mut range = self.lock();
+        while range
+            .resting
+            .front()
+            .is_some_and(|resting| resting.until <= now)
+        {
+            range.resting.pop_front();
+        }
+    }
+
+    /// Pairs at rest.
+    pub fn resting(&self) -> usize {
+        self.lock().resting.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Range> {
+        // Nothing in here is left half-done by a panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// `None` if one of the two is taken.
+fn bind_pair(address: IpAddr, port: u16) -> Result<Option<PortPair>, PortError> {
+    let rtp = match StdUdpSocket::bind(SocketAddr::new(address, port)) {
+        Ok(socket) => socket,
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Ok(rtcp) = StdUdpSocket::bind(SocketAddr::new(address, port + 1)) else {
+        return Ok(None);
+    };
+    rtp.set_nonblocking(true)?;
+    rtcp.set_nonblocking(true)?;
+    Ok(Some(PortPair {
+        address,
+        port,
+        rtp,
+        rtcp,
+    }))
+}
+
+/// A filter that takes no byte of any packet: the kernel drops them as they come, and nobody wakes up.
+#[cfg(target_os = "linux")]
+fn take_nothing(socket: &StdUdpSocket) {
+    let none = [socket2::SockFilter::new(0x06, 0, 0, 0)];
+    // Without it the packets fill the socket's buffer, which costs a little memory for the rest period.
+    if let Err(error) = socket2::SockRef::from(socket).attach_filter(&none) {
+        tracing::debug!(%error, "filter on a resting port");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn take_nothing(_socket: &StdUdpSocket) {}
 
 /// The address that packets to `remote` leave from: `local` itself unless that is a wildcard.
 pub fn source_address(local: IpAddr, remote: SocketAddr) -> IpAddr {
@@ -100,6 +227,41 @@ mod tests {
         assert!(matches!(ports.open(localhost), Err(PortError::NoneFree)));
         held.clear();
         assert!(ports.open(localhost).is_ok());
+    }
+
+    #[test]
+    fn closed_ports_rest_and_the_oldest_gives_way_when_none_is_free() {
+        let localhost: IpAddr = "127.0.0.1".parse().expect("an address");
+        let now = Instant::now();
+        let ports = Ports::new(40_012, 40_015, 9);
+        let first = ports.bind(localhost).expect("a pair");
+        let second = ports.bind(localhost).expect("a pair");
+        let (one, two) = (first.port, second.port);
+        ports.rest(now, first);
+        ports.rest(now, second);
+        assert_eq!(ports.resting(), 2);
+        assert!(
+            StdUdpSocket::bind((localhost, one)).is_err(),
+            "it stays bound"
+        );
+        let again = ports.bind(localhost).expect("the pair that rested longest");
+        assert_eq!((again.port, ports.resting()), (one, 1));
+        ports.wake(now + REST - Duration::from_millis(1));
+        assert_eq!(ports.resting(), 1);
+        ports.wake(now + REST);
+        assert_eq!(ports.resting(), 0);
+        assert_eq!(ports.bind(localhost).expect("free again").port, two);
+    }
+
+    #[test]
+    fn the_order_is_of_the_seed() {
+        let order = |seed| Ports::new(20_000, 20_999, seed).lock().order.clone();
+        assert_eq!(order(1), order(1));
+        assert_ne!(order(1), order(2));
+        let mut sorted = order(1);
+        assert!(!sorted.is_sorted());
+        sorted.sort_unstable();
+        assert_eq!(sorted.len(), 500);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod frame_clock;
 pub mod jitter_buffer;
 pub mod playout;
 pub mod receiver;
+pub mod relay;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;

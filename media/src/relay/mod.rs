@@ -1,0 +1,510 @@
+//! One media stream between two peers, through us: whose packets are taken, where they go, and what is seen of them.
+//!
+//! Owns: two sides and what passes between them. Payload types nobody knows, header extensions and feedback pass
+//! untouched; so do SSRC, sequence and timestamp, unless a side's source changed in the middle of the call (`continuity`).
+//! RTCP goes the way each side agreed, on a port of its own or beside RTP (RFC 5761). Keys pressed (RFC 4733) are seen,
+//! not taken out. Does not own: sockets, ports, SDP, sound (`session` is for those who decode it).
+//!
+//! Contract: after [`Relay::receive`], [`Relay::connect`] and [`Relay::time`] take [`Relay::poll_event`] until it is
+//! empty. `time` is to be called a few times a second. Bound: [`EVENTS_MAX`] events; when full the oldest is dropped.
+//!
+//! PURE.
+
+pub mod continuity;
+pub mod source;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::dtmf;
+use crate::receiver::reception::{Reception, Sequence};
+use crate::rtp;
+use continuity::Continuity;
+use source::{Origin, Source, canonical, is_sendable};
+
+/// Events that may wait to be taken.
+pub const EVENTS_MAX: usize = 64;
+
+/// Largest datagram relayed, in bytes: what an Ethernet carries, and some more.
+pub const DATAGRAM_LEN_MAX: usize = 2_048;
+
+/// Formats of one side whose clock rate is known; further ones count as 8 kHz.
+const FORMATS_MAX: usize = 32;
+
+/// One of the two peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    A,
+    B,
+}
+
+impl Side {
+    pub const BOTH: [Side; 2] = [Side::A, Side::B];
+
+    pub fn other(self) -> Side {
+        match self {
+            Side::A => Side::B,
+            Side::B => Side::A,
+        }
+    }
+
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// One of the two ports a side has with us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Port {
+    Rtp,
+    Rtcp,
+}
+
+/// What signalling knows of one side of one stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RelayPeer {
+    /// Where the SDP asks for RTP. `None`, `0.0.0.0` and port 0 are hold: nothing is sent there.
+    pub remote_rtp: Option<SocketAddr>,
+    /// Where the SDP asks for RTCP (RFC 3605); without it the port above `remote_rtp`.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// RTCP goes to the RTP port (RFC 5761), as both sides of this leg agreed.
+    pub rtcp_mux: bool,
+    /// The host the signalling comes from: that of a router, where the SDP names an address behind it.
+    pub signalled_from: Option<IpAddr>,
+    /// Payload type and clock rate in hertz, from `a=rtpmap`; for jitter, and for timestamps after a change of source.
+    pub clock_rates_hz: Vec<(u8, u32)>,
+    /// Payload type of telephone-event (RFC 4733); its keys are told as [`RelayEvent::Digit`].
+    pub telephone_event: Option<u8>,
+    /// Without a usable packet for so many seconds, [`RelayEvent::NoPackets`] is told. `None` while the peer may be silent.
+    pub silence_s: Option<u32>,
+    /// Not RTP at all (fax by T.38 UDPTL): datagrams pass unread.
+    pub is_opaque: bool,
+}
+
+/// Something a call should know of its relayed media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelayEvent {
+    /// The first usable packet of this side.
+    FirstPacket { side: Side, from: SocketAddr },
+    /// The side's packets come from, and go to, another address than before.
+    SourceChanged { side: Side, from: SocketAddr },
+    /// Packets of a stranger are dropped. Once per address, for the first 16.
+    Stranger { side: Side, from: SocketAddr },
+    /// Nothing usable came for `for_s` seconds. Once per silence.
+    NoPackets { side: Side, for_s: u32 },
+    /// Packets came after [`RelayEvent::NoPackets`].
+    PacketsResumed { side: Side },
+    /// A key was pressed on this side; told when it ended. Its packets passed as well.
+    Digit {
+        side: Side,
+        digit: char,
+        duration_ms: u32,
+    },
+    /// The relay cannot go on with this stream: end the call.
+    Failed,
+}
+
+/// Figures of one side so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SideStats {
+    /// RTP taken from this side.
+    pub packets_received: u64,
+    pub octets_received: u64,
+    /// Packets its sequence numbers promised (RFC 3550 appendix A.3).
+    pub packets_expected: u64,
+    /// Expected less received; duplicates make it smaller, so it can be below zero.
+    pub packets_lost: i64,
+    /// Interarrival jitter (RFC 3550 appendix A.8), in milliseconds.
+    pub jitter_ms: f64,
+    /// RTP handed to this side.
+    pub packets_sent: u64,
+    pub octets_sent: u64,
+    /// RTCP datagrams from this side.
+    pub reports_received: u64,
+    /// Dropped because of where they came from.
+    pub packets_stranger: u64,
+    /// Dropped because they are neither RTP nor RTCP.
+    pub packets_malformed: u64,
+    /// Dropped because the other side has no address yet, or is on hold.
+    pub packets_homeless: u64,
+    pub source_changes: u32,
+    /// Where its packets really come from.
+    pub source: Option<SocketAddr>,
+}
+
+/// Where a datagram goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forward {
+    pub to: SocketAddr,
+    /// The port of the other side to send it from.
+    pub port: Port,
+}
+
+#[derive(Debug)]
+struct Leg {
+    peer: Option<RelayPeer>,
+    source: Source,
+    /// Where this side's RTCP really comes from, if it has a port of its own.
+    rtcp_source: Option<SocketAddr>,
+    /// Of what this side sends.
+    continuity: Continuity,
+    reception: Option<Reception>,
+    received_before: u64,
+    expected_before: u64,
+    keys: dtmf::Decoder,
+    /// Since when nothing usable came.
+    silent_since: Instant,
+    silence_told: bool,
+    stats: SideStats,
+}
+
+/// One relayed stream: one `m=` line of a call.
+#[derive(Debug)]
+pub struct Relay {
+    legs: [Leg; 2],
+    start: Instant,
+    events: VecDeque<RelayEvent>,
+}
+
+impl Leg {
+    fn new(start: Instant) -> Leg {
+        Leg {
+            peer: None,
+            source: Source::default(),
+            rtcp_source: None,
+            continuity: Continuity::default(),
+            reception: None,
+            received_before: 0,
+            expected_before: 0,
+            keys: dtmf::Decoder::new(8_000),
+            silent_since: start,
+            silence_told: false,
+            stats: SideStats::default(),
+        }
+    }
+
+    fn clock_rate_hz(&self, payload_type: u8) -> u32 {
+        let known = self.peer.as_ref().and_then(|peer| {
+            let mut formats = peer.clock_rates_hz.iter().take(FORMATS_MAX);
+            formats.find(|(number, _)| *number == payload_type)
+        });
+        known.map_or(static_clock_rate_hz(payload_type), |(_, rate)| *rate)
+    }
+
+    fn rtcp_destination(&self) -> Option<Forward> {
+        let rtp = self.source.destination()?;
+        let peer = self.peer.as_ref()?;
+        if peer.rtcp_mux {
+            let port = Port::Rtp;
+            return Some(Forward { to: rtp, port });
+        }
+        let above = |mut address: SocketAddr| {
+            // RFC 3550 section 11: the next higher port.
+            address.set_port(address.port().checked_add(1)?);
+            Some(address)
+        };
+        let to = self
+            .rtcp_source
+            .or(peer.remote_rtcp.filter(is_sendable))
+            .or_else(|| above(rtp))?;
+        let port = Port::Rtcp;
+        Some(Forward { to, port })
+    }
+}
+
+impl Relay {
+    /// A stream of which neither side is known yet: nothing passes before [`Relay::connect`].
+    pub fn new(start: Instant) -> Relay {
+        Relay {
+            legs: [Leg::new(start), Leg::new(start)],
+            start,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// What offer and answer say about one side; again after each further offer and answer.
+    pub fn connect(&mut self, now: Instant, side: Side, peer: RelayPeer) {
+        let leg = &mut self.legs[side.index()];
+        let is_another = leg.source.expect(now, peer.remote_rtp, peer.signalled_from);
+        let before = leg.peer.as_ref();
+        if is_another
+            || before.is_none_or(|before| before.silence_s.is_none() != peer.silence_s.is_none())
+        {
+            leg.silent_since = now;
+            leg.silence_told = false;
+        }
+        if is_another || before.is_none_or(|before| before.remote_rtcp != peer.remote_rtcp) {
+            leg.rtcp_source = None;
+        }
+        if is_another {
+            leg.continuity.source_changed();
+        }
+        leg.peer = Some(peer);
+    }
+
+    /// Takes one datagram that came to `port` of `side`, brings it in line in place, and says where it goes.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        side: Side,
+        port: Port,
+        from: SocketAddr,
+        datagram: &mut [u8],
+    ) -> Option<Forward> {
+        let is_opaque = match &self.legs[side.index()].peer {
+            None => {
+                self.legs[side.index()].stats.packets_stranger += 1;
+                return None;
+            }
+            Some(peer) => peer.is_opaque,
+        };
+        if is_opaque {
+            return self.opaque(now, side, port, from, datagram.len());
+        }
+        if rtp::is_rtcp(datagram) {
+            return self.rtcp(now, side, port, from, datagram);
+        }
+        if port == Port::Rtcp || !is_rtp(datagram) {
+            self.legs[side.index()].stats.packets_malformed += 1;
+            return None;
+        }
+        self.rtp(now, side, from, datagram)
+    }
+
+    /// Tells what is due by now.
+    pub fn time(&mut self, now: Instant) {
+        for side in Side::BOTH {
+            let leg = &mut self.legs[side.index()];
+            let pressed = leg.keys.timeout(now);
+            let silence_s = leg.peer.as_ref().and_then(|peer| peer.silence_s);
+            let silent = silence_s.filter(|&for_s| {
+                let silent = now.saturating_duration_since(leg.silent_since);
+                !leg.silence_told && silent >= Duration::from_secs(u64::from(for_s))
+            });
+            leg.silence_told |= silent.is_some();
+            if let Some(pressed) = pressed {
+                self.digit(side, pressed);
+            }
+            if let Some(for_s) = silent {
+                self.event(RelayEvent::NoPackets { side, for_s });
+            }
+        }
+    }
+
+    /// The next event, in order.
+    pub fn poll_event(&mut self) -> Option<RelayEvent> {
+        self.events.pop_front()
+    }
+
+    pub fn stats(&self, side: Side) -> SideStats {
+        let leg = &self.legs[side.index()];
+        let reception = leg.reception.as_ref();
+        let expected = leg.expected_before + reception.map_or(0, Reception::expected);
+        let received = leg.received_before + reception.map_or(0, Reception::received);
+        SideStats {
+            packets_expected: expected,
+            packets_lost: expected as i64 - received as i64,
+            jitter_ms: reception.map_or(0.0, Reception::jitter_ms),
+            source: leg.source.current(),
+            ..leg.stats
+        }
+    }
+
+    fn event(&mut self, event: RelayEvent) {
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    fn digit(&mut self, side: Side, pressed: dtmf::Pressed) {
+        self.event(RelayEvent::Digit {
+            side,
+            digit: pressed.digit,
+            duration_ms: pressed.duration_ms,
+        });
+    }
+
+    /// Whether a packet of this source is taken; tells what is new about it.
+    fn admit(&mut self, now: Instant, side: Side, from: SocketAddr) -> bool {
+        let leg = &mut self.legs[side.index()];
+        let origin = leg.source.check(now, from, false);
+        if let Origin::Stranger { first } = origin {
+            leg.stats.packets_stranger += 1;
+            if first {
+                self.event(RelayEvent::Stranger { side, from });
+            }
+            return false;
+        }
+        leg.silent_since = now;
+        let is_back = std::mem::take(&mut leg.silence_told);
+        match origin {
+            Origin::First => self.event(RelayEvent::FirstPacket { side, from }),
+            Origin::Moved => {
+                leg.stats.source_changes = leg.stats.source_changes.saturating_add(1);
+                leg.continuity.source_changed();
+                self.event(RelayEvent::SourceChanged { side, from });
+            }
+            Origin::Same | Origin::Stranger { .. } => {}
+        }
+        if is_back {
+            self.event(RelayEvent::PacketsResumed { side });
+        }
+        true
+    }
+
+    fn rtp(
+        &mut self,
+        now: Instant,
+        side: Side,
+        from: SocketAddr,
+        packet: &mut [u8],
+    ) -> Option<Forward> {
+        if !self.admit(now, side, from) {
+            return None;
+        }
+        let header = *packet.first_chunk::<12>()?;
+        let payload_type = header[1] & 0x7f;
+        let timestamp = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+        let leg = &mut self.legs[side.index()];
+        let is_event =
+            leg.peer.as_ref().and_then(|peer| peer.telephone_event) == Some(payload_type);
+        let clock_rate_hz = leg.clock_rate_hz(payload_type);
+        leg.stats.packets_received += 1;
+        leg.stats.octets_received += packet.len() as u64;
+        let arrival = now.saturating_duration_since(self.start);
+        leg.count(arrival, &header, (!is_event).then_some(clock_rate_hz));
+        let pressed = if is_event {
+            leg.key(now, timestamp, packet)
+        } else {
+            [None, None]
+        };
+        leg.continuity.rtp(now, clock_rate_hz, packet);
+        for pressed in pressed.into_iter().flatten() {
+            self.digit(side, pressed);
+        }
+        let Some(to) = self.legs[side.other().index()].source.destination() else {
+            self.legs[side.index()].stats.packets_homeless += 1;
+            return None;
+        };
+        let stats = &mut self.legs[side.other().index()].stats;
+        stats.packets_sent += 1;
+        stats.octets_sent += packet.len() as u64;
+        let port = Port::Rtp;
+        Some(Forward { to, port })
+    }
+
+    /// RTCP is taken from where the RTP comes from, from where it came before, and from the hosts that signalling names.
+    fn rtcp(
+        &mut self,
+        now: Instant,
+        side: Side,
+        port: Port,
+        from: SocketAddr,
+        datagram: &mut [u8],
+    ) -> Option<Forward> {
+        let from = canonical(from);
+        let leg = &mut self.legs[side.index()];
+        let named = leg.peer.as_ref().and_then(|peer| peer.remote_rtcp);
+        let is_peer = leg.rtcp_source == Some(from)
+            || named.map(canonical) == Some(from)
+            || leg.source.is_known_host(from.ip());
+        if !is_peer {
+            leg.stats.packets_stranger += 1;
+            return None;
+        }
+        if datagram.len() < 8 {
+            leg.stats.packets_malformed += 1;
+            return None;
+        }
+        if port == Port::Rtcp {
+            leg.rtcp_source = Some(from);
+        }
+        leg.stats.reports_received += 1;
+        leg.silent_since = now;
+        let is_back = std::mem::take(&mut leg.silence_told);
+        if is_back {
+            self.event(RelayEvent::PacketsResumed { side });
+        }
+        let [a, b] = &self.legs;
+        let (leg, other) = match side {
+            Side::A => (a, b),
+            Side::B => (b, a),
+        };
+        continuity::rtcp(&leg.continuity, &other.continuity, datagram);
+        other.rtcp_destination()
+    }
+
+    fn opaque(
+        &mut self,
+        now: Instant,
+        side: Side,
+        port: Port,
+        from: SocketAddr,
+        len: usize,
+    ) -> Option<Forward> {
+        if port == Port::Rtcp || !self.admit(now, side, from) {
+            return None;
+        }
+        let stats = &mut self.legs[side.index()].stats;
+        stats.packets_received += 1;
+        stats.octets_received += len as u64;
+        let other = &mut self.legs[side.other().index()];
+        let to = other.source.destination()?;
+        other.stats.packets_sent += 1;
+        other.stats.octets_sent += len as u64;
+        Some(Forward { to, port })
+    }
+}
+
+impl Leg {
+    /// Sequence and jitter of one packet.
+    fn count(&mut self, arrival: Duration, header: &[u8; 12], clock_rate_hz: Option<u32>) {
+        let sequence = u16::from_be_bytes([header[2], header[3]]);
+        let timestamp = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+        let ssrc = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+        let reception = match &mut self.reception {
+            Some(reception) if reception.ssrc() == ssrc => reception,
+            other => {
+                if let Some(before) = other.take() {
+                    self.received_before += before.received();
+                    self.expected_before += before.expected();
+                }
+                other.insert(Reception::new(ssrc, sequence))
+            }
+        };
+        if reception.sequence(sequence) != Sequence::OutOfPlace
+            && let Some(clock_rate_hz) = clock_rate_hz
+        {
+            reception.arrival(arrival, timestamp, clock_rate_hz);
+        }
+    }
+
+    fn key(&mut self, now: Instant, timestamp: u32, packet: &[u8]) -> [Option<dtmf::Pressed>; 2] {
+        match rtp::Packet::parse(packet).map(|packet| dtmf::Event::parse(packet.payload)) {
+            Ok(Ok(event)) => self.keys.receive(now, timestamp, event),
+            _ => [None, None],
+        }
+    }
+}
+
+/// Whether bytes look like RTP (RFC 3550 section 5.1, RFC 7983 section 7); the far end reads the rest.
+fn is_rtp(datagram: &[u8]) -> bool {
+    datagram.len() >= rtp::HEADER_LEN && datagram.len() <= DATAGRAM_LEN_MAX && datagram[0] >> 6 == 2
+}
+
+/// RFC 3551 section 6, tables 4 and 5.
+fn static_clock_rate_hz(payload_type: u8) -> u32 {
+    match payload_type {
+        6 => 16_000,
+        10 | 11 => 44_100,
+        14 | 25..=34 => 90_000,
+        16 => 11_025,
+        17 => 22_050,
+        _ => 8_000,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The pool over loopback: packets pass, strangers' do not, ports rest, a panic stays where it was.
+
+use super::*;
+use std::net::{SocketAddr, UdpSocket};
+
+const LOCALHOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+fn pool(first: u16, last: u16) -> RelayPool {
+    let config = RelayConfig {
+        threads: 1,
+        ..RelayConfig::default()
+    };
+    RelayPool::start(config, Ports::new(first, last, 1)).expect("a pool")
+}
+
+struct Phone(UdpSocket);
+
+impl Phone {
+    fn new() -> Phone {
+        let socket = UdpSocket::bind((LOCALHOST, 0)).expect("a socket");
+        let long = Some(Duration::from_secs(5));
+        socket.set_read_timeout(long).expect("a timeout");
+        Phone(socket)
+    }
+
+    fn peer(&self) -> RelayPeer {
+        RelayPeer {
+            remote_rtp: Some(self.address()),
+            ..RelayPeer::default()
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.0.local_addr().expect("an address")
+    }
+
+    fn send(&self, port: u16, sequence: u16, byte: u8) {
+        let mut packet = vec![0x80, 96, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, byte];
+        packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+        self.0.send_to(&packet, (LOCALHOST, port)).expect("sent");
+    }
+
+    fn receive(&self) -> (Vec<u8>, u16) {
+        let mut bytes = [0; 2048];
+        let (length, from) = self.0.recv_from(&mut bytes).expect("a packet");
+        (bytes[..length].to_vec(), from.port())
+    }
+}
+
+#[test]
+fn packets_pass_both_ways_and_strangers_do_not() {
+    let pool = pool(41_000, 41_019);
+    let mut handle = pool.open([LOCALHOST; 2], 1).expect("ports");
+    let mut events = handle.take_events().expect("not taken before");
+    let (a, b, stranger) = (Phone::new(), Phone::new(), Phone::new());
+    let (port_a, port_b) = (handle.ports(Side::A)[0], handle.ports(Side::B)[0]);
+    handle.connect(Side::A, 0, a.peer());
+    handle.connect(Side::B, 0, b.peer());
+    a.send(port_a, 1, b'a');
+    let (packet, from) = b.receive();
+    assert_eq!((packet[12], from), (b'a', port_b));
+    b.send(port_b, 1, b'b');
+    let (packet, from) = a.receive();
+    assert_eq!((packet[12], from), (b'b', port_a));
+    // Another phone on this host, while the first one talks.
+    stranger.send(port_a, 2, b'x');
+    a.send(port_a, 2, b'c');
+    assert_eq!(b.receive().0[12], b'c');
+    let from = a.address();
+    let notice = |event| Some(RelayNotice { stream: 0, event });
+    let side = Side::A;
+    assert_eq!(
+        events.blocking_recv(),
+        notice(RelayEvent::FirstPacket { side, from })
+    );
+    let stats = handle.close();
+    assert_eq!(
+        (stats[0][0].packets_received, stats[0][1].packets_sent),
+        (2, 2)
+    );
+    assert_eq!(stats[0][0].packets_stranger, 1);
+}
+
+#[test]
+fn reports_take_the_port_each_side_agreed() {
+    let pool = pool(41_020, 41_039);
+    let handle = pool.open([LOCALHOST; 2], 1).expect("ports");
+    let (a, b, b_rtcp) = (Phone::new(), Phone::new(), Phone::new());
+    let muxed = RelayPeer {
+        rtcp_mux: true,
+        ..a.peer()
+    };
+    let apart = RelayPeer {
+        remote_rtcp: Some(b_rtcp.address()),
+        ..b.peer()
+    };
+    handle.connect(Side::A, 0, muxed);
+    handle.connect(Side::B, 0, apart);
+    let report = [0x80, 201, 0, 1, 1, 2, 3, 4];
+    let (port_a, port_b) = (handle.ports(Side::A)[0], handle.ports(Side::B)[0]);
+    a.0.send_to(&report, (LOCALHOST, port_a)).expect("sent");
+    assert_eq!(b_rtcp.receive(), (report.to_vec(), port_b + 1));
+    b_rtcp
+        .0
+        .send_to(&report, (LOCALHOST, port_b + 1))
+        .expect("sent");
+    assert_eq!(a.receive(), (report.to_vec(), port_a));
+}
+
+#[test]
+fn ports_run_out_and_rest() {
+    let pool = pool(41_040, 41_047);
+    let first = pool.open([LOCALHOST; 2], 1).expect("two pairs");
+    let second = pool.open([LOCALHOST; 2], 1).expect("two more");
+    assert!(matches!(
+        pool.open([LOCALHOST; 2], 1),
+        Err(PortError::NoneFree)
+    ));
+    assert_eq!(pool.streams(), 2);
+    drop(first);
+    while pool.streams() > 1 {
+        std::thread::yield_now();
+    }
+    let again = pool.open([LOCALHOST; 2], 1).expect("those that rested");
+    drop((second, again));
+}
