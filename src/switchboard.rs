@@ -205,7 +205,8 @@ impl Switchboard {
             | Event::Transfer { .. }
             | Event::Digits { .. }
             | Event::ReferProgress { .. }
-            | Event::RegistrationResult { .. } => Vec::new(),
+            | Event::RegistrationResult { .. }
+            | Event::TrunkRegistration { .. } => Vec::new(),
         }
     }
 

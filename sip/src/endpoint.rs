@@ -15,10 +15,14 @@ mod lost;
 mod outbound;
 mod own_address;
 mod receive;
+mod redirect;
 mod reoffer;
 mod reply;
 mod streams;
+mod targets;
 mod transactions;
+mod trunk;
+mod trunk_line;
 mod uac_invite;
 mod uac_register;
 mod uas_invite;
@@ -49,8 +53,12 @@ use crate::guard::{Guard, Lockout};
 use crate::invite::Call;
 use crate::registrar::{Binding, Registrar};
 use crate::timer::TimerTable;
+use crate::trunk::Trunks;
 use streams::Streams;
+pub use targets::CallTarget;
 use transactions::{ClientTable, ServerTable};
+use trunk_line::TrunkLines;
+pub use trunk_line::TrunkRegistration;
 use uac_register::Registration;
 
 /// Who is woken by a deadline.
@@ -60,6 +68,7 @@ enum TimerId {
     Client(u64),
     Call(CallKey),
     Registration(RegistrationKey),
+    TrunkLine(u64),
     Stream(ConnId),
     Bindings,
 }
@@ -77,6 +86,8 @@ pub struct Endpoint {
     calls: HashMap<CallKey, Call>,
     dialogs: HashMap<DialogId, CallKey>,
     registrations: HashMap<RegistrationKey, Registration>,
+    trunks: Trunks,
+    trunk_lines: TrunkLines,
     streams: Streams,
     digest: DigestServer,
     lockout: Lockout,
@@ -115,6 +126,8 @@ impl Endpoint {
             calls: HashMap::new(),
             dialogs: HashMap::new(),
             registrations: HashMap::new(),
+            trunks: Trunks::default(),
+            trunk_lines: TrunkLines::default(),
             outputs: VecDeque::new(),
             timers: TimerTable::new(),
             started: now,
@@ -165,6 +178,7 @@ impl Endpoint {
                 TimerId::Client(id) => self.on_client_timer(now, id),
                 TimerId::Call(key) => self.on_call_timer(now, key),
                 TimerId::Registration(key) => self.on_registration_timer(now, key),
+                TimerId::TrunkLine(id) => self.on_line_timer(now, id),
                 TimerId::Stream(conn) => self.on_stream_timer(now, conn),
                 TimerId::Bindings => self.on_bindings_timer(now),
             }
@@ -201,6 +215,7 @@ impl Endpoint {
     /// on driving until `is_idle` or its patience ends.
     pub fn shutdown(&mut self, now: Instant) {
         self.shutting_down = true;
+        self.unregister_trunks(now);
         let mut live: Vec<CallKey> = self
             .calls
             .values()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::auth::client::Challenge;
 use crate::dialog::Dialog;
-use crate::endpoint::CallKey;
+use crate::endpoint::{CallKey, Caller};
 use crate::flow::Flow;
 use crate::message::{Request, Response};
 use crate::secret::Secret;
@@ -200,6 +200,8 @@ pub(crate) struct Call {
     pub(crate) parting_reason: Option<String>,
     /// We called, so the Call-ID is ours.
     pub(crate) is_outbound: bool,
+    /// Whose phone or line the other end is, as far as it is proven.
+    pub(crate) party: Option<Caller>,
     /// Client transactions that still need this call, however it ended.
     pub(crate) transactions: u32,
 }
@@ -250,6 +252,7 @@ impl Call {
             reoffer: None,
             parting_reason: None,
             is_outbound: matches!(phase, Phase::Calling { .. }),
+            party: None,
             transactions: 0,
         }
     }

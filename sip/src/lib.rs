@@ -34,6 +34,7 @@ mod syntax;
 mod testing;
 pub mod timer;
 mod transaction;
+pub mod trunk;
 pub mod uri;
 
 #[cfg(test)]
@@ -44,9 +45,9 @@ mod torture_tests;
 pub use auth::{Algorithm, ha1};
 pub use bans::{Ban, BanReason, Block, BlockError};
 pub use endpoint::{
-    Advertised, AuthConfig, CallError, CallKey, CallParams, Caller, DialogRecord, EndCause,
-    Endpoint, EndpointConfig, Event, GuardConfig, Input, LogLevel, LogLine, Output, RegisterParams,
-    RegistrationKey, Stats, StreamConfig, UnregisteredWhy, User,
+    Advertised, AuthConfig, CallError, CallKey, CallParams, CallTarget, Caller, DialogRecord,
+    EndCause, Endpoint, EndpointConfig, Event, GuardConfig, Input, LogLevel, LogLine, Output,
+    RegisterParams, RegistrationKey, Stats, StreamConfig, TrunkRegistration, UnregisteredWhy, User,
 };
 pub use error::{FramingError, HeaderError, ParseError, UriError};
 pub use flow::{ConnId, Flow, FlowTarget, Transport};
@@ -57,4 +58,5 @@ pub use method::Method;
 pub use registrar::Binding;
 pub use secret::Secret;
 pub use timer::TimerConfig;
+pub use trunk::Trunk;
 pub use uri::{Host, Scheme, Uri};

@@ -358,13 +358,11 @@ impl Change {
     }
 }
 
-/// RFC 5626 §6 where the phone names its instance and flow, RFC 3261 §19.1.4 otherwise.
+/// RFC 5626 §6 where both name their instance and flow, RFC 3261 §19.1.4 otherwise.
 fn same_contact(known: &Binding, new: &Binding, new_uri: &Uri) -> bool {
-    if new.instance.is_some()
-        && new.reg_id.is_some()
-        && (&known.instance, known.reg_id) == (&new.instance, new.reg_id)
-    {
-        return true;
+    let names_flow = |binding: &Binding| binding.instance.is_some() && binding.reg_id.is_some();
+    if names_flow(known) && names_flow(new) {
+        return (&known.instance, known.reg_id) == (&new.instance, new.reg_id);
     }
     known.contact == new.contact
         || known
@@ -385,7 +383,7 @@ fn kept_params(contact: &NameAddr) -> Vec<(String, Option<String>)> {
 }
 
 /// RFC 3261 §25.1 `qvalue`: 0 to 1 with at most three decimals.
-fn parse_q(text: &str) -> Option<u16> {
+pub(crate) fn parse_q(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let digits = decimals.len() <= 3 && decimals.bytes().all(|b| b.is_ascii_digit());
     let thousandths: u16 = if digits {

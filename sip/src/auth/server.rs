@@ -51,6 +51,8 @@ pub(crate) struct DigestServer {
     /// Stands in for the HA1 of names that do not exist.
     decoy_key: Secret,
     users: HashMap<String, User>,
+    /// Accounts of trunks, which may call and not register.
+    trunk_accounts: HashMap<String, User>,
 }
 
 impl DigestServer {
@@ -70,7 +72,19 @@ impl DigestServer {
             ),
             decoy_key: Secret::new(hex(&decoy_key)),
             users: HashMap::new(),
+            trunk_accounts: HashMap::new(),
         }
+    }
+
+    /// A user's account of the same name goes first.
+    pub(crate) fn set_trunk_accounts(&mut self, accounts: impl Iterator<Item = User>) {
+        self.trunk_accounts = accounts
+            .map(|account| (account.name.clone(), account))
+            .collect();
+    }
+
+    pub(crate) fn is_trunk_account(&self, name: &str) -> bool {
+        !self.users.contains_key(name) && self.trunk_accounts.contains_key(name)
     }
 
     pub(crate) fn set_users(&mut self, users: Vec<User>) {
@@ -194,6 +208,7 @@ impl DigestServer {
         let stored = self
             .users
             .get(user)
+            .or_else(|| self.trunk_accounts.get(user))
             .filter(|user| !user.local_only || source.to_canonical().is_loopback());
         let stored = stored.map(|user| match algorithm {
             Algorithm::Md5 => &user.ha1_md5,

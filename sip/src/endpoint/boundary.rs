@@ -132,7 +132,8 @@ pub enum Event {
         /// User part of the Request-URI, percent-decoded; empty where there is none.
         target: String,
         request_uri: Uri,
-        /// As the caller wrote it: a name to show, no proof of anything.
+        /// To show, no proof of anything: what a trunk asserts, or what an account wrote beside its own name;
+        /// `anonymous@anonymous.invalid` where the caller does not want to be shown. Without a tag where it was asserted.
         from: NameAddr,
         /// `None`: the caller wants our offer in the 200 (or in a reliable provisional response) and answers in the ACK
         /// (or in the PRACK).
@@ -140,7 +141,7 @@ pub enum Event {
         flow: Flow,
         call_id: String,
         user_agent: Option<String>,
-        /// First value of Diversion (RFC 5806): whose phone this call was sent on from.
+        /// Whose phone this call was sent on from, as a trunk tells it: user part of a URI.
         diversion: Option<String>,
         /// The call of ours that this one takes the place of, RFC 3891.
         replaces: Option<CallKey>,
@@ -211,6 +212,13 @@ pub enum Event {
     RegistrationResult {
         key: RegistrationKey,
         result: Result<u32, u16>,
+    },
+    /// A registration kept with a trunk: for so many seconds (0: taken back), or not, with the status it failed with
+    /// (408 no answer, 503 no connection). It is tried again in `retry_s`; the program need not do anything.
+    TrunkRegistration {
+        trunk: String,
+        result: Result<u32, u16>,
+        retry_s: Option<u32>,
     },
     AuthenticationFailed {
         user: String,
@@ -301,6 +309,9 @@ pub struct CallParams {
     pub to: Option<NameAddr>,
     /// Longest ringing; `None` and anything longer mean 180 s.
     pub ring_s: Option<u32>,
+    /// Whose phone or which trunk is called: it may then take this call with it to another of its phones (RFC 3891), and
+    /// name it in a transfer.
+    pub party: Option<Caller>,
 }
 
 impl CallParams {
@@ -322,6 +333,7 @@ impl CallParams {
             headers: Vec::new(),
             to: None,
             ring_s: None,
+            party: None,
         }
     }
 }

@@ -78,7 +78,7 @@ impl Endpoint {
             Owner::Invite(key) => self.on_invite_failure(key, why),
             Owner::Reinvite(key) => self.on_reinvite_failure(now, key, id, why),
             Owner::Bye(_) | Owner::Cancel(_) => {}
-            Owner::Registration(key) => self.on_register_failure(key, why),
+            Owner::Registration(key) => self.on_register_failure(now, key, why),
         }
     }
 

@@ -200,12 +200,15 @@ impl Endpoint {
             Method::Options => self.on_options(reply_to, request),
             Method::Register => {
                 if let Some(user) = self.authenticate(now, flow, reply_to, request) {
+                    if self.digest.is_trunk_account(&user) {
+                        return self.reply(reply_to, request, 403, []);
+                    }
                     self.on_register(now, &user, incoming);
                 }
             }
             Method::Invite => {
-                if let Some(user) = self.authenticate(now, flow, reply_to, request) {
-                    self.on_invite(now, user, incoming);
+                if let Some(caller) = self.identify(now, flow, reply_to, request) {
+                    self.on_invite(now, caller, incoming);
                 }
             }
             // RFC 3261 §15.1.2 and §12.2.2: nothing to end, nothing to talk in.
@@ -235,7 +238,7 @@ impl Endpoint {
     }
 
     /// RFC 3261 §22.1 and RFC 8760: the user a request is from, or `None` after it has been answered.
-    fn authenticate(
+    pub(super) fn authenticate(
         &mut self,
         now: Instant,
         flow: Flow,

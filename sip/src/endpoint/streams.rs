@@ -50,6 +50,10 @@ impl Streams {
         self.streams.len()
     }
 
+    pub(super) fn is_alive(&self, conn: ConnId) -> bool {
+        self.streams.contains_key(&conn)
+    }
+
     fn has_room_for(&self, remote: IpAddr) -> bool {
         self.streams.len() < self.config.streams_max
             && self.per_address.get(&remote).copied().unwrap_or(0)
@@ -261,6 +265,7 @@ impl Endpoint {
             self.registrar.stream_closed(conn);
             self.fail_clients_on(now, conn);
             self.on_calls_stream_closed(now, conn);
+            self.on_lines_stream_closed(now, conn);
         }
     }
 

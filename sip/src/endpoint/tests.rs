@@ -10,4 +10,6 @@ mod peer;
 mod raw;
 mod raw_uac;
 mod register_flows;
+mod targets;
+mod trunks;
 mod world;

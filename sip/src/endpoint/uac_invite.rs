@@ -57,6 +57,7 @@ impl Endpoint {
         };
         let mut call = Call::new(key, phase, invite.clone(), flow, contact);
         call.credentials = params.credentials;
+        call.party = params.party;
         let ring = params
             .ring_s
             .map_or(RINGING_MAX, |ring_s| Duration::from_secs(u64::from(ring_s)));
@@ -108,6 +109,9 @@ impl Endpoint {
                         };
                     }
                     return;
+                }
+                if (300..=399).contains(&status) {
+                    self.on_redirection(key, &response);
                 }
                 self.end_call(key, EndCause::Rejected { status });
             }

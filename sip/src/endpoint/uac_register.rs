@@ -8,7 +8,7 @@ use super::transactions::{Failure, Owner};
 use super::uac_invite::{CHALLENGES_MAX, add_answer, challenge_in};
 use super::{Endpoint, Event, RegisterParams, RegistrationKey, TimerId};
 use crate::auth::client::Challenge;
-use crate::flow::FlowTarget;
+use crate::flow::{Flow, FlowTarget};
 use crate::header::{Contacts, HeaderName, NameAddr};
 use crate::message::{Request, Response};
 use crate::method::Method;
@@ -24,11 +24,36 @@ pub(super) struct Registration {
     /// What the next REGISTER asks for; 0 unregisters.
     expires_s: u32,
     refresh_at: Option<Instant>,
+    owner: RegistrationOwner,
+    /// The way the last REGISTER went.
+    pub(super) flow: Option<Flow>,
+}
+
+/// Whom the results of a registration concern.
+#[derive(Debug, Clone)]
+pub(super) enum RegistrationOwner {
+    Program,
+    /// A trunk's line, with what it has besides `RegisterParams`.
+    Line {
+        line: u64,
+        auth_user: Option<String>,
+        /// Route value.
+        proxy: Option<String>,
+    },
 }
 
 impl Endpoint {
     /// Registers, and refreshes until `unregister`. Each result is told by `RegistrationResult`.
     pub fn register(&mut self, now: Instant, params: RegisterParams) -> RegistrationKey {
+        self.register_for(now, params, RegistrationOwner::Program)
+    }
+
+    pub(super) fn register_for(
+        &mut self,
+        now: Instant,
+        params: RegisterParams,
+        owner: RegistrationOwner,
+    ) -> RegistrationKey {
         let key = RegistrationKey(self.new_key());
         let registration = Registration {
             call_id: self.random_hex::<16>(),
@@ -38,6 +63,8 @@ impl Endpoint {
             challenges_met: 0,
             expires_s: params.expires_s,
             refresh_at: None,
+            owner,
+            flow: None,
             params,
         };
         self.registrations.insert(key, registration);
@@ -69,6 +96,7 @@ impl Endpoint {
         };
         registration.cseq += 1;
         registration.refresh_at = None;
+        registration.flow = Some(flow);
         let mut request = registration.request();
         if let Some((status, challenge)) = &mut registration.challenge {
             let params = &registration.params;
@@ -76,7 +104,7 @@ impl Endpoint {
                 &mut request,
                 *status,
                 challenge,
-                &params.user,
+                registration.owner.auth_user().unwrap_or(&params.user),
                 &params.password,
                 &cnonce,
             );
@@ -102,7 +130,9 @@ impl Endpoint {
         }
         match response.status {
             100..=199 => {}
-            200..=299 if registration.expires_s == 0 => self.registration_over(key, Ok(0)),
+            200..=299 if registration.expires_s == 0 => {
+                self.registration_over(now, key, Ok(0), None);
+            }
             200..=299 => {
                 registration.challenges_met = 0;
                 let granted_s = registration.granted_s(&response);
@@ -111,10 +141,8 @@ impl Endpoint {
                 let at = now + refresh_in.max(Duration::from_secs(1));
                 registration.refresh_at = Some(at);
                 self.timers.set(TimerId::Registration(key), Some(at));
-                self.event(Event::RegistrationResult {
-                    key,
-                    result: Ok(granted_s),
-                });
+                let owner = registration.owner.clone();
+                self.tell_registration(now, key, owner, Ok(granted_s), None);
             }
             status @ (401 | 407) => {
                 let first = registration.challenges_met == 0;
@@ -129,7 +157,7 @@ impl Endpoint {
                         registration.challenge = Some((status, challenge));
                         self.send_register(now, key);
                     }
-                    _ => self.registration_over(key, Err(status)),
+                    _ => self.registration_over(now, key, Err(status), None),
                 }
             }
             // RFC 3261 §10.2.8.
@@ -138,31 +166,83 @@ impl Endpoint {
                     registration.expires_s = min_s;
                     self.send_register(now, key);
                 }
-                _ => self.registration_over(key, Err(423)),
+                _ => self.registration_over(now, key, Err(423), None),
             },
-            status => self.registration_over(key, Err(status)),
+            status => {
+                let wait_s = retry_after_s(&response);
+                self.registration_over(now, key, Err(status), wait_s);
+            }
         }
     }
 
-    pub(super) fn on_register_failure(&mut self, key: RegistrationKey, failure: Failure) {
+    pub(super) fn on_register_failure(
+        &mut self,
+        now: Instant,
+        key: RegistrationKey,
+        failure: Failure,
+    ) {
         let status = match failure {
             // RFC 3261 §8.1.3.1.
             Failure::NoAnswer => 408,
             Failure::Transport => 503,
         };
-        self.registration_over(key, Err(status));
+        self.registration_over(now, key, Err(status), None);
     }
 
     pub(super) fn on_registration_timer(&mut self, now: Instant, key: RegistrationKey) {
         self.send_register(now, key);
     }
 
-    fn registration_over(&mut self, key: RegistrationKey, result: Result<u32, u16>) {
-        if self.registrations.remove(&key).is_some() {
+    fn registration_over(
+        &mut self,
+        now: Instant,
+        key: RegistrationKey,
+        result: Result<u32, u16>,
+        retry_after_s: Option<u32>,
+    ) {
+        if let Some(registration) = self.registrations.remove(&key) {
             self.timers.set(TimerId::Registration(key), None);
-            self.event(Event::RegistrationResult { key, result });
+            self.tell_registration(now, key, registration.owner, result, retry_after_s);
         }
     }
+
+    /// Nobody is told, and whatever comes back is dropped.
+    pub(super) fn forget_registration(&mut self, key: RegistrationKey) {
+        self.registrations.remove(&key);
+        self.timers.set(TimerId::Registration(key), None);
+    }
+
+    fn tell_registration(
+        &mut self,
+        now: Instant,
+        key: RegistrationKey,
+        owner: RegistrationOwner,
+        result: Result<u32, u16>,
+        retry_after_s: Option<u32>,
+    ) {
+        match owner {
+            RegistrationOwner::Program => self.event(Event::RegistrationResult { key, result }),
+            RegistrationOwner::Line { line, .. } => {
+                self.on_line_result(now, line, key, result, retry_after_s);
+            }
+        }
+    }
+}
+
+impl RegistrationOwner {
+    fn auth_user(&self) -> Option<&str> {
+        match self {
+            RegistrationOwner::Program => None,
+            RegistrationOwner::Line { auth_user, .. } => auth_user.as_deref(),
+        }
+    }
+}
+
+/// RFC 3261 §20.33, without its comment and parameters.
+fn retry_after_s(response: &Response) -> Option<u32> {
+    let value = response.headers.get(&HeaderName::RetryAfter)?;
+    let end = value.find([' ', ';', '(']).unwrap_or(value.len());
+    value[..end].parse().ok()
 }
 
 impl Registration {
@@ -174,6 +254,12 @@ impl Registration {
         own.user = crate::uri::Uri::sip(Some(&self.params.user), registrar.host.clone(), None).user;
         let own = NameAddr::new(own);
         let mut request = Request::new(Method::Register, registrar);
+        if let RegistrationOwner::Line {
+            proxy: Some(proxy), ..
+        } = &self.owner
+        {
+            request.headers.push(HeaderName::Route, proxy.as_str());
+        }
         request.headers.push(HeaderName::MaxForwards, "70");
         request.headers.push(
             HeaderName::From,
@@ -201,6 +287,8 @@ impl Registration {
             Ok(Contacts::List(contacts)) => contacts
                 .iter()
                 .find(|contact| contact.uri.equivalent(&self.params.contact))
+                // One that was rewritten on the way, by a NAT's gateway for instance, is still ours if it is the only one.
+                .or(contacts.first().filter(|_| contacts.len() == 1))
                 .and_then(|contact| contact.params.value("expires")?.parse().ok()),
             _ => None,
         };

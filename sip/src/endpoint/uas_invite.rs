@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::receive::{Incoming, capabilities};
 use super::reply::{ALLOW, retry_after};
+use super::trunk::shown_caller;
 use super::{CallKey, Caller, EndCause, Endpoint, Event};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
@@ -60,7 +61,7 @@ pub(super) fn target_of(request: &Request) -> Option<Uri> {
 
 impl Endpoint {
     /// RFC 3261 §13.3.1: an authenticated INVITE outside of any dialog.
-    pub(super) fn on_invite(&mut self, now: Instant, user: String, incoming: Incoming) {
+    pub(super) fn on_invite(&mut self, now: Instant, caller: Caller, incoming: Incoming) {
         let Incoming {
             request,
             flow,
@@ -69,10 +70,7 @@ impl Endpoint {
             merge,
         } = incoming;
         let tag = self.new_tag();
-        let from = request.headers.from();
-        let own = from
-            .as_ref()
-            .is_ok_and(|from| from.uri.user_decoded().as_deref() == Some(user.as_str()));
+        let shown = shown_caller(&caller, &request);
         let offer = match body(&request) {
             Body::None => Ok(None),
             Body::Sdp(sdp) => Ok(Some(sdp)),
@@ -82,7 +80,7 @@ impl Endpoint {
         let dialog = Dialog::uas(&request, &tag, cseq);
         let refusal = match (&dialog, &offer) {
             // Who calls must be who logged in.
-            _ if !own => Some((403, None)),
+            _ if shown.is_none() => Some((403, None)),
             (_, Err(())) => Some((415, Some((HeaderName::Accept, SDP.to_owned())))),
             (Err(_), _) => Some((400, None)),
             _ if self.calls.len() >= self.config.calls_max => Some((
@@ -92,8 +90,8 @@ impl Endpoint {
             _ => None,
         };
         let id = self.open_server(&request, key, merge, reply_to, tag.clone());
-        let (dialog, offer, from) = match (refusal, dialog, offer, from) {
-            (None, Ok(dialog), Ok(offer), Ok(from)) => (dialog, offer, from),
+        let (dialog, offer, (from, diversion)) = match (refusal, dialog, offer, shown) {
+            (None, Ok(dialog), Ok(offer), Some(shown)) => (dialog, offer, shown),
             (refusal, ..) => {
                 let (status, header) = refusal.unwrap_or((400, None));
                 let mut response = self.response(&request, status, &tag);
@@ -112,7 +110,7 @@ impl Endpoint {
         let contact = self.contact_value(request.uri.user.as_deref().unwrap_or_default(), flow);
         let event = Event::IncomingCall {
             call: call_key,
-            caller: Caller::User(user),
+            caller: caller.clone(),
             target: request.uri.user_decoded().unwrap_or_default(),
             request_uri: request.uri.clone(),
             from,
@@ -123,10 +121,7 @@ impl Endpoint {
                 .headers
                 .get(&HeaderName::UserAgent)
                 .map(str::to_owned),
-            diversion: request
-                .headers
-                .get(&HeaderName::Diversion)
-                .map(str::to_owned),
+            diversion,
             replaces: None,
         };
         // RFC 3261 §13.3.1: an INVITE may say how long it holds.
@@ -142,6 +137,7 @@ impl Endpoint {
             contact,
         );
         call.answer_by = Some(now + lifetime);
+        call.party = Some(caller);
         self.dialogs.insert(dialog.id.clone(), call_key);
         call.dialog = Some(dialog);
         self.calls.insert(call_key, call);

@@ -18,6 +18,10 @@ pub(super) struct Peer {
     /// What came back since the last `take`: flow and message.
     pub(super) received: Vec<(Flow, Message)>,
     pub(super) closed: Vec<ConnId>,
+    /// Connections that were asked for.
+    pub(super) opened: Vec<Flow>,
+    /// Keep-alives that came.
+    pub(super) pings: u32,
     /// Everything the endpoint did, one word each, in order.
     pub(super) order: Vec<&'static str>,
 }
@@ -35,6 +39,8 @@ impl Peer {
             events: Vec::new(),
             received: Vec::new(),
             closed: Vec::new(),
+            opened: Vec::new(),
+            pings: 0,
             order: Vec::new(),
         }
     }
@@ -59,19 +65,29 @@ impl Peer {
                 Output::Log(_) => "log",
             });
             match output {
+                // A keep-alive of ours.
+                Output::Datagram { data, .. } if data == b"\r\n\r\n" => self.pings += 1,
                 Output::Datagram { flow, data } => {
                     let message = Message::parse_datagram(&data).expect("we send what can be read");
                     self.received.push((flow, message));
                 }
                 Output::StreamData { data, .. } if data == b"\r\n" => {}
+                Output::StreamData { data, .. } if data == b"\r\n\r\n" => self.pings += 1,
                 Output::StreamData { data, .. } => {
                     let message = Message::parse_stream_message(&data).expect("readable");
                     self.received.push((self.flow, message));
                 }
                 Output::CloseStream { conn } => self.closed.push(conn),
                 Output::Event(event) => self.events.push(event),
-                Output::OpenStream { .. }
-                | Output::SaveBindings { .. }
+                Output::OpenStream {
+                    conn,
+                    transport,
+                    remote,
+                } => {
+                    let flow = Flow::stream(transport, server_address(), remote, conn);
+                    self.opened.push(flow);
+                }
+                Output::SaveBindings { .. }
                 | Output::SaveDialog(_)
                 | Output::ForgetDialog { .. }
                 | Output::SaveBan(_)

@@ -474,6 +474,14 @@ pub(super) fn line(event: &Event) -> String {
         } => format!("ReferProgress {status} last={is_last}"),
         Event::CallEnded { cause, .. } => format!("CallEnded {cause:?}"),
         Event::RegistrationResult { result, .. } => format!("RegistrationResult {result:?}"),
+        Event::TrunkRegistration {
+            trunk,
+            result,
+            retry_s,
+        } => format!(
+            "TrunkRegistration {trunk} {result:?} retry={}",
+            retry_s.is_some()
+        ),
         Event::AuthenticationFailed { user, locked, .. } => {
             format!("AuthenticationFailed {user} locked={locked}")
         }
