@@ -11,6 +11,7 @@ mod boundary;
 pub mod driver;
 pub mod echo;
 mod hearing;
+mod onset;
 pub mod record;
 mod speaking;
 pub mod wiring;
@@ -35,6 +36,7 @@ pub use boundary::{
     CallInput, CallOutput, CallSettings, HangupCause, Note, Question, ReplyEvent, Sound, Words,
 };
 use echo::Reflector;
+use onset::Onset;
 use wiring::Wiring;
 
 /// Outputs are drained after every input; more than this between two drains is a broken driver.
@@ -56,6 +58,7 @@ pub struct Call {
     echo: Option<EchoCanceller>,
     vad: Vad,
     prosody: Prosody,
+    onset: Onset,
     utterance: Utterance,
     turn: Turn,
     playout: Playout,
@@ -111,6 +114,7 @@ impl Call {
                 .then(|| EchoCanceller::new(EchoConfig::default())),
             vad: Vad::new(settings.vad.clone()),
             prosody: Prosody::new(),
+            onset: Onset::new(),
             utterance: Utterance::new(UtteranceConfig {
                 length_ms_max: UTTERANCE_MS_MAX,
                 ..UtteranceConfig::default()
@@ -299,7 +303,8 @@ impl Call {
 
     /// Sound goes out only where there is somewhere to send it: what is not sent is not heard.
     fn pace_playout(&mut self) {
-        if self.is_claimed || self.media.stats().sending_to.is_none() {
+        let is_waiting = self.is_claimed || self.onset.is_holding();
+        if is_waiting || self.media.stats().sending_to.is_none() {
             self.playout.pause();
         } else {
             self.playout.resume();
@@ -403,6 +408,8 @@ impl Call {
         let is_tone = self.tones.push(&pcm).is_some();
         self.utterance.push_frame(&words);
         self.prosody.push_frame(&pcm);
+        let was_holding = self.onset.is_holding();
+        self.onset.theirs(&words, is_tone || self.is_held);
         match self.vad.frame(&pcm, is_tone) {
             Some(VadEvent::SpeechStarted { at }) => {
                 self.is_pausing = false;
@@ -432,6 +439,12 @@ impl Call {
             }
             None if self.vad.is_speech() => self.hear_partial(now),
             None => {}
+        }
+        if self.vad.is_speech() {
+            self.onset.confirmed();
+        }
+        if self.onset.is_holding() != was_holding {
+            self.pace_playout();
         }
     }
 
@@ -471,6 +484,7 @@ impl Call {
             if let Some(echo) = &mut self.echo {
                 echo.far(&frame);
             }
+            self.onset.ours(&frame);
             self.media.send_frame(now, &frame);
             self.drain_media(now);
             if let Some(event) = event {

@@ -171,6 +171,32 @@ impl Utterance {
         pcm
     }
 
+    /// Where a snapshot made now would end, as a position of the detector's count.
+    pub fn end(&self) -> u64 {
+        let tail = ms_to_samples(self.config.tail_ms) as u64;
+        self.open.as_ref().map_or(self.position, |open| {
+            let paused = open.paused_at.map_or(open.until, |at| at + tail);
+            paused.min(open.until)
+        })
+    }
+
+    /// Lets go of the sound before `at` and keeps what came after it as an utterance of its own: speech that is cut goes
+    /// on. Nothing after `at`, or nobody speaking: the same as [`Utterance::take`].
+    pub fn take_until(&mut self, at: u64) {
+        let goes_on = self
+            .open
+            .as_mut()
+            .filter(|open| open.paused_at.is_none_or(|paused| paused > at));
+        match goes_on {
+            Some(open) => {
+                let cut = open.index(at);
+                open.pcm.drain(..cut);
+                self.taken_until = at.min(open.until);
+            }
+            None => drop(self.take()),
+        }
+    }
+
     /// True between the first start and the take.
     pub fn is_open(&self) -> bool {
         self.open.is_some()

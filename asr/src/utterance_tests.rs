@@ -16,9 +16,13 @@ enum Step {
     Holds(Option<(i16, i16)>, usize),
     /// The same for a take.
     Takes(Option<(i16, i16)>, usize),
+    /// Lets go of all before the end of this frame.
+    TakesUntil(u64),
+    /// The last frame that a snapshot would hold.
+    Ends(u64),
     Full(bool),
 }
-use Step::{Full, Holds, Pause, Push, Resume, Start, Stop, Takes};
+use Step::{Ends, Full, Holds, Pause, Push, Resume, Start, Stop, Takes, TakesUntil};
 
 fn check(config: UtteranceConfig, script: &[Step]) {
     let mut utterance = Utterance::new(config);
@@ -48,6 +52,8 @@ fn check(config: UtteranceConfig, script: &[Step]) {
                 holds(&utterance.take(), ends, *frames);
                 assert!(!utterance.is_open(), "step {n}");
             }
+            TakesUntil(frame) => utterance.take_until(frame * FRAME_SAMPLES as u64),
+            Ends(frame) => assert_eq!(utterance.end(), frame * FRAME_SAMPLES as u64, "step {n}"),
             Full(full) => assert_eq!(utterance.is_full(), *full, "step {n}"),
         }
     }
@@ -192,6 +198,51 @@ fn the_next_utterance_does_not_begin_with_the_last_one() {
             Takes(Some((2, 11)), 10),
             Start(10),
             Holds(Some((10, 11)), 2),
+        ],
+    );
+}
+
+#[test]
+fn what_was_said_after_a_cut_is_kept() {
+    check(
+        small(),
+        &[
+            Push(5),
+            Start(4),
+            Push(5),
+            Ends(10),
+            // Its words come three frames later; the speech goes on meanwhile.
+            Push(3),
+            TakesUntil(10),
+            Holds(Some((11, 13)), 3),
+            Push(2),
+            Pause(14),
+            Push(3),
+            Ends(16),
+            Holds(Some((11, 16)), 6),
+            Resume,
+            Push(1),
+            Takes(Some((11, 19)), 9),
+        ],
+    );
+}
+
+#[test]
+fn a_cut_after_which_nothing_was_said_is_the_end() {
+    check(
+        small(),
+        &[
+            Push(5),
+            Start(4),
+            Push(5),
+            Stop(10),
+            Push(2),
+            Ends(12),
+            TakesUntil(12),
+            Holds(None, 0),
+            Push(1),
+            TakesUntil(3),
+            Holds(None, 0),
         ],
     );
 }

@@ -46,6 +46,7 @@ impl Call {
             utterance,
             kind,
         });
+        self.wiring.heard_until = self.utterance.end();
         let pcm = self.utterance.snapshot();
         self.outputs
             .push_back(CallOutput::Transcribe { ticket, kind, pcm });

@@ -97,6 +97,28 @@ fn the_caller_interrupts() {
     assert!(rig.call.turn().state() == agent_bridge::turn::State::Thinking);
 }
 
+/// Somebody talks without a pause: what they say while the first part is being heard is not lost.
+#[test]
+fn what_follows_a_cut_belongs_to_the_next_turn() {
+    let mut settings = settings(Answerer::Agent);
+    settings.turn.utterance_ms_max = 500;
+    let mut rig = Rig::new(settings, session(Some(PHONE), true));
+    rig.check(
+        "confirm -> say 1.0 Hello there.
+         sound 1 0 400
+         done 1 0
+         quiet 1000 -> first packet; hush 1; aside: Hello there.",
+    );
+    let voice = clip();
+    let (before, after) = (16 * 900, 16 * 1_200);
+    rig.send(&voice[..before]);
+    assert_eq!(std::mem::take(&mut rig.seen), ["early 1"]);
+    rig.send(&voice[before..after]);
+    rig.check("words 1 the first part -> ask 2 the first part; commit 2; caller: the first part");
+    let kept_ms = rig.call.utterance.length_ms();
+    assert!((300..900).contains(&kept_ms), "{kept_ms} ms");
+}
+
 #[test]
 fn the_caller_interrupts_an_answer_that_has_not_come() {
     check(

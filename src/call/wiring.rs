@@ -29,6 +29,8 @@ pub struct Wiring {
     pub(super) tickets: u32,
     /// The transcript we wait for.
     pub(super) awaited: Option<Awaited>,
+    /// Where the sound ends that was given to the recogniser last, but for partials.
+    pub(super) heard_until: u64,
     /// The transcript of speech that goes on, and when the next one is due.
     pub(super) partial: Option<u32>,
     pub(super) partial_at: Option<Instant>,
@@ -219,14 +221,15 @@ impl Call {
     /// The caller's words are in the conversation, so their sound is let go. It is not at each commit: a
     /// question that is asked again has none, and what is said meanwhile belongs to the next turn.
     fn turn_is_over(&mut self) {
-        self.utterance.take();
+        if self.vad.is_speech() {
+            // Cut in the middle of a long speech: what was said while it was being heard is the next turn's.
+            self.utterance.take_until(self.wiring.heard_until);
+        } else {
+            self.utterance.take();
+        }
         self.wiring.stability.reset();
         self.prosody.reset();
         let heard = std::mem::take(&mut self.wiring.doors);
-        // Cut in the middle of a long speech: what follows is the next turn's.
-        if self.vad.is_speech() {
-            self.utterance.start(self.vad.position());
-        }
         let mut exchanges = self.wiring.exchanges.iter_mut().rev();
         if let Some(exchange) = exchanges.find(|exchange| exchange.committed) {
             // The guess may have been made at an earlier pause of the same words.
