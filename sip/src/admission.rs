@@ -2,6 +2,7 @@
 //! Whether a request that could be read may go on: the checks of RFC 3261 §8.2.1 to §8.2.3 and §8.1.1, and what
 //! RFC 4475 §3.1.2 and §3.3 want refused. Does not know methods we serve, users, dialogs or transactions.
 
+use crate::body::{BodyError, session_part};
 use crate::error::HeaderError;
 use crate::header::HeaderName;
 use crate::message::{Request, Response};
@@ -12,8 +13,12 @@ use crate::uri::Scheme;
 #[cfg(test)]
 mod tests;
 
-/// Option tags a request may require of us, RFC 3261 §19.2. None yet.
-pub const SUPPORTED: &[&str] = &[];
+/// Option tags a request may require of us, RFC 3261 §19.2: reliable provisional responses (RFC 3262) and session timers
+/// (RFC 4028).
+pub const SUPPORTED: &[&str] = &["100rel", "timer"];
+
+/// Bodies we can read, RFC 3261 §20.1 and RFC 5621 §3.1.
+pub const ACCEPT: &str = "application/sdp, multipart/mixed";
 
 /// What to answer instead of going on. Never answer it to an ACK.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,23 +156,13 @@ fn body(request: &Request) -> Result<(), Refusal> {
     ) {
         return Ok(());
     }
-    if !request.body.is_empty() {
-        if let Some(kind) = headers.content_type()?
-            && kind != "application/sdp"
-        {
-            return Err(
-                Refusal::new(415, format_args!("{kind:.40} is not a session description"))
-                    .with(HeaderName::Accept, "application/sdp"),
-            );
-        }
-        let coding = headers
-            .get(&HeaderName::ContentEncoding)
-            .unwrap_or("identity");
-        if !coding.eq_ignore_ascii_case("identity") {
-            return Err(
-                Refusal::new(415, format_args!("no support for {coding:.40}"))
-                    .with(HeaderName::AcceptEncoding, "identity"),
-            );
+    match session_part(headers, &request.body) {
+        Ok(_) => {}
+        Err(BodyError::TooLarge) => return Err(Refusal::new(413, "session description")),
+        Err(BodyError::Unsupported(why)) => {
+            return Err(Refusal::new(415, why)
+                .with(HeaderName::Accept, ACCEPT)
+                .with(HeaderName::AcceptEncoding, "identity"));
         }
     }
     accepted_type(request)

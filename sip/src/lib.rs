@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod auth;
 mod bans;
+mod body;
 mod dialog;
 mod digits;
 pub mod endpoint;
@@ -27,6 +28,7 @@ pub mod offer_answer;
 pub mod registrar;
 pub mod sdp;
 pub mod secret;
+mod session_timer;
 pub mod status;
 pub mod stun;
 mod syntax;

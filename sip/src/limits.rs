@@ -24,3 +24,5 @@ pub const SDP_LINES_MAX: usize = 1_024;
 pub const SDP_MEDIA_MAX: usize = 32;
 /// Formats in one media section.
 pub const SDP_FORMATS_MAX: usize = 64;
+/// Parts of a multipart body.
+pub const BODY_PARTS_MAX: usize = 8;

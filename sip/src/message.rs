@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::body;
 use crate::error::ParseError;
 use crate::header::{HeaderName, Headers};
 use crate::limits::{HEADERS_MAX, LINE_BYTES_MAX, MESSAGE_BYTES_MAX};
@@ -134,17 +135,7 @@ impl Response {
 }
 
 fn sdp_of<'a>(headers: &Headers, body: &'a [u8]) -> Option<&'a str> {
-    let is_sdp = match headers.content_type() {
-        Ok(Some(kind)) => kind == "application/sdp",
-        // RFC 3261 §20.15 demands a type; a body that starts so is nothing else.
-        Ok(None) => body.starts_with(b"v=0"),
-        Err(_) => false,
-    };
-    if is_sdp && !body.is_empty() {
-        std::str::from_utf8(body).ok()
-    } else {
-        None
-    }
+    body::session_part(headers, body).ok().flatten()
 }
 
 fn write(start_line: &str, headers: &Headers, body: &[u8]) -> Vec<u8> {
