@@ -229,6 +229,9 @@ mod tests {
 
     const V: &str = "v=0\r\n";
 
+    type Heads<'a> = &'a [(HeaderName, &'a str)];
+    type Read = Result<Option<String>, bool>;
+
     fn read(heads: &[(HeaderName, &str)], body: &str) -> Result<Option<String>, BodyError> {
         let mut headers = Headers::new();
         for (name, value) in heads {
@@ -242,7 +245,7 @@ mod tests {
         let kind = HeaderName::ContentType;
         let disposition = HeaderName::ContentDisposition;
         let some = Ok(Some(V.to_owned()));
-        let rows: [(&[(HeaderName, &str)], &str, Result<Option<String>, bool>); 10] = [
+        let rows: [(Heads<'_>, &str, Read); 10] = [
             (&[], "", Ok(None)),
             (&[], V, some.clone()),
             (&[], "hello", Err(false)),

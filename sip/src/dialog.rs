@@ -88,14 +88,7 @@ impl Dialog {
     pub(crate) fn uac(invite: &Request, response: &Response) -> Result<Dialog, HeaderError> {
         let contacts = response.headers.contacts()?;
         let remote_target = first_uri(contacts).unwrap_or_else(|| invite.uri.clone());
-        let mut routes: Vec<String> = response
-            .headers
-            .record_routes()?
-            .iter()
-            .take(ROUTES_MAX)
-            .map(ToString::to_string)
-            .collect();
-        routes.reverse();
+        let routes = routes_of(response)?;
         Ok(Dialog {
             id: DialogId {
                 call_id: invite.headers.call_id()?.to_owned(),
@@ -117,6 +110,18 @@ impl Dialog {
             local_cseq: invite.headers.cseq()?.number,
             remote_cseq: None,
         })
+    }
+
+    /// RFC 3261 §13.2.2.4: the 2xx of a branch that rang before settles its route and target; the numbers go on.
+    pub(crate) fn confirm(&mut self, response: &Response) -> Result<(), HeaderError> {
+        self.routes = routes_of(response)?;
+        self.remote = response
+            .headers
+            .get(&HeaderName::To)
+            .unwrap_or(&self.remote)
+            .to_owned();
+        self.refresh_from(response);
+        Ok(())
     }
 
     /// RFC 3261 §12.2.2: false if the request is older than one already seen. An equal number is a retransmission that
@@ -185,6 +190,19 @@ impl Dialog {
             .push(HeaderName::CSeq, format!("{cseq} {method}"));
         request
     }
+}
+
+/// RFC 3261 §12.1.2: the callee's Record-Route, reversed.
+fn routes_of(response: &Response) -> Result<Vec<String>, HeaderError> {
+    let mut routes: Vec<String> = response
+        .headers
+        .record_routes()?
+        .iter()
+        .take(ROUTES_MAX)
+        .map(ToString::to_string)
+        .collect();
+    routes.reverse();
+    Ok(routes)
 }
 
 fn first_uri(contacts: Contacts) -> Option<Uri> {

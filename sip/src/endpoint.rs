@@ -16,8 +16,10 @@ mod outbound;
 mod own_address;
 mod receive;
 mod redirect;
+mod reliable;
 mod reoffer;
 mod reply;
+mod session_refresh;
 mod streams;
 mod targets;
 mod transactions;
@@ -27,6 +29,7 @@ mod uac_invite;
 mod uac_register;
 mod uas_invite;
 mod uas_register;
+mod update;
 
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::auth::client::Challenge;
 use crate::dialog::Dialog;
+use crate::early::{EarlyDialog, ReliableFired, ReliableProvisionals};
 use crate::endpoint::{CallKey, Caller};
 use crate::flow::Flow;
 use crate::message::{Request, Response};
 use crate::secret::Secret;
+use crate::session_timer::{SessionTimer, TimerFired};
 use crate::timer::{TimerConfig, earliest};
 
 /// RFC 3261 §16.6 step 11 names three minutes as the least a proxy lets a phone ring (timer C). No call rings longer
@@ -46,7 +48,7 @@ pub(crate) enum Cancel {
     Sent,
 }
 
-/// A re-INVITE of the peer that the program has not answered yet.
+/// A change the peer wants (re-INVITE, UPDATE, or PRACK with an offer) that the program has not answered yet.
 #[derive(Debug)]
 pub(crate) struct PendingReinvite {
     pub(crate) transaction: u64,
@@ -130,12 +132,29 @@ pub(crate) const BRANCHES_MAX: usize = 16;
 const ACKS_MAX: usize = 2 * BRANCHES_MAX;
 
 /// The peer's offer came in a response to an INVITE of ours without one, and the program has not answered it yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwedAnswer {
     /// CSeq of the INVITE.
     pub(crate) cseq: u32,
-    /// The peer sends its 2xx for this long, RFC 3261 §13.3.1.4.
+    /// The peer sends its response for this long, RFC 3261 §13.3.1.4 and RFC 3262 §3.
     pub(crate) answer_by: Instant,
+    pub(crate) to: OwedTo,
+}
+
+/// Which request of ours brings the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OwedTo {
+    Ack,
+    Prack { tag: String, rseq: u32 },
+}
+
+/// UAS: what a ringing phone says every minute.
+#[derive(Debug)]
+pub(crate) struct RepeatedProvisional {
+    pub(crate) at: Instant,
+    pub(crate) status: u16,
+    /// `None` for a reliable one, which is made anew.
+    pub(crate) packet: Option<Vec<u8>>,
 }
 
 /// A change of the session that we want.
@@ -146,9 +165,28 @@ pub(crate) struct Reoffer {
     pub(crate) step: ReofferStep,
     /// Refusals that were worth another try.
     pub(crate) retries: u8,
+    /// A session refresh: the program did not ask for it and hears of it only where it changes something.
+    pub(crate) silent: bool,
+    /// What the program asked for while a silent one was on its way.
+    pub(crate) then: Option<Option<String>>,
+    /// RSeq of the last reliable response to it, and the answer that came in one.
+    pub(crate) rseq: Option<u32>,
+    pub(crate) early_answer: Option<String>,
 }
 
 impl Reoffer {
+    pub(crate) fn new(offer: Option<String>) -> Reoffer {
+        Reoffer {
+            offer,
+            step: ReofferStep::Waiting,
+            retries: 0,
+            silent: false,
+            then: None,
+            rseq: None,
+            early_answer: None,
+        }
+    }
+
     fn next_timeout(&self) -> Option<Instant> {
         match self.step {
             ReofferStep::Waiting => None,
@@ -181,13 +219,17 @@ pub(crate) struct Call {
     pub(crate) invite: Request,
     /// UAS: from the start. UAC: from the first 2xx.
     pub(crate) dialog: Option<Dialog>,
+    /// UAC: the branches that rang and have not answered.
+    pub(crate) early: Vec<EarlyDialog>,
+    /// UAS: provisional responses that must arrive.
+    pub(crate) reliable: ReliableProvisionals,
     pub(crate) flow: Flow,
     /// Our Contact value.
     pub(crate) contact: String,
     pub(crate) unacked: Option<UnackedAnswer>,
     pub(crate) reinvite: Option<PendingReinvite>,
     /// UAS: the provisional response that is repeated while the phone rings.
-    pub(crate) provisional: Option<(Instant, Vec<u8>)>,
+    pub(crate) provisional: Option<RepeatedProvisional>,
     /// When ringing ends.
     pub(crate) answer_by: Option<Instant>,
     pub(crate) credentials: Option<(String, Secret)>,
@@ -195,6 +237,20 @@ pub(crate) struct Call {
     pub(crate) challenge: Option<(u16, Challenge)>,
     pub(crate) acks: Vec<SentAck>,
     pub(crate) owed: Option<OwedAnswer>,
+    /// Our and the peer's description that hold, as far as both have gone.
+    pub(crate) local_sdp: Option<String>,
+    pub(crate) remote_sdp: Option<String>,
+    /// The last exchange was their offer and our answer.
+    pub(crate) answered_last: bool,
+    pub(crate) session: Option<SessionTimer>,
+    /// The UPDATE that refreshes the session just now.
+    pub(crate) refresh: Option<u64>,
+    /// Longest Min-SE that a 422 told us, seconds; 0 for none.
+    pub(crate) min_se_s: u32,
+    /// Times an INVITE of ours was too brief for somebody.
+    pub(crate) briefs: u8,
+    /// The peer's Allow names UPDATE.
+    pub(crate) takes_update: bool,
     pub(crate) reoffer: Option<Reoffer>,
     /// Value of the Reason header of a CANCEL or BYE that has to wait.
     pub(crate) parting_reason: Option<String>,
@@ -207,13 +263,17 @@ pub(crate) struct Call {
 }
 
 /// What became due in a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CallFired {
     Nothing,
     ResendAnswer,
     /// No ACK came: §13.3.1.4 ends the dialog with a BYE.
     AckMissing,
     RepeatProvisional,
+    /// A reliable provisional response waits for its PRACK.
+    Reliable(ReliableFired),
+    /// The session is to be refreshed, or over.
+    Session(TimerFired),
     /// Nobody answered in time.
     RangOut,
     /// The program left a re-INVITE unanswered.
@@ -239,6 +299,8 @@ impl Call {
             phase,
             invite,
             dialog: None,
+            early: Vec::new(),
+            reliable: ReliableProvisionals::default(),
             flow,
             contact,
             unacked: None,
@@ -249,6 +311,14 @@ impl Call {
             challenge: None,
             acks: Vec::new(),
             owed: None,
+            local_sdp: None,
+            remote_sdp: None,
+            answered_last: false,
+            session: None,
+            refresh: None,
+            min_se_s: 0,
+            briefs: 0,
+            takes_update: false,
             reoffer: None,
             parting_reason: None,
             is_outbound: matches!(phase, Phase::Calling { .. }),
@@ -269,12 +339,23 @@ impl Call {
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let unacked = self.unacked.as_ref().map(UnackedAnswer::next_timeout);
         let reinvite = self.reinvite.as_ref().map(|reinvite| reinvite.answer_by);
-        let provisional = self.provisional.as_ref().map(|(at, _)| *at);
-        let owed = self.owed.map(|owed| owed.answer_by);
+        let provisional = self.provisional.as_ref().map(|repeated| repeated.at);
+        let owed = self.owed.as_ref().map(|owed| owed.answer_by);
+        let reliable = self.reliable.next_timeout();
+        let session = self.session.as_ref().filter(|_| self.has_session());
+        let session = session.map(SessionTimer::next_timeout);
         let reoffer = self.reoffer.as_ref().and_then(Reoffer::next_timeout);
-        [unacked, reinvite, provisional, owed, reoffer]
-            .into_iter()
-            .fold(self.answer_by, earliest)
+        [
+            unacked,
+            reinvite,
+            provisional,
+            owed,
+            reoffer,
+            reliable,
+            session,
+        ]
+        .into_iter()
+        .fold(self.answer_by, earliest)
     }
 
     pub(crate) fn on_timeout(&mut self, now: Instant, timers: &TimerConfig) -> CallFired {
@@ -296,7 +377,7 @@ impl Call {
         {
             return CallFired::ReinviteLeft;
         }
-        if self.owed.is_some_and(|owed| now >= owed.answer_by) {
+        if self.owed.as_ref().is_some_and(|owed| now >= owed.answer_by) {
             return CallFired::OfferLeft;
         }
         match self.reoffer.as_ref().map(|reoffer| reoffer.step) {
@@ -306,21 +387,94 @@ impl Call {
             }
             _ => {}
         }
-        if let Some((at, _)) = &mut self.provisional
-            && now >= *at
+        match self.reliable.on_timeout(now) {
+            ReliableFired::Nothing => {}
+            fired => return CallFired::Reliable(fired),
+        }
+        if self.has_session()
+            && let Some(session) = &mut self.session
         {
-            *at = now + timers.provisional_repeat();
+            match session.on_timeout(now) {
+                TimerFired::Nothing => {}
+                fired => return CallFired::Session(fired),
+            }
+        }
+        if let Some(repeated) = &mut self.provisional
+            && now >= repeated.at
+        {
+            repeated.at = now + timers.provisional_repeat();
             return CallFired::RepeatProvisional;
         }
         CallFired::Nothing
     }
 
+    /// Answered, so that a session timer may run.
+    fn has_session(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Established | Phase::Accepted { hangup: false }
+        )
+    }
+
+    fn is_changing(&self) -> bool {
+        let step = self.reoffer.as_ref().map(|reoffer| reoffer.step);
+        matches!(step, Some(ReofferStep::Sent { .. }))
+    }
+
     /// An INVITE of ours has no final response yet, or no ACK.
     pub(crate) fn has_open_invite(&self) -> bool {
-        let changing = self.reoffer.as_ref().map(|reoffer| reoffer.step);
-        matches!(self.phase, Phase::Calling { .. })
-            || matches!(changing, Some(ReofferStep::Sent { .. }))
-            || self.owed.is_some()
+        matches!(self.phase, Phase::Calling { .. }) || self.is_changing() || self.owed.is_some()
+    }
+
+    /// An offer of ours is open, RFC 3311 §5.2.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        let ringing = matches!(self.phase, Phase::Calling { .. });
+        let offered = self.invite.sdp().is_some();
+        self.is_changing()
+            || self.unacked.as_ref().is_some_and(|sent| sent.wants_answer)
+            || (ringing && offered && !self.early.iter().any(|early| early.settled))
+            || (!ringing && !offered && self.reliable.describes_unheard())
+    }
+
+    /// An offer of the peer is open, RFC 3311 §5.2.
+    pub(crate) fn owes_answer(&self) -> bool {
+        let unanswered = matches!(self.phase, Phase::Incoming { .. })
+            && self.invite.sdp().is_some()
+            && self.reliable.described.is_none();
+        // An answer that may still be lost is none yet.
+        let unheard = self.invite.sdp().is_some() && self.reliable.describes_unheard();
+        self.reinvite.is_some() || self.owed.is_some() || unanswered || unheard
+    }
+
+    /// The dialog with a remote tag; without one the call's own.
+    pub(crate) fn dialog_mut(&mut self, remote_tag: Option<&str>) -> Option<&mut Dialog> {
+        let fits = |dialog: &Dialog| remote_tag.is_none_or(|tag| dialog.id.remote_tag == tag);
+        if self.dialog.as_ref().is_some_and(fits) {
+            return self.dialog.as_mut();
+        }
+        let tag = remote_tag?;
+        let mut early = self.early.iter_mut().map(|early| &mut early.dialog);
+        early.find(|dialog| dialog.id.remote_tag == tag)
+    }
+
+    /// The remote tag of an early dialog whose session UPDATE may change: as caller the one that spoke last.
+    pub(crate) fn early_for_update(&self) -> Option<String> {
+        match self.phase {
+            Phase::Calling {
+                cancel: Cancel::No, ..
+            } => {
+                let mut early = self.early.iter().rev();
+                let ready = early.find(|early| early.settled && early.takes_update)?;
+                Some(ready.dialog.id.remote_tag.clone())
+            }
+            Phase::Incoming { .. } => {
+                let settled = self.reliable.described.is_some() && !self.reliable.is_waiting();
+                let ready = settled && self.takes_update && self.reliable.held_answer.is_none();
+                let dialog = self.dialog.as_ref().filter(|_| ready)?;
+                Some(dialog.id.remote_tag.clone())
+            }
+            _ => None,
+        }
     }
 
     /// The ACK that a 2xx got before.
@@ -351,6 +505,7 @@ impl Call {
     pub(crate) fn stop_ringing(&mut self) {
         self.provisional = None;
         self.answer_by = None;
+        self.reliable.stop();
     }
 }
 

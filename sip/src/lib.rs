@@ -10,6 +10,7 @@ mod bans;
 mod body;
 mod dialog;
 mod digits;
+mod early;
 pub mod endpoint;
 pub mod error;
 pub mod flow;

@@ -29,7 +29,8 @@ fn header_values() {
         ("Route: sip:a@b\r\n", Err(400)),
         ("Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n", Ok(())),
         ("Expires: soon\r\n", Err(400)),
-        ("Require: 100rel\r\n", Err(420)),
+        ("Require: foo\r\n", Err(420)),
+        ("Require: 100rel, timer\r\n", Ok(())),
         ("Proxy-Require: foo\r\nSupported: 100rel\r\n", Ok(())),
         ("Require: ,\r\n", Ok(())),
     ] {

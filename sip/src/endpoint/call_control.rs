@@ -4,67 +4,91 @@
 
 use std::time::Instant;
 
-use super::reply::ALLOW;
-use super::uas_invite::{SDP, target_of};
+use super::reply::add_abilities;
+use super::uas_invite::SDP;
 use super::{CallError, CallKey, EndCause, Endpoint, Event};
+use crate::flow::Flow;
 use crate::header::HeaderName;
-use crate::invite::{Call, PendingReinvite, Phase, UnackedAnswer};
-use crate::message::Response;
+use crate::invite::{Call, PendingReinvite, Phase, Reoffer, UnackedAnswer};
+use crate::message::{Request, Response};
+use crate::method::Method;
 
 impl Endpoint {
-    /// A provisional response, 101 to 199, perhaps with early media. It is repeated every minute until the answer.
-    pub fn provisional(
-        &mut self,
-        now: Instant,
-        key: CallKey,
-        status: u16,
-        sdp: Option<String>,
-    ) -> Result<(), CallError> {
-        let id = self.incoming_transaction(key)?;
-        if !(101..=199).contains(&status) {
-            return Err(CallError::BadStatus(status));
-        }
-        let Some(mut response) = self.call_response(key, status) else {
-            return Err(CallError::NoSuchCall);
-        };
-        if let Some(sdp) = sdp {
-            response.set_body(SDP, sdp);
-        }
-        if let Some(packet) = self.respond(now, id, response)
-            && let Some(call) = self.calls.get_mut(&key)
-        {
-            call.provisional = Some((now + self.config.timers.provisional_repeat(), packet));
-            self.watch_call(key);
-        }
-        Ok(())
-    }
-
-    /// 200 with the answer, or with our offer if the INVITE had none.
+    /// 200 with the answer, or with our offer if the INVITE had none. Waits where a reliable provisional response with SDP
+    /// has not been acknowledged yet. SDP that differs from what such a response said follows as a re-INVITE, since the
+    /// first word was the answer.
     pub fn answer(&mut self, now: Instant, key: CallKey, sdp: String) -> Result<(), CallError> {
         let id = self.incoming_transaction(key)?;
-        let Some(mut response) = self.call_response(key, 200) else {
-            return Err(CallError::NoSuchCall);
-        };
-        add_allow(&mut response);
-        response.set_body(SDP, sdp);
-        let packet = self
-            .respond(now, id, response)
-            .ok_or(CallError::WrongState)?;
-        let flow = self.servers.get(id).map(|entry| entry.reply_to);
         let Some(call) = self.calls.get_mut(&key) else {
             return Err(CallError::NoSuchCall);
         };
+        if call.reliable.held_answer.is_some() {
+            return Err(CallError::WrongState);
+        }
+        if call.reliable.describes_unheard() || call.reinvite.is_some() {
+            call.reliable.held_answer = Some(sdp);
+            return Ok(());
+        }
+        self.send_answer(now, key, id, sdp);
+        Ok(())
+    }
+
+    pub(super) fn send_answer(&mut self, now: Instant, key: CallKey, id: u64, sdp: String) {
+        let Some(mut response) = self.call_response(key, 200) else {
+            return;
+        };
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
+        let invite = call.invite.clone();
+        let late_offer = invite.sdp().is_none();
+        let described = call.reliable.described.clone();
+        self.describe_session(now, key, &invite, &mut response);
+        match &described {
+            None => response.set_body(SDP, sdp.as_str()),
+            // RFC 6337 §3.1.1: the same answer again, for callers that read nothing else.
+            Some(described) if !late_offer => response.set_body(SDP, described.as_str()),
+            // Our offer was answered in the PRACK; another description would be another offer.
+            Some(_) => {}
+        }
+        let Some(packet) = self.respond(now, id, response) else {
+            return;
+        };
+        let flow = self.servers.get(id).map(|entry| entry.reply_to);
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.stop_ringing();
         call.phase = Phase::Accepted { hangup: false };
-        let cseq = call.invite.headers.cseq().map_or(0, |cseq| cseq.number);
-        let late_offer = call.invite.body.is_empty();
-        let timers = &self.config.timers;
+        let cseq = invite.headers.cseq().map_or(0, |cseq| cseq.number);
+        let wants_answer = late_offer && described.is_none();
         let flow = flow.unwrap_or(call.flow);
+        let timers = &self.config.timers;
         call.unacked = Some(UnackedAnswer::new(
-            now, timers, cseq, packet, flow, late_offer,
+            now,
+            timers,
+            cseq,
+            packet,
+            flow,
+            wants_answer,
         ));
+        // An early UPDATE may have changed both since: then they stand already.
+        match described {
+            None => {
+                call.local_sdp = Some(sdp);
+                call.remote_sdp = invite.sdp().map(str::to_owned);
+                call.answered_last = !late_offer;
+            }
+            Some(described) => {
+                if sdp != described
+                    && call.local_sdp.as_ref() != Some(&sdp)
+                    && call.reoffer.is_none()
+                {
+                    call.reoffer = Some(Reoffer::new(Some(sdp)));
+                }
+            }
+        }
         self.watch_call(key);
-        Ok(())
     }
 
     /// A final refusal, 300 to 699.
@@ -128,7 +152,8 @@ impl Endpoint {
         Ok(())
     }
 
-    /// The answer to `Event::ReInvite`: SDP for a 200, or the status of a refusal. The call goes on either way.
+    /// The answer to `Event::ReInvite`: SDP for a 200, or the status of a refusal. The call goes on either way. Where the
+    /// change came with a PRACK, a refusal goes as 488 whatever it is: the PRACK itself was right.
     pub fn answer_reinvite(
         &mut self,
         now: Instant,
@@ -149,43 +174,59 @@ impl Endpoint {
         else {
             return Err(CallError::WrongState);
         };
-        let (tag, contact, flow) = (
-            call.dialog
-                .as_ref()
-                .map(|dialog| dialog.id.local_tag.clone())
-                .unwrap_or_default(),
-            call.contact.clone(),
-            call.flow,
-        );
+        let flow = call.flow;
         match answer {
             Err(status) => {
-                let response = self.response(&request, status, &tag);
-                self.respond(now, transaction, response);
-                self.try_reoffer(now, key);
+                let status = match request.method {
+                    Method::Prack => 488,
+                    _ => status,
+                };
+                self.respond_plainly(now, transaction, &request, status);
             }
             Ok(sdp) => {
-                let mut response = self.response(&request, 200, &tag);
-                response.headers.push(HeaderName::Contact, contact);
-                add_allow(&mut response);
-                response.set_body(SDP, sdp);
-                let cseq = request.headers.cseq().map_or(0, |cseq| cseq.number);
-                if let Some(packet) = self.respond(now, transaction, response)
-                    && let Some(call) = self.calls.get_mut(&key)
-                {
-                    // RFC 3261 §12.2.2: only now does the target refresh hold.
-                    if let Some(dialog) = &mut call.dialog {
-                        dialog.refresh_target(target_of(&request).as_ref());
-                    }
-                    let late_offer = request.body.is_empty();
-                    let timers = &self.config.timers;
-                    call.unacked = Some(UnackedAnswer::new(
-                        now, timers, cseq, packet, flow, late_offer,
-                    ));
+                let offer = request.sdp().map(str::to_owned);
+                if request.method == Method::Invite {
+                    self.accept_reinvite(now, key, transaction, &request, sdp.clone(), flow);
+                } else {
+                    self.accept_update(now, key, transaction, &request, Some(sdp.clone()));
+                }
+                if let Some(call) = self.calls.get_mut(&key) {
+                    call.answered_last = offer.is_some();
+                    call.remote_sdp = offer.or(call.remote_sdp.take());
+                    call.local_sdp = Some(sdp);
                 }
             }
         }
+        self.try_held_answer(now, key);
+        self.try_reoffer(now, key);
         self.watch_call(key);
         Ok(())
+    }
+
+    /// 200 to a re-INVITE.
+    pub(super) fn accept_reinvite(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        transaction: u64,
+        request: &Request,
+        sdp: String,
+        flow: Flow,
+    ) {
+        let mut response = self.response(request, 200, "");
+        self.describe_session(now, key, request, &mut response);
+        response.set_body(SDP, sdp);
+        let cseq = request.headers.cseq().map_or(0, |cseq| cseq.number);
+        if let Some(packet) = self.respond(now, transaction, response)
+            && let Some(call) = self.calls.get_mut(&key)
+        {
+            let late_offer = request.sdp().is_none();
+            let timers = &self.config.timers;
+            call.unacked = Some(UnackedAnswer::new(
+                now, timers, cseq, packet, flow, late_offer,
+            ));
+        }
+        self.watch_call(key);
     }
 
     pub(super) fn live_call(&mut self, key: CallKey) -> Result<&mut Call, CallError> {
@@ -195,7 +236,7 @@ impl Endpoint {
             .ok_or(CallError::NoSuchCall)
     }
 
-    fn incoming_transaction(&mut self, key: CallKey) -> Result<u64, CallError> {
+    pub(super) fn incoming_transaction(&mut self, key: CallKey) -> Result<u64, CallError> {
         match self.live_call(key)?.phase {
             Phase::Incoming { transaction } => Ok(transaction),
             Phase::Calling { .. }
@@ -206,7 +247,7 @@ impl Endpoint {
     }
 
     /// A response that makes or keeps a dialog, RFC 3261 §12.1.1: with Contact and the Record-Route of the INVITE.
-    fn call_response(&self, key: CallKey, status: u16) -> Option<Response> {
+    pub(super) fn call_response(&self, key: CallKey, status: u16) -> Option<Response> {
         let call = self.calls.get(&key)?;
         let tag = call
             .dialog
@@ -251,7 +292,6 @@ impl Endpoint {
 }
 
 /// RFC 3261 §13.3.1.4: a 2xx says what may come next.
-fn add_allow(response: &mut Response) {
-    response.headers.push(HeaderName::Allow, ALLOW);
-    response.headers.push(HeaderName::Supported, "");
+pub(super) fn add_allow(response: &mut Response) {
+    add_abilities(&mut response.headers);
 }

@@ -8,8 +8,9 @@ use super::transactions::Owner;
 use super::{CallKey, EndCause, Endpoint, Event, TimerId};
 use crate::flow::ConnId;
 use crate::header::HeaderName;
-use crate::invite::{Call, CallFired, PendingReinvite, Phase};
+use crate::invite::{Call, CallFired, OwedTo, PendingReinvite, Phase};
 use crate::method::Method;
+use crate::session_timer::TimerFired;
 
 impl Endpoint {
     pub(super) fn on_call_timer(&mut self, now: Instant, key: CallKey) {
@@ -41,14 +42,10 @@ impl Endpoint {
                     });
                 }
             }
-            CallFired::RepeatProvisional => {
-                let packet = call.provisional.as_ref().map(|(_, packet)| packet.clone());
-                if let (Phase::Incoming { transaction }, Some(packet)) = (call.phase, packet)
-                    && let Some(flow) = self.servers.get(transaction).map(|entry| entry.reply_to)
-                {
-                    self.transmit(flow, packet);
-                }
-            }
+            CallFired::RepeatProvisional => self.on_repeat_provisional(now, key),
+            CallFired::Reliable(fired) => self.on_reliable_timer(now, key, fired),
+            CallFired::Session(TimerFired::Expired) => self.on_session_expired(now, key),
+            CallFired::Session(_) => self.on_session_refresh(now, key),
             CallFired::RangOut => match call.phase {
                 Phase::Incoming { .. } => {
                     // RFC 3261 §13.3.1: 487 for an INVITE that expired.
@@ -88,7 +85,9 @@ impl Endpoint {
         call.reoffer = None;
         let reinvite = call.reinvite.take();
         // A 2xx that waits for our answer is acknowledged without one: RFC 3261 §13.2.2.4 wants the ACK in any case.
-        if let Some(owed) = call.owed.take() {
+        if let Some(owed) = call.owed.take()
+            && owed.to == OwedTo::Ack
+        {
             self.send_ack(key, owed.cseq, None);
         }
         let Some(call) = self.calls.get_mut(&key) else {
@@ -134,7 +133,9 @@ impl Endpoint {
         call.phase = Phase::Closing;
         call.stop_ringing();
         call.reoffer = None;
-        if let Some(owed) = call.owed.take() {
+        if let Some(owed) = call.owed.take()
+            && owed.to == OwedTo::Ack
+        {
             self.send_ack(key, owed.cseq, None);
         }
         self.watch_call(key);
@@ -150,9 +151,11 @@ impl Endpoint {
         };
         if call.phase == Phase::Closing && call.transactions == 0 && call.unacked.is_none() {
             self.timers.set(TimerId::Call(key), None);
-            if let Some(call) = self.calls.remove(&key)
-                && let Some(dialog) = call.dialog
-            {
+            let Some(call) = self.calls.remove(&key) else {
+                return;
+            };
+            let early = call.early.into_iter().map(|early| early.dialog);
+            for dialog in early.chain(call.dialog) {
                 self.dialogs.remove(&dialog.id);
             }
         }

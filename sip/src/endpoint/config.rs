@@ -33,6 +33,11 @@ pub struct EndpointConfig {
     pub transactions_max: usize,
     /// At the bound a further INVITE is refused with 503.
     pub calls_max: usize,
+    /// Seconds a session holds without a refresh (RFC 4028), asked for in calls either way. 0 asks for none; a peer that
+    /// wants one gets it.
+    pub session_expires_s: u32,
+    /// A shorter session is refused with 422; never below 90.
+    pub min_se_s: u32,
     /// A response to somebody unknown over UDP that would be larger than this is not sent: we are no amplifier.
     pub udp_response_max: usize,
     /// Where the world knows one of our addresses by another: put into Via and Contact instead of it.
@@ -116,6 +121,8 @@ impl Default for EndpointConfig {
             bindings_max: 4_096,
             transactions_max: 16_384,
             calls_max: 256,
+            session_expires_s: 1_800,
+            min_se_s: 90,
             udp_response_max: 4_096,
             advertised: Vec::new(),
             flow_timer_s: 240,

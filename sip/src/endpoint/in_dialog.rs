@@ -4,36 +4,39 @@
 
 use std::time::Instant;
 
-use super::reply::ALLOW;
+use super::reply::add_abilities;
 use super::transactions::{Failure, Owner};
 use super::uac_invite::{CHALLENGES_MAX, add_answer, challenge_in};
 use super::{CallKey, EndCause, Endpoint, Event};
+use crate::flow::Flow;
 use crate::header::HeaderName;
 use crate::invite::Call;
 use crate::message::{Request, Response};
 use crate::method::Method;
 
 impl Endpoint {
-    /// Sends a request in the dialog of a call; `finish` adds what is the method's own. The transaction, or `None` where
-    /// there is no dialog.
+    /// Sends a request in a dialog of a call: the one with this remote tag, or its own. `finish` adds what is the method's
+    /// own. The transaction, or `None` where there is no such dialog.
     pub(super) fn send_in_dialog(
         &mut self,
         now: Instant,
         key: CallKey,
+        tag: Option<String>,
         method: Method,
         owner: Owner,
         finish: impl FnOnce(&mut Request),
     ) -> Option<u64> {
         let call = self.calls.get_mut(&key)?;
-        let dialog = call.dialog.as_mut()?;
-        let (mut request, target) = (dialog.request(method.clone()), dialog.remote_target.clone());
         let flow = call.flow;
+        let dialog = call.dialog_mut(tag.as_deref())?;
+        let (mut request, target) = (dialog.request(method.clone()), dialog.remote_target.clone());
         // RFC 3261 §12.2.1.1 and RFC 3311 §5.1: a request that refreshes the target says where we are.
         if matches!(method, Method::Invite | Method::Update) {
             request
                 .headers
                 .push(HeaderName::Contact, call.contact.as_str());
-            request.headers.push(HeaderName::Allow, ALLOW);
+            add_abilities(&mut request.headers);
+            self.keep_session(key, &mut request);
         }
         finish(&mut request);
         self.add_product(&mut request);
@@ -66,7 +69,10 @@ impl Endpoint {
         match owner {
             Owner::Invite(key) => self.on_invite_response(now, key, id, response),
             Owner::Reinvite(key) => self.on_reinvite_response(now, key, id, response),
+            Owner::Update(key) => self.on_update_response(now, key, id, response),
             Owner::Bye(key) => self.on_bye_response(now, key, id, response),
+            // RFC 3262 says nothing of a refused PRACK but what holds for any request; the INVITE has its own end.
+            Owner::Prack(key) => drop(self.answer_challenge(now, key, id, &response)),
             Owner::Cancel(_) => {}
             Owner::Registration(key) => self.on_register_response(now, key, id, response),
         }
@@ -77,7 +83,8 @@ impl Endpoint {
         match owner {
             Owner::Invite(key) => self.on_invite_failure(key, why),
             Owner::Reinvite(key) => self.on_reinvite_failure(now, key, id, why),
-            Owner::Bye(_) | Owner::Cancel(_) => {}
+            Owner::Update(key) => self.on_update_failure(now, key, id, why),
+            Owner::Prack(_) | Owner::Bye(_) | Owner::Cancel(_) => {}
             Owner::Registration(key) => self.on_register_failure(now, key, why),
         }
     }
@@ -119,19 +126,33 @@ impl Endpoint {
             &cnonce,
         );
         call.challenge = Some((status, challenge));
-        call.renumber(&mut request);
-        request.headers.remove(&HeaderName::Via);
-        let retried = request.clone();
-        let id = self.send_request(now, request, flow, owner);
+        let id = self.send_again(now, key, request, flow, owner);
         if let Some(entry) = self.clients.get_mut(id) {
             entry.challenges = met + 1;
         }
-        if let Owner::Invite(_) = owner
-            && let Some(call) = self.calls.get_mut(&key)
-        {
-            call.invite = retried;
-        }
         Some(id)
+    }
+
+    /// RFC 3261 §8.1.3.5: a request that was refused goes again, changed, in a transaction of its own.
+    pub(super) fn send_again(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        mut request: Request,
+        flow: Flow,
+        owner: Owner,
+    ) -> u64 {
+        request.headers.remove(&HeaderName::Via);
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.renumber(&mut request);
+            if let Owner::Invite(_) = owner {
+                call.invite = request.clone();
+                for early in call.early.drain(..) {
+                    self.dialogs.remove(&early.dialog.id);
+                }
+            }
+        }
+        self.send_request(now, request, flow, owner)
     }
 
     /// RFC 3261 §12.2.1.2: the peer knows nothing of this call, or is not there any more. The BYE is for the case that it
@@ -152,10 +173,11 @@ impl Call {
         let Ok(cseq) = request.headers.cseq() else {
             return;
         };
-        let inside = request.headers.to().is_ok_and(|to| to.tag().is_some());
-        let number = match &mut self.dialog {
-            Some(dialog) if inside => dialog.next_cseq(),
-            _ => cseq.number + 1,
+        let to = request.headers.to().ok();
+        let tag = to.as_ref().and_then(|to| to.tag());
+        let number = match tag.and_then(|tag| self.dialog_mut(Some(tag))) {
+            Some(dialog) => dialog.next_cseq(),
+            None => cseq.number + 1,
         };
         request
             .headers

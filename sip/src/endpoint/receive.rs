@@ -365,8 +365,7 @@ pub(super) struct Incoming {
 pub(super) fn capabilities() -> [(HeaderName, String); 3] {
     [
         (HeaderName::Allow, ALLOW.to_owned()),
-        (HeaderName::Accept, "application/sdp".to_owned()),
-        // RFC 3261 §20.37: empty means that no extension is supported.
-        (HeaderName::Supported, String::new()),
+        (HeaderName::Accept, admission::ACCEPT.to_owned()),
+        (HeaderName::Supported, admission::SUPPORTED.join(", ")),
     ]
 }

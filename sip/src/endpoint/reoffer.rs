@@ -10,8 +10,9 @@ use super::transactions::{ClientMachine, Failure, Owner};
 use super::uac_invite::cancel_of;
 use super::uas_invite::{SDP, sdp_text};
 use super::{CallError, CallKey, EndCause, Endpoint, Event};
+use crate::early::rseq_of;
 use crate::header::HeaderName;
-use crate::invite::{OwedAnswer, Phase, REOFFER_MAX, Reoffer, ReofferStep, SentAck};
+use crate::invite::{OwedAnswer, OwedTo, Phase, REOFFER_MAX, Reoffer, ReofferStep, SentAck};
 use crate::message::{Message, Response};
 use crate::method::Method;
 
@@ -23,7 +24,7 @@ const RETRY_AFTER_S_MAX: u64 = 10;
 
 impl Endpoint {
     /// Offers the peer another session, or asks for its offer. Waits its turn where another exchange is open; glare (491)
-    /// is met inside. What comes of it is told by `ReofferAnswered`, or by `CallEnded` where the call is lost over it.
+    /// is met inside. Before the answer it goes as UPDATE, where the first exchange is through and the peer allows that. What comes of it is told by `ReofferAnswered`, or by `CallEnded` where the call is lost over it.
     pub fn reoffer(
         &mut self,
         now: Instant,
@@ -32,20 +33,25 @@ impl Endpoint {
     ) -> Result<(), CallError> {
         let call = self.live_call(key)?;
         let stands = matches!(call.phase, Phase::Established | Phase::Accepted { .. });
-        if !stands || call.reoffer.is_some() {
+        let early = !stands && offer.is_some() && call.early_for_update().is_some();
+        if !stands && !early {
             return Err(CallError::WrongState);
         }
-        call.reoffer = Some(Reoffer {
-            offer,
-            step: ReofferStep::Waiting,
-            retries: 0,
-        });
+        match &mut call.reoffer {
+            Some(reoffer) if !reoffer.silent || reoffer.then.is_some() => {
+                return Err(CallError::WrongState);
+            }
+            Some(reoffer) if matches!(reoffer.step, ReofferStep::Sent { .. }) => {
+                reoffer.then = Some(offer);
+            }
+            _ => call.reoffer = Some(Reoffer::new(offer)),
+        }
         self.try_reoffer(now, key);
         Ok(())
     }
 
-    /// The answer to an offer of the peer that came in a response: in `CallAnswered` of a call without an offer, or in
-    /// `ReofferAnswered` of a `reoffer` without one.
+    /// The answer to an offer of the peer that came in a response: in `CallProgress` or `CallAnswered` of a call without an
+    /// offer, or in `ReofferAnswered` of a `reoffer` without one.
     pub fn acknowledge(
         &mut self,
         now: Instant,
@@ -54,7 +60,17 @@ impl Endpoint {
     ) -> Result<(), CallError> {
         let call = self.live_call(key)?;
         let owed = call.owed.take().ok_or(CallError::WrongState)?;
-        self.send_ack(key, owed.cseq, Some(sdp));
+        call.local_sdp = Some(sdp.clone());
+        call.answered_last = true;
+        match owed.to {
+            OwedTo::Ack => self.send_ack(key, owed.cseq, Some(sdp)),
+            OwedTo::Prack { tag, rseq } => {
+                if let Some(at) = call.early_at(&tag) {
+                    call.early[at].settled = true;
+                }
+                self.send_prack(now, key, &tag, rseq, owed.cseq, Some(sdp));
+            }
+        }
         self.try_reoffer(now, key);
         self.watch_call(key);
         Ok(())
@@ -73,8 +89,9 @@ impl Endpoint {
             ReofferStep::Later(at) => now >= at,
             ReofferStep::Sent { .. } => false,
         };
-        // RFC 3261 §14.1: not while another INVITE is open, whoever sent it.
-        let free = call.phase == Phase::Established
+        // RFC 3261 §14.1: not while another INVITE is open, whoever sent it; nor, RFC 3311 §5.1, any offer.
+        let early = call.early_for_update().is_some() && call.refresh.is_none();
+        let free = (call.phase == Phase::Established || early)
             && call.unacked.is_none()
             && call.reinvite.is_none()
             && call.owed.is_none();
@@ -92,17 +109,28 @@ impl Endpoint {
             return self.watch_call(key);
         }
         let offer = reoffer.offer.clone();
-        let sent = self.send_in_dialog(now, key, Method::Invite, Owner::Reinvite(key), |request| {
-            if let Some(offer) = offer {
-                request.set_body(SDP, offer);
-            }
-        });
+        let sent = match (early, offer) {
+            (true, Some(offer)) => self.send_early_offer(now, key, offer),
+            (true, None) => None,
+            (false, offer) => self.send_in_dialog(
+                now,
+                key,
+                None,
+                Method::Invite,
+                Owner::Reinvite(key),
+                |request| {
+                    if let Some(offer) = offer {
+                        request.set_body(SDP, offer);
+                    }
+                },
+            ),
+        };
         if let Some(transaction) = sent {
             self.reoffer_sent(now, key, transaction);
         }
     }
 
-    fn reoffer_sent(&mut self, now: Instant, key: CallKey, transaction: u64) {
+    pub(super) fn reoffer_sent(&mut self, now: Instant, key: CallKey, transaction: u64) {
         if let Some(reoffer) = self
             .calls
             .get_mut(&key)
@@ -124,13 +152,17 @@ impl Endpoint {
         response: Response,
     ) {
         match response.status {
-            100..=199 => {}
+            100..=199 => self.on_reinvite_progress(now, key, id, &response),
             200..=299 => self.on_reinvite_answer(now, key, id, &response),
             status => {
                 if !self.reoffer_is(key, id) {
                     return;
                 }
-                if let Some(id) = self.answer_challenge(now, key, id, &response) {
+                let again = match self.answer_challenge(now, key, id, &response) {
+                    None => self.ask_for_longer(now, key, id, &response),
+                    again => again,
+                };
+                if let Some(id) = again {
                     return self.reoffer_sent(now, key, id);
                 }
                 // RFC 3261 §12.2.1.2.
@@ -141,8 +173,46 @@ impl Endpoint {
                 if let Some(wait) = self.retry_in(key, &response) {
                     return self.reoffer_later(now, key, wait);
                 }
-                self.reoffer_over(key, Err(status));
+                self.reoffer_over(now, key, Err(status));
             }
+        }
+    }
+
+    /// RFC 3262 §4 holds for later INVITEs too. Nobody rings there, so what it says is left to the 2xx, which says it
+    /// again: RFC 6337 §3.1.1.
+    fn on_reinvite_progress(&mut self, now: Instant, key: CallKey, id: u64, response: &Response) {
+        if !self.reoffer_is(key, id) {
+            return;
+        }
+        let Some(rseq) = rseq_of(&response.headers) else {
+            return;
+        };
+        let number = response.headers.cseq().map_or(0, |cseq| cseq.number);
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let Some(reoffer) = &mut call.reoffer else {
+            return;
+        };
+        let offers = reoffer.offer.is_none() && response.sdp().is_some();
+        // A repetition, or an offer before the 2xx, for which there is no word in `ReofferAnswered`.
+        if reoffer
+            .rseq
+            .is_some_and(|last| rseq != last.wrapping_add(1))
+            || offers
+        {
+            return;
+        }
+        reoffer.rseq = Some(rseq);
+        if reoffer.early_answer.is_none() {
+            reoffer.early_answer = sdp_text(response.sdp());
+        }
+        let tag = call
+            .dialog
+            .as_ref()
+            .map(|dialog| dialog.id.remote_tag.clone());
+        if let Some(tag) = tag {
+            self.send_prack(now, key, &tag, rseq, number, None);
         }
     }
 
@@ -155,26 +225,33 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        if call.owed.is_some_and(|owed| owed.cseq == number) {
+        if call.owed.as_ref().is_some_and(|owed| owed.cseq == number) {
             return;
         }
         if let Some(dialog) = &mut call.dialog {
             dialog.refresh_from(response);
         }
         let current = self.reoffer_is(key, id);
-        let sdp = sdp_text(response.sdp());
-        let late = self
+        if current {
+            self.on_session_agreed(now, key, response);
+        }
+        let reoffer = self
             .calls
-            .get(&key)
-            .and_then(|call| call.reoffer.as_ref())
+            .get_mut(&key)
+            .and_then(|call| call.reoffer.as_mut())
+            .filter(|_| current);
+        let late = reoffer
+            .as_ref()
             .is_some_and(|reoffer| reoffer.offer.is_none());
+        let early_answer = reoffer.and_then(|reoffer| reoffer.early_answer.take());
+        let sdp = early_answer.or_else(|| sdp_text(response.sdp()));
         if current && late && sdp.is_some() {
             self.owe_answer(now, key, number);
         } else {
             self.send_ack(key, number, None);
         }
         if current {
-            self.reoffer_over(key, Ok(sdp));
+            self.reoffer_over(now, key, Ok(sdp));
         }
         self.watch_call(key);
     }
@@ -192,7 +269,7 @@ impl Endpoint {
         match failure {
             Failure::NoAnswer => self.lose_call(now, key, EndCause::TransactionTimeout),
             // RFC 3261 §8.1.3.1: as if the answer had been 503. The call may outlive its connection.
-            Failure::Transport => self.reoffer_over(key, Err(503)),
+            Failure::Transport => self.reoffer_over(now, key, Err(503)),
         }
     }
 
@@ -298,7 +375,12 @@ impl Endpoint {
     pub(super) fn owe_answer(&mut self, now: Instant, key: CallKey, cseq: u32) {
         let answer_by = now + self.config.timers.t1_x64();
         if let Some(call) = self.calls.get_mut(&key) {
-            call.owed = Some(OwedAnswer { cseq, answer_by });
+            let to = OwedTo::Ack;
+            call.owed = Some(OwedAnswer {
+                cseq,
+                answer_by,
+                to,
+            });
         }
         self.watch_call(key);
     }
@@ -309,7 +391,7 @@ impl Endpoint {
         self.lose_call(now, key, EndCause::Failed { status: 500, why });
     }
 
-    fn reoffer_is(&self, key: CallKey, id: u64) -> bool {
+    pub(super) fn reoffer_is(&self, key: CallKey, id: u64) -> bool {
         let reoffer = self.calls.get(&key).and_then(|call| call.reoffer.as_ref());
         reoffer.is_some_and(|reoffer| {
             matches!(reoffer.step, ReofferStep::Sent { transaction, .. } if transaction == id)
@@ -317,7 +399,7 @@ impl Endpoint {
     }
 
     /// Whether and when a refused change is worth another try.
-    fn retry_in(&mut self, key: CallKey, response: &Response) -> Option<Duration> {
+    pub(super) fn retry_in(&mut self, key: CallKey, response: &Response) -> Option<Duration> {
         let call = self.calls.get(&key)?;
         if call.reoffer.as_ref()?.retries >= RETRIES_MAX {
             return None;
@@ -344,7 +426,7 @@ impl Endpoint {
         })
     }
 
-    fn reoffer_later(&mut self, now: Instant, key: CallKey, wait: Duration) {
+    pub(super) fn reoffer_later(&mut self, now: Instant, key: CallKey, wait: Duration) {
         if let Some(reoffer) = self
             .calls
             .get_mut(&key)
@@ -356,15 +438,37 @@ impl Endpoint {
         self.watch_call(key);
     }
 
-    fn reoffer_over(&mut self, key: CallKey, result: Result<Option<String>, u16>) {
+    pub(super) fn reoffer_over(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        result: Result<Option<String>, u16>,
+    ) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        call.reoffer = None;
+        let Some(reoffer) = call.reoffer.take() else {
+            return;
+        };
+        let changed = match &result {
+            Ok(sdp) => sdp.is_some() && *sdp != call.remote_sdp,
+            Err(_) => false,
+        };
+        if let Ok(Some(sdp)) = &result {
+            call.remote_sdp = Some(sdp.clone());
+            call.answered_last = false;
+            if reoffer.offer.is_some() {
+                call.local_sdp = reoffer.offer;
+            }
+        }
+        if let Some(offer) = reoffer.then {
+            call.reoffer = Some(Reoffer::new(offer));
+        }
         let live = call.is_live();
-        self.watch_call(key);
-        if live {
+        if live && (changed || !reoffer.silent) {
             self.event(Event::ReofferAnswered { call: key, result });
         }
+        self.try_reoffer(now, key);
+        self.watch_call(key);
     }
 }

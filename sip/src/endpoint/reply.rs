@@ -9,14 +9,21 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::Endpoint;
+use crate::admission::SUPPORTED;
 use crate::auth::hex;
 use crate::dialog::with_tag;
 use crate::flow::{Flow, Transport};
-use crate::header::{HeaderError, HeaderName};
+use crate::header::{HeaderError, HeaderName, Headers};
 use crate::message::{Message, Request, Response};
 
 /// RFC 3261 §20.5: what this user agent does.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER, PRACK, UPDATE";
+
+/// RFC 3261 §13.2.1 and §13.3.1.4: what an INVITE, an UPDATE and their answers say about us.
+pub(super) fn add_abilities(headers: &mut Headers) {
+    headers.push(HeaderName::Allow, ALLOW);
+    headers.push(HeaderName::Supported, SUPPORTED.join(", "));
+}
 
 /// RFC 3261 §18.2.1 and RFC 3581 §4: notes in the top Via where the request really came from. Returns where responses go.
 pub(super) fn note_source(request: &mut Request, flow: Flow) -> Result<Flow, HeaderError> {

@@ -131,6 +131,8 @@ pub(super) enum Owner {
     Invite(CallKey),
     /// An INVITE inside a call.
     Reinvite(CallKey),
+    Update(CallKey),
+    Prack(CallKey),
     Bye(CallKey),
     /// Nobody waits for what becomes of a CANCEL.
     Cancel(CallKey),
@@ -498,9 +500,12 @@ impl Endpoint {
 impl Owner {
     fn call(self) -> Option<CallKey> {
         match self {
-            Owner::Invite(key) | Owner::Reinvite(key) | Owner::Bye(key) | Owner::Cancel(key) => {
-                Some(key)
-            }
+            Owner::Invite(key)
+            | Owner::Reinvite(key)
+            | Owner::Update(key)
+            | Owner::Prack(key)
+            | Owner::Bye(key)
+            | Owner::Cancel(key) => Some(key),
             Owner::Registration(_) => None,
         }
     }

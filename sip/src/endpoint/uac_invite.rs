@@ -4,13 +4,14 @@
 
 use std::time::{Duration, Instant};
 
+use super::reply::add_abilities;
 use super::transactions::{Failure, Owner};
 use super::uas_invite::{SDP, sdp_text};
 use super::{CallKey, CallParams, EndCause, Endpoint, Event};
 use crate::auth::client::Challenge;
 use crate::dialog::Dialog;
 use crate::header::HeaderName;
-use crate::invite::{BRANCHES_MAX, Call, Cancel, Phase, RINGING_MAX};
+use crate::invite::{BRANCHES_MAX, Call, Cancel, OwedTo, Phase, RINGING_MAX};
 use crate::message::{Request, Response};
 use crate::method::Method;
 use crate::secret::Secret;
@@ -43,7 +44,8 @@ impl Endpoint {
             .headers
             .push(HeaderName::CSeq, format!("{cseq} INVITE"));
         invite.headers.push(HeaderName::Contact, contact.as_str());
-        invite.headers.push(HeaderName::Allow, super::reply::ALLOW);
+        add_abilities(&mut invite.headers);
+        self.ask_for_session(&mut invite);
         self.add_product(&mut invite);
         for (name, value) in params.headers {
             invite.headers.push(name, value);
@@ -58,6 +60,7 @@ impl Endpoint {
         let mut call = Call::new(key, phase, invite.clone(), flow, contact);
         call.credentials = params.credentials;
         call.party = params.party;
+        call.local_sdp = call.invite.sdp().map(str::to_owned);
         let ring = params
             .ring_s
             .map_or(RINGING_MAX, |ring_s| Duration::from_secs(u64::from(ring_s)));
@@ -82,7 +85,7 @@ impl Endpoint {
         response: Response,
     ) {
         match response.status {
-            100..=199 => self.on_progress(now, key, id, &response),
+            100..=199 => self.on_provisional(now, key, id, &response),
             200..=299 => self.on_answer(now, key, &response),
             status => {
                 let Some(call) = self.calls.get_mut(&key) else {
@@ -101,7 +104,11 @@ impl Endpoint {
                 if cancel != Cancel::No {
                     return self.end_call(key, EndCause::Cancelled { reason: None });
                 }
-                if let Some(id) = self.answer_challenge(now, key, id, &response) {
+                let again = match self.answer_challenge(now, key, id, &response) {
+                    None => self.ask_for_longer(now, key, id, &response),
+                    again => again,
+                };
+                if let Some(id) = again {
                     if let Some(call) = self.calls.get_mut(&key) {
                         call.phase = Phase::Calling {
                             transaction: id,
@@ -118,28 +125,22 @@ impl Endpoint {
         }
     }
 
-    fn on_progress(&mut self, now: Instant, key: CallKey, id: u64, response: &Response) {
-        let Some(call) = self.calls.get(&key) else {
+    fn on_provisional(&mut self, now: Instant, key: CallKey, id: u64, response: &Response) {
+        let Some(Phase::Calling {
+            transaction,
+            cancel,
+        }) = self.calls.get(&key).map(|call| call.phase)
+        else {
             return;
         };
-        match call.phase {
-            Phase::Calling {
-                transaction,
-                cancel: Cancel::Wanted,
-            } if transaction == id => {
-                self.cancel(now, key, transaction, EndCause::Cancelled { reason: None });
+        match cancel {
+            _ if transaction != id => {}
+            Cancel::Wanted => {
+                let cause = EndCause::Cancelled { reason: None };
+                self.cancel(now, key, transaction, cause);
             }
-            Phase::Calling {
-                cancel: Cancel::No, ..
-            } if response.status > 100 => {
-                let sdp = sdp_text(response.sdp());
-                self.event(Event::CallProgress {
-                    call: key,
-                    status: response.status,
-                    sdp,
-                });
-            }
-            _ => {}
+            Cancel::No if response.status > 100 => self.on_progress(now, key, response),
+            Cancel::No | Cancel::Sent => {}
         }
     }
 
@@ -149,7 +150,11 @@ impl Endpoint {
             return;
         };
         let number = call.invite.headers.cseq().map_or(0, |cseq| cseq.number);
-        if call.owed.is_some() && call.is_from_its_peer(response) {
+        let owes_ack = call
+            .owed
+            .as_ref()
+            .is_some_and(|owed| owed.to == OwedTo::Ack);
+        if owes_ack && call.is_from_its_peer(response) {
             return;
         }
         if self.resend_ack(key, number, response) {
@@ -162,40 +167,65 @@ impl Endpoint {
             return;
         }
         let (flow, phase) = (call.flow, call.phase);
-        let Ok(dialog) = Dialog::uac(&call.invite, response) else {
-            return;
+        let tag = response.headers.to().ok();
+        let tag = tag.as_ref().and_then(|to| to.tag()).unwrap_or_default();
+        let rang = call.early_at(tag).map(|at| call.early.remove(at));
+        let (dialog, answer, settled) = match rang {
+            Some(mut rang) => {
+                if rang.dialog.confirm(response).is_err() {
+                    return;
+                }
+                (rang.dialog, rang.answer, rang.settled)
+            }
+            None => match Dialog::uac(&call.invite, response) {
+                Ok(dialog) => (dialog, None, false),
+                Err(_) => return,
+            },
         };
         if call.dialog.is_some() {
             return self.hang_up_branch(now, key, dialog, number);
         }
+        // The other branches lose: nothing they ask from here on is answered.
+        for early in &call.early {
+            self.dialogs.remove(&early.dialog.id);
+        }
         self.dialogs.insert(dialog.id.clone(), key);
         call.dialog = Some(dialog);
         call.stop_ringing();
-        let sdp = sdp_text(response.sdp());
-        let late = call.invite.body.is_empty();
-        match phase {
-            Phase::Calling {
-                cancel: Cancel::No, ..
-            } => {
-                call.phase = Phase::Established;
-                if late && sdp.is_some() {
-                    self.owe_answer(now, key, number);
-                } else {
-                    self.send_ack(key, number, None);
-                }
-                self.event(Event::CallAnswered {
-                    call: key,
-                    answer: sdp,
-                    flow,
-                });
-                self.watch_call(key);
-            }
+        let Phase::Calling {
+            cancel: Cancel::No, ..
+        } = phase
+        else {
             // It was answered while our CANCEL was on its way.
-            _ => {
-                self.send_ack(key, number, None);
-                self.send_bye(now, key, None);
-            }
+            self.send_ack(key, number, None);
+            return self.send_bye(now, key, None);
+        };
+        call.phase = Phase::Established;
+        let late_offer = call.invite.sdp().is_none();
+        let sdp = sdp_text(response.sdp());
+        // An answer that came for sure before the 2xx is the answer; one that came by chance is, if no other comes.
+        let sdp = match (late_offer, settled) {
+            (false, true) => answer,
+            (false, false) => sdp.or(answer),
+            (true, true) => None,
+            (true, false) => sdp.filter(|_| call.owed.is_none()),
+        };
+        if sdp.is_some() {
+            call.remote_sdp.clone_from(&sdp);
         }
+        self.on_session_agreed(now, key, response);
+        if late_offer && sdp.is_some() {
+            self.owe_answer(now, key, number);
+        } else {
+            self.send_ack(key, number, None);
+        }
+        self.event(Event::CallAnswered {
+            call: key,
+            answer: sdp,
+            flow,
+        });
+        self.try_reoffer(now, key);
+        self.watch_call(key);
     }
 
     /// RFC 3261 §13.2.2.4: another branch of a fork answered too. It gets its ACK, and a BYE.

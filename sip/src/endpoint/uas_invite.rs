@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::receive::{Incoming, capabilities};
+use super::reliable::allows_update;
 use super::reply::{ALLOW, retry_after};
 use super::trunk::shown_caller;
 use super::{CallKey, Caller, EndCause, Endpoint, Event};
@@ -20,32 +21,7 @@ use crate::uri::Uri;
 pub(super) const SDP: &str = "application/sdp";
 
 /// How long a refused or unanswered step of a call shall keep the peer waiting: RFC 3261 §14.2 wants up to ten seconds.
-const RETRY_SOON_S_MAX: u64 = 10;
-
-/// What a request offers in its body.
-enum Body {
-    None,
-    Sdp(String),
-    /// A body we cannot read, RFC 3261 §8.2.3.
-    Unsupported,
-}
-
-fn body(request: &Request) -> Body {
-    if request.body.is_empty() {
-        return Body::None;
-    }
-    let encoded = request
-        .headers
-        .get(&HeaderName::ContentEncoding)
-        .is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
-    match request.headers.content_type() {
-        Ok(Some(kind)) if kind == SDP && !encoded => match std::str::from_utf8(&request.body) {
-            Ok(sdp) => Body::Sdp(sdp.to_owned()),
-            Err(_) => Body::Unsupported,
-        },
-        _ => Body::Unsupported,
-    }
-}
+pub(super) const RETRY_SOON_S_MAX: u64 = 10;
 
 /// The SDP of an ACK or of a response, if there is any.
 pub(super) fn sdp_text(sdp: Option<&str>) -> Option<String> {
@@ -71,27 +47,28 @@ impl Endpoint {
         } = incoming;
         let tag = self.new_tag();
         let shown = shown_caller(&caller, &request);
-        let offer = match body(&request) {
-            Body::None => Ok(None),
-            Body::Sdp(sdp) => Ok(Some(sdp)),
-            Body::Unsupported => Err(()),
-        };
+        // Admission has refused bodies that cannot be read.
+        let offer = sdp_text(request.sdp());
+        let too_brief = self.too_brief(&request);
         let cseq = self.new_cseq();
         let dialog = Dialog::uas(&request, &tag, cseq);
-        let refusal = match (&dialog, &offer) {
+        let refusal = match &dialog {
             // Who calls must be who logged in.
             _ if shown.is_none() => Some((403, None)),
-            (_, Err(())) => Some((415, Some((HeaderName::Accept, SDP.to_owned())))),
-            (Err(_), _) => Some((400, None)),
+            Err(_) => Some((400, None)),
+            // RFC 4028 §9.
+            _ if let Some(min_s) = too_brief => {
+                Some((422, Some((HeaderName::MinSe, min_s.to_string()))))
+            }
             _ if self.calls.len() >= self.config.calls_max => Some((
                 503,
                 Some(retry_after(Duration::from_secs(RETRY_SOON_S_MAX))),
             )),
-            _ => None,
+            Ok(_) => None,
         };
         let id = self.open_server(&request, key, merge, reply_to, tag.clone());
-        let (dialog, offer, (from, diversion)) = match (refusal, dialog, offer, shown) {
-            (None, Ok(dialog), Ok(offer), Some(shown)) => (dialog, offer, shown),
+        let (dialog, (from, diversion)) = match (refusal, dialog, shown) {
+            (None, Ok(dialog), Some(shown)) => (dialog, shown),
             (refusal, ..) => {
                 let (status, header) = refusal.unwrap_or((400, None));
                 let mut response = self.response(&request, status, &tag);
@@ -138,6 +115,7 @@ impl Endpoint {
         );
         call.answer_by = Some(now + lifetime);
         call.party = Some(caller);
+        call.takes_update = allows_update(&call.invite.headers).unwrap_or(false);
         self.dialogs.insert(dialog.id.clone(), call_key);
         call.dialog = Some(dialog);
         self.calls.insert(call_key, call);
@@ -192,6 +170,9 @@ impl Endpoint {
         } else {
             None
         };
+        if answer.is_some() {
+            call.remote_sdp.clone_from(&answer);
+        }
         match call.phase {
             Phase::Accepted { hangup: true } => self.send_bye(now, key, None),
             Phase::Accepted { hangup: false } => {
@@ -221,23 +202,29 @@ impl Endpoint {
             return;
         };
         let number = request.headers.cseq().map_or(0, |cseq| cseq.number);
-        let Some(dialog) = &mut call.dialog else {
+        let from = request.headers.from().ok();
+        let from_tag = from.as_ref().and_then(|from| from.tag());
+        let Some(dialog) = call.dialog_mut(from_tag.or(Some(""))) else {
             return;
         };
         let in_order = dialog.accept_cseq(number);
         let tag = dialog.id.local_tag.clone();
-        if in_order {
+        if in_order && call.dialog.is_some() {
             // The peer's NAT may have moved it; it is where it last spoke from.
             call.flow = flow;
         }
-        let (phase, contact) = (call.phase, call.contact.clone());
+        // Over for the program, whatever the protocol still has to do: nothing is changed any more.
+        let over = !call.is_live();
+        let contact = call.contact.clone();
         let id = self.open_server(&request, server_key, merge, reply_to, tag.clone());
-        let mut response = match (&request.method, phase) {
+        let mut response = match &request.method {
             _ if !in_order => self.response(&request, 500, &tag),
-            (Method::Bye, _) => return self.on_bye(now, key, id, &request),
-            (_, Phase::Closing) => self.response(&request, 481, &tag),
-            (Method::Invite, _) => return self.on_reinvite(now, key, id, request),
-            (Method::Options, _) => {
+            Method::Bye => return self.on_bye(now, key, id, &request),
+            _ if over => self.response(&request, 481, &tag),
+            Method::Invite => return self.on_reinvite(now, key, id, request),
+            Method::Update => return self.on_update(now, key, id, request),
+            Method::Prack => return self.on_prack(now, key, id, request),
+            Method::Options => {
                 let mut response = self.response(&request, 200, &tag);
                 response.headers.push(HeaderName::Contact, contact);
                 for (name, value) in capabilities() {
@@ -246,13 +233,13 @@ impl Endpoint {
                 response
             }
             // RFC 6086 §4.2.1: an INFO without a package and without a body means nothing, and is no mistake.
-            (Method::Info, _) if request.body.is_empty() => self.response(&request, 200, &tag),
-            (Method::Info, _) => {
+            Method::Info if request.body.is_empty() => self.response(&request, 200, &tag),
+            Method::Info => {
                 let mut response = self.response(&request, 415, &tag);
                 response.headers.push(HeaderName::Accept, "");
                 response
             }
-            (Method::Other(_), _) => self.response(&request, 501, &tag),
+            Method::Other(_) => self.response(&request, 501, &tag),
             _ => self.response(&request, 405, &tag),
         };
         if matches!(response.status, 405 | 501) {
@@ -271,9 +258,22 @@ impl Endpoint {
             .as_ref()
             .map(|dialog| dialog.id.local_tag.clone())
             .unwrap_or_default();
+        let phase = call.phase;
+        if let Phase::Calling { .. } = phase {
+            // RFC 3261 §15 forbids a callee to end what it has not answered. One branch of a fork goes; the INVITE goes on.
+            self.respond_plainly(now, id, bye, 200);
+            let from = bye.headers.from().ok();
+            let from_tag = from.as_ref().and_then(|from| from.tag());
+            if let Some(call) = self.calls.get_mut(&key)
+                && let Some(at) = call.early_at(from_tag.unwrap_or_default())
+            {
+                let early = call.early.remove(at);
+                self.dialogs.remove(&early.dialog.id);
+            }
+            return;
+        }
         call.unacked = None;
         let reinvite = call.reinvite.take();
-        let phase = call.phase;
         let response = self.response(bye, 200, &tag);
         self.respond(now, id, response);
         if let Some(reinvite) = reinvite {
@@ -290,6 +290,7 @@ impl Endpoint {
     /// RFC 3261 §14.2.
     fn on_reinvite(&mut self, now: Instant, key: CallKey, id: u64, request: Request) {
         let wait_s = 1 + u64::from(self.new_cseq()) % RETRY_SOON_S_MAX;
+        let too_brief = self.too_brief(&request);
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -301,14 +302,27 @@ impl Endpoint {
         let busy = call.reinvite.is_some()
             || call.unacked.is_some()
             || matches!(call.phase, Phase::Incoming { .. });
-        let offer = match body(&request) {
+        let refusal = match too_brief {
             // One INVITE at a time: 500 with a while to wait if the first is not through.
-            _ if busy => Err((500, retry_after(Duration::from_secs(wait_s)))),
+            _ if busy => Some((500, retry_after(Duration::from_secs(wait_s)))),
             // RFC 3261 §14.2: ours is still open, so this one is glare.
-            _ if call.has_open_invite() => Err((491, retry_after(Duration::from_secs(wait_s)))),
-            Body::Unsupported => Err((415, (HeaderName::Accept, SDP.to_owned()))),
-            Body::Sdp(sdp) => Ok(Some(sdp)),
-            Body::None => Ok(None),
+            _ if call.has_open_invite() => Some((491, retry_after(Duration::from_secs(wait_s)))),
+            Some(min_s) => Some((422, (HeaderName::MinSe, min_s.to_string()))),
+            None => None,
+        };
+        let offer = sdp_text(request.sdp());
+        if refusal.is_none()
+            && let Some(sdp) = &offer
+            && self.is_mere_refresh(key, &request, sdp)
+            && let Some(call) = self.calls.get(&key)
+            && let Some(answer) = call.local_sdp.clone()
+        {
+            let flow = call.flow;
+            return self.accept_reinvite(now, key, id, &request, answer, flow);
+        }
+        let offer = match refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(offer),
         };
         match offer {
             Err((status, (name, value))) => {
@@ -318,6 +332,9 @@ impl Endpoint {
             }
             Ok(offer) => {
                 let answer_by = now + self.config.timers.t1_x64();
+                let Some(call) = self.calls.get_mut(&key) else {
+                    return;
+                };
                 call.reinvite = Some(PendingReinvite {
                     transaction: id,
                     request,
