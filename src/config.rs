@@ -8,13 +8,18 @@
 //! or an environment variable.
 
 mod keys;
+mod phones;
+mod phones_keys;
 mod reader;
 mod sections;
 mod template;
 
 #[cfg(test)]
+mod phones_tests;
+#[cfg(test)]
 mod tests;
 
+pub use phones::*;
 pub use reader::{Problem, Setting, Source};
 pub use sections::*;
 pub use template::TEMPLATE;
@@ -103,7 +108,8 @@ impl Config {
         ];
         let fallback = &mut self.agent.fallback;
         let keys = fallback.iter_mut().map(|agent| &mut agent.api_key.file);
-        for path in paths.into_iter().chain(keys).flatten() {
+        let trunks = self.trunks.iter_mut().map(|trunk| &mut trunk.password.file);
+        for path in paths.into_iter().chain(keys).chain(trunks).flatten() {
             *path = home.join(&*path);
         }
     }

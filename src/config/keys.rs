@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::phones_keys;
 use super::reader::{Reader, Section};
 use super::sections::*;
 
@@ -38,12 +39,28 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
         numbers: reader
             .tables("numbers", number)
             .map_or(defaults.numbers, Numbers),
+        users: reader
+            .tables("users", phones_keys::user)
+            .unwrap_or_default(),
+        groups: reader
+            .tables("groups", phones_keys::group)
+            .unwrap_or_default(),
+        trunks: reader
+            .tables("trunks", phones_keys::trunk)
+            .unwrap_or_default(),
+        outbound: reader.section("outbound", |section| {
+            phones_keys::outbound(section, defaults.outbound)
+        }),
+        voicemail: reader.section("voicemail", |section| {
+            phones_keys::voicemail(section, defaults.voicemail)
+        }),
         web: reader.section("web", |section| web(section, defaults.web)),
         models: reader.section("models", |section| models(section, defaults.models)),
         log: reader.section("log", |section| log(section, defaults.log)),
         store: reader.section("store", |section| store(section, defaults.store)),
     };
     numbers_are_distinct(reader, &config.numbers);
+    phones_keys::dialled_names_are_distinct(reader, &config);
     let ports = u32::from(config.media.port_max) + 1
         - u32::from(config.media.port_min.min(config.media.port_max));
     reader.require(
@@ -486,13 +503,13 @@ fn realm(text: &str) -> Option<String> {
         .then(|| text.to_owned())
 }
 
-fn host_name(text: &str) -> Option<String> {
+pub(super) fn host_name(text: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     let fits = !text.is_empty() && text.len() <= 253 && text.chars().all(plain);
     fits.then(|| text.to_ascii_lowercase())
 }
 
-fn dialled(text: &str) -> Option<String> {
+pub(super) fn dialled(text: &str) -> Option<String> {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '*' | '#');
     let fits = !text.is_empty() && text.len() <= 32 && text.chars().all(plain);

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
+
 /// Everything the owner can set.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
@@ -16,6 +18,11 @@ pub struct Config {
     pub agent: Agent,
     pub turn: Turn,
     pub numbers: Numbers,
+    pub users: Vec<UserEntry>,
+    pub groups: Vec<Group>,
+    pub trunks: Vec<Trunk>,
+    pub outbound: Outbound,
+    pub voicemail: Voicemail,
     pub web: Web,
     pub models: Models,
     pub log: Log,

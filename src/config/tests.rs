@@ -10,7 +10,7 @@ fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// Each expected text must be one of the problems, in this order, and there are no others.
-fn check_wrong(text: &str, variables: &[(&str, &str)], expected: &[&str]) {
+pub(super) fn check_wrong(text: &str, variables: &[(&str, &str)], expected: &[&str]) {
     let problems = Config::parse(text, &environment(variables)).expect_err(text);
     let said: Vec<String> = problems
         .iter()
@@ -28,7 +28,7 @@ fn check_wrong(text: &str, variables: &[(&str, &str)], expected: &[&str]) {
     }
 }
 
-fn read(text: &str, variables: &[(&str, &str)]) -> Config {
+pub(super) fn read(text: &str, variables: &[(&str, &str)]) -> Config {
     match Config::parse(text, &environment(variables)) {
         Ok((config, _)) => config,
         Err(problems) => panic!("{text}\n{problems:#?}"),
