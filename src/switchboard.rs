@@ -336,13 +336,10 @@ impl Switchboard {
             .open(address)
             .map_err(|error| (503, Vec::new(), error.to_string()))?;
         let local = LocalMedia {
-            address: self.config.advertise.unwrap_or(address),
-            rtp_port: port,
             session_id: unix_ms() & 0x7fff_ffff_ffff,
-            session_version: 1,
             codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
-            telephone_event: true,
-            ptime_ms: 20,
+            rtcp_mux: false,
+            ..LocalMedia::new(self.config.advertise.unwrap_or(address), port)
         };
         let (sdp, negotiated, our_offer) = match &offer {
             Some(offer) => {

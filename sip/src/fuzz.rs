@@ -183,13 +183,8 @@ pub fn parse_values(data: &[u8]) {
 pub fn parse_sdp(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let local = LocalMedia {
-        address: [192, 0, 2, 7].into(),
-        rtp_port: 40_000,
-        session_id: 1,
-        session_version: 1,
         codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
-        telephone_event: true,
-        ptime_ms: 20,
+        ..LocalMedia::new([192, 0, 2, 7].into(), 40_000)
     };
     let Ok(session) = Session::parse(&text) else {
         return;

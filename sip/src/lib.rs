@@ -27,6 +27,8 @@ pub mod message;
 pub mod method;
 pub mod offer_answer;
 pub mod registrar;
+pub mod relayed;
+pub mod sdes;
 pub mod sdp;
 pub mod secret;
 mod session_timer;

@@ -1,261 +1,61 @@
 //! PURE.
-//! Offer and answer for one audio stream over plain RTP, RFC 3264 with the telephone-events of RFC 4733. Does not own
-//! when to offer (see `invite`), nor ports, nor what the codecs do.
+//! Offer and answer for one audio stream, RFC 3264: which section, which codec, which direction, where to. Codecs and
+//! their names are in `codecs`, protection in `security`. Does not own when to offer (see `invite`), nor ports, nor what
+//! is done with what is agreed upon; two phones' descriptions are joined in `relayed`.
 
 use std::net::{IpAddr, SocketAddr};
 
-use thiserror::Error;
-
 use crate::sdp::{Attribute, Connection, Media, Origin, SdpError, Session};
 use crate::syntax;
+pub use codecs::{AudioCodec, OpusParams};
+pub(crate) use codecs::{Format, known_formats, rtpmap};
+pub(crate) use security::Profile;
+pub use security::{
+    DtlsRole, Fingerprint, FingerprintHash, LocalSecurity, NegotiatedSecurity, SecurityPolicy,
+};
+pub use terms::{Direction, LocalMedia, NegotiatedAudio, OfferError};
 
+mod codecs;
+pub(crate) mod security;
+mod terms;
 #[cfg(test)]
 mod tests;
 
-/// Codecs there is a name for. A new one needs a variant and a row in `CODECS`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AudioCodec {
-    Pcmu,
-    Pcma,
-}
-
-struct CodecRow {
-    codec: AudioCodec,
-    encoding: &'static str,
-    clock_rate: u32,
-    /// The number RFC 3551 §6 gives it.
-    payload_type: u8,
-}
-
-const CODECS: [CodecRow; 2] = [
-    CodecRow {
-        codec: AudioCodec::Pcmu,
-        encoding: "PCMU",
-        clock_rate: 8_000,
-        payload_type: 0,
-    },
-    CodecRow {
-        codec: AudioCodec::Pcma,
-        encoding: "PCMA",
-        clock_rate: 8_000,
-        payload_type: 8,
-    },
-];
-
-/// What we offer telephone-event as. Dynamic, so any number would do; this one is what everybody uses.
-const TELEPHONE_EVENT_PAYLOAD_TYPE: u8 = 101;
 /// A wish outside of this is nobody's.
 const PTIME_MS_MAX: u16 = 200;
 
-impl AudioCodec {
-    fn row(self) -> &'static CodecRow {
-        let row = CODECS.iter().find(|row| row.codec == self);
-        row.expect("every codec has its row")
-    }
-
-    /// Name in `a=rtpmap`, RFC 3551 §6.
-    pub fn encoding(self) -> &'static str {
-        self.row().encoding
-    }
-
-    /// Hertz of the RTP timestamp.
-    pub fn clock_rate(self) -> u32 {
-        self.row().clock_rate
-    }
-
-    /// What we offer it as.
-    pub fn payload_type(self) -> u8 {
-        self.row().payload_type
-    }
-}
-
-/// Our side of the session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalMedia {
-    /// Where we receive.
-    pub address: IpAddr,
-    /// RTP; RTCP is received one above.
-    pub rtp_port: u16,
-    pub session_id: u64,
-    /// One more with every description that differs from the last, RFC 3264 §8.
-    pub session_version: u64,
-    /// What we can do, best first.
-    pub codecs: Vec<AudioCodec>,
-    pub telephone_event: bool,
-    /// Milliseconds of sound we want in one packet.
-    pub ptime_ms: u16,
-}
-
-/// Seen from our side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    SendRecv,
-    SendOnly,
-    RecvOnly,
-    Inactive,
-}
-
-impl Direction {
-    fn new(sends: bool, receives: bool) -> Direction {
-        match (sends, receives) {
-            (true, true) => Direction::SendRecv,
-            (true, false) => Direction::SendOnly,
-            (false, true) => Direction::RecvOnly,
-            (false, false) => Direction::Inactive,
-        }
-    }
-
-    pub fn sends(self) -> bool {
-        matches!(self, Direction::SendRecv | Direction::SendOnly)
-    }
-
-    pub fn receives(self) -> bool {
-        matches!(self, Direction::SendRecv | Direction::RecvOnly)
-    }
-
-    /// The same, seen from the other side.
-    fn mirrored(self) -> Direction {
-        Direction::new(self.receives(), self.sends())
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Direction::SendRecv => "sendrecv",
-            Direction::SendOnly => "sendonly",
-            Direction::RecvOnly => "recvonly",
-            Direction::Inactive => "inactive",
-        }
-    }
-}
-
-/// What both sides agreed upon.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NegotiatedAudio {
-    /// What we send.
-    pub codec: AudioCodec,
-    /// The number we send it as.
-    pub payload_type: u8,
-    /// What may come, under which number.
-    pub receive_payload_types: Vec<(u8, AudioCodec)>,
-    /// The number of telephone-event at the clock rate of `codec`.
-    pub telephone_event: Option<u8>,
-    /// Where to send. `None`: held the old way (0.0.0.0), or an address nobody can send to.
-    pub remote_rtp: Option<SocketAddr>,
-    /// `None` also where there is no port above the RTP port.
-    pub remote_rtcp: Option<SocketAddr>,
-    /// Ours.
-    pub direction: Direction,
-    /// Milliseconds of sound the other side wants in one packet, or ours where it does not say.
-    pub ptime_ms: u16,
-    /// Which `m=` line it is, from 0.
-    pub mline: usize,
-}
-
-/// Why there is no session.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum OfferError {
-    #[error(transparent)]
-    Malformed(#[from] SdpError),
-    /// No `m=audio` line that is switched on.
-    #[error("no audio stream")]
-    NoAudio,
-    /// Audio only over SRTP or another protocol we do not speak.
-    #[error("no audio over plain RTP: {0} is not supported")]
-    Protocol(String),
-    #[error("no codec in common: we have {ours}")]
-    NoCommonCodec { ours: String },
-    /// An answer that does not fit the offer.
-    #[error("the answer does not fit the offer: {0}")]
-    Mismatch(&'static str),
-}
-
-impl OfferError {
-    /// The status to refuse the request with, RFC 3261 §13.3.1.3 and §21.4.
-    pub fn to_status(&self) -> u16 {
-        match self {
-            OfferError::Malformed(_) | OfferError::Mismatch(_) => 400,
-            OfferError::NoAudio | OfferError::Protocol(_) | OfferError::NoCommonCodec { .. } => 488,
-        }
-    }
-
-    /// The warn-code for it, RFC 3261 §20.43; `Display` is the text.
-    pub fn warning_code(&self) -> u16 {
-        match self {
-            OfferError::Malformed(_) | OfferError::Mismatch(_) => 399,
-            OfferError::NoAudio => 304,
-            OfferError::Protocol(_) => 302,
-            OfferError::NoCommonCodec { .. } => 305,
-        }
-    }
-}
-
-/// What one number in an `m=` line stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Audio(AudioCodec),
-    TelephoneEvent { clock_rate: u32 },
-}
-
-/// The formats we know among those of a section, in its order.
-fn known_formats(media: &Media) -> Vec<(u8, Format)> {
-    let mut known: Vec<(u8, Format)> = Vec::new();
-    for text in &media.formats {
-        let Some(number) = syntax::number(text, 127).map(|number| number as u8) else {
-            continue;
-        };
-        if known.iter().any(|(own, _)| *own == number) {
-            continue;
-        }
-        let mapped = media.attributes_named("rtpmap").find_map(|value| {
-            let (own, encoding) = value.split_once([' ', '\t'])?;
-            (syntax::number(own, 127) == Some(u64::from(number))).then(|| syntax::trim(encoding))
-        });
-        let format = match mapped {
-            Some(encoding) => format_of(encoding),
-            // RFC 3551 §6: the static numbers need no rtpmap.
-            None => CODECS
-                .iter()
-                .find(|row| row.payload_type == number)
-                .map(|row| Format::Audio(row.codec)),
-        };
-        known.extend(format.map(|format| (number, format)));
-    }
-    known
-}
-
-/// Reads `PCMU/8000` or `PCMU/8000/1`.
-fn format_of(encoding: &str) -> Option<Format> {
-    let mut parts = encoding.split('/');
-    let name = parts.next()?;
-    // RFC 8866 §6.6 wants the rate; some leave it out for the telephone's own.
-    let clock_rate = match parts.next() {
-        Some(rate) => syntax::number(rate, u64::from(u32::MAX))? as u32,
-        None => 8_000,
-    };
-    let channels = parts.next().unwrap_or("1");
-    if name.eq_ignore_ascii_case("telephone-event") {
-        return Some(Format::TelephoneEvent { clock_rate });
-    }
-    let row = CODECS.iter().find(|row| {
-        row.encoding.eq_ignore_ascii_case(name) && row.clock_rate == clock_rate && channels == "1"
-    })?;
-    Some(Format::Audio(row.codec))
-}
-
-/// The audio formats of a section that we can do, in its order.
+/// The audio formats of a section that we can do, best first: by our order, except between two that are equally good,
+/// where that of the section counts (RFC 3264 §6.1).
 fn common_audio(known: &[(u8, Format)], local: &LocalMedia) -> Vec<(u8, AudioCodec)> {
-    known
+    let place = |codec: AudioCodec| local.codecs.iter().position(|own| own.is_as_good_as(codec));
+    let mut common: Vec<(u8, AudioCodec)> = known
         .iter()
         .filter_map(|(number, format)| match format {
             Format::Audio(codec) if local.codecs.contains(codec) => Some((*number, *codec)),
             _ => None,
         })
-        .collect()
+        .collect();
+    common.sort_by_key(|(_, codec)| place(*codec));
+    common
 }
 
-fn telephone_event(known: &[(u8, Format)], clock_rate: u32) -> Option<u8> {
-    // RFC 4733 §2.1: events share the timestamps of the audio, so the rates must be the same.
-    let wanted = Format::TelephoneEvent { clock_rate };
+/// The number and rate of telephone-event for sound at `clock_rate`.
+fn telephone_event(known: &[(u8, Format)], clock_rate: u32) -> Option<(u8, u32)> {
+    let events = || {
+        known.iter().filter_map(|(number, format)| match format {
+            Format::TelephoneEvent { clock_rate } => Some((*number, *clock_rate)),
+            _ => None,
+        })
+    };
+    // RFC 4733 §2.1: events share the timestamps of the audio, so the rates must be the same. Phones that know events
+    // at 8 kHz only offer them beside Opus all the same, and mean it.
+    events()
+        .find(|(_, rate)| *rate == clock_rate)
+        .or_else(|| events().find(|(_, rate)| *rate > 0))
+}
+
+fn comfort_noise(known: &[(u8, Format)], clock_rate: u32) -> Option<u8> {
+    let wanted = Format::ComfortNoise { clock_rate };
     known
         .iter()
         .find(|(_, format)| *format == wanted)
@@ -263,7 +63,7 @@ fn telephone_event(known: &[(u8, Format)], clock_rate: u32) -> Option<u8> {
 }
 
 /// RFC 3264 §5.1: at the section, else at the session, else sendrecv.
-fn stated_direction(session: &Session, media: &Media) -> Direction {
+pub(crate) fn stated_direction(session: &Session, media: &Media) -> Direction {
     const ALL: [Direction; 4] = [
         Direction::SendRecv,
         Direction::SendOnly,
@@ -282,15 +82,16 @@ fn is_one_host(address: IpAddr) -> bool {
     !address.is_unspecified() && !address.is_multicast() && !is_broadcast
 }
 
-struct Remote {
-    rtp: Option<SocketAddr>,
-    rtcp: Option<SocketAddr>,
+pub(crate) struct Remote {
+    pub(crate) rtp: Option<SocketAddr>,
+    pub(crate) rtcp: Option<SocketAddr>,
+    pub(crate) rtcp_mux: bool,
     /// As they state it, but without receiving where they gave no address.
-    direction: Direction,
-    ptime_ms: Option<u16>,
+    pub(crate) direction: Direction,
 }
 
-fn remote(session: &Session, media: &Media) -> Result<Remote, OfferError> {
+/// Where a section's sender wants its packets. `muxes`: whether our side of the section can share the port.
+pub(crate) fn remote(session: &Session, media: &Media, muxes: bool) -> Result<Remote, OfferError> {
     // RFC 8866 §5.7: one for the session, or one in every section.
     let connection = media.connection.as_ref().or(session.connection.as_ref());
     let connection = connection.ok_or(SdpError::Malformed("audio without c="))?;
@@ -302,11 +103,16 @@ fn remote(session: &Session, media: &Media) -> Result<Remote, OfferError> {
         .ip()
         .is_some_and(|address| address.is_unspecified());
     let direction = Direction::new(direction.sends(), direction.receives() && !is_held);
+    let rtcp_mux = muxes && media.attribute("rtcp-mux").is_some();
     Ok(Remote {
         rtp,
-        rtcp: rtp.and_then(|rtp| rtcp(media, rtp)),
+        rtcp: if rtcp_mux {
+            rtp
+        } else {
+            rtp.and_then(|rtp| rtcp(media, rtp))
+        },
+        rtcp_mux,
         direction,
-        ptime_ms: ptime_ms(media),
     })
 }
 
@@ -325,35 +131,35 @@ fn rtcp(media: &Media, rtp: SocketAddr) -> Option<SocketAddr> {
     Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?))
 }
 
-/// RFC 8866 §6.4, not above their `maxptime` (§6.5).
-fn ptime_ms(media: &Media) -> Option<u16> {
+/// RFC 8866 §6.4, or ours, not above their `maxptime` (§6.5).
+fn ptime_ms(media: &Media, ours: u16) -> u16 {
     let stated = |name| {
         // Fractions are legal; a packet has whole milliseconds.
         let whole = media.attribute(name).flatten()?.split('.').next()?;
         let value = syntax::number(whole, u64::from(PTIME_MS_MAX))? as u16;
         (value > 0).then_some(value)
     };
-    match (stated("ptime"), stated("maxptime")) {
-        (Some(ptime), Some(max)) => Some(ptime.min(max)),
-        (ptime, _) => ptime,
-    }
+    let ptime = stated("ptime").unwrap_or(ours);
+    stated("maxptime").map_or(ptime, |max| ptime.min(max))
 }
 
-/// RFC 3551 and RFC 4585 (whose feedback we may leave unused).
-fn is_plain_rtp(media: &Media) -> bool {
-    ["RTP/AVP", "RTP/AVPF"]
-        .iter()
-        .any(|name| media.protocol.eq_ignore_ascii_case(name))
-}
-
-fn is_live_audio(media: &Media) -> bool {
+pub(crate) fn is_live_audio(media: &Media) -> bool {
     media.kind == "audio" && media.port != 0
 }
 
-/// Answers `offer`: the first audio section over plain RTP that has a codec of ours is taken, every other section is
-/// answered with port 0 in its place. RFC 3264 §6.
+/// Formats of our audio section, under their numbers.
+#[derive(Default)]
+struct Formats {
+    audio: Vec<(u8, AudioCodec)>,
+    events: Vec<(u8, u32)>,
+    comfort_noise: Option<u8>,
+}
+
+/// Answers `offer`: of the audio sections that may be taken and have a codec of ours, a protected one if there is any,
+/// else the first. Every other section is answered with port 0 in its place. RFC 3264 §6.
 ///
-/// Says the answer and what it means. The codec is the offerer's first that we have.
+/// Says the answer and what it means. The codec is the first of ours that is offered; others with the same clock are
+/// agreed upon beside it, so that the timestamps of a stream never change their meaning.
 pub fn answer(offer: &str, local: &LocalMedia) -> Result<(String, NegotiatedAudio), OfferError> {
     let offer = Session::parse(offer)?;
     let live = || {
@@ -363,44 +169,83 @@ pub fn answer(offer: &str, local: &LocalMedia) -> Result<(String, NegotiatedAudi
             .enumerate()
             .filter(|(_, media)| is_live_audio(media))
     };
-    let first = live().next().ok_or(OfferError::NoAudio)?.1;
-    let mut plain = live().filter(|(_, media)| is_plain_rtp(media)).peekable();
-    if plain.peek().is_none() {
-        return Err(OfferError::Protocol(first.protocol.clone()));
-    }
-    let chosen = plain.find_map(|(mline, media)| {
+    live().next().ok_or(OfferError::NoAudio)?;
+    let mut refusal = None;
+    let mut chosen = None;
+    for (mline, media) in live() {
         let known = known_formats(media);
         let audio = common_audio(&known, local);
-        let (number, codec) = *audio.first()?;
-        Some((mline, media, known, audio, number, codec))
-    });
-    let (mline, media, known, audio, payload_type, codec) =
-        chosen.ok_or_else(|| no_common_codec(local))?;
-    let remote = remote(&offer, media)?;
-    let telephone_event =
-        telephone_event(&known, codec.clock_rate()).filter(|_| local.telephone_event);
+        let secured = security::answer(&offer, media, mline, &local.security);
+        let secured = secured.and_then(|secured| match audio.first() {
+            Some(first) => Ok((secured, *first)),
+            None => Err(no_common_codec(local)),
+        });
+        match secured {
+            Ok(((security, attributes), first)) => {
+                let is_secure = security != NegotiatedSecurity::None;
+                if is_secure || chosen.is_none() {
+                    chosen = Some((mline, media, known, audio, first, security, attributes));
+                }
+                if is_secure {
+                    break;
+                }
+            }
+            // What speaks of codecs says more than what speaks of protocols: that section came further.
+            Err(error) => match refusal {
+                Some(OfferError::NoCommonCodec { .. }) => {}
+                _ => refusal = Some(error),
+            },
+        }
+    }
+    let Some((mline, media, known, mut audio, first, security, attributes)) = chosen else {
+        return Err(refusal.unwrap_or(OfferError::NoAudio));
+    };
+    let (payload_type, codec) = first;
+    let rate = codec.clock_rate();
+    audio.retain(|(_, other)| other.clock_rate() == rate);
+    let remote = remote(&offer, media, local.rtcp_mux)?;
+    let event = telephone_event(&known, rate).filter(|_| local.telephone_event);
+    let comfort_noise = comfort_noise(&known, rate).filter(|_| local.comfort_noise);
     let negotiated = NegotiatedAudio {
         codec,
         payload_type,
         // RFC 3264 §6.1: the answer uses the offer's numbers, so they are good both ways.
-        receive_payload_types: audio,
-        telephone_event,
+        receive_payload_types: audio.clone(),
+        telephone_event: event.map(|(number, _)| number),
+        telephone_event_rate: event.map_or(rate, |(_, rate)| rate),
+        comfort_noise,
+        opus: OpusParams::of(media, payload_type),
         remote_rtp: remote.rtp,
         remote_rtcp: remote.rtcp,
+        rtcp_mux: remote.rtcp_mux,
+        security,
         direction: remote.direction.mirrored(),
-        ptime_ms: remote.ptime_ms.unwrap_or(local.ptime_ms),
+        ptime_ms: ptime_ms(media, local.ptime_ms),
         mline,
     };
     let mut session = description(local);
     // RFC 3264 §6: the answer's t= is that of the offer.
     session.timing = offer.timing.clone();
     session.media = offer.media.iter().map(refused).collect();
+    let formats = Formats {
+        audio,
+        events: event.into_iter().collect(),
+        comfort_noise,
+    };
+    let mut extra = attributes;
+    if negotiated.rtcp_mux {
+        extra.push(flag("rtcp-mux"));
+    }
+    // RFC 5506 §5: reports without the compulsory parts are read as well.
+    if media.attribute("rtcp-rsize").is_some() {
+        extra.push(flag("rtcp-rsize"));
+    }
     session.media[mline] = audio_section(
         local,
-        &media.protocol,
-        &negotiated.receive_payload_types,
-        negotiated.telephone_event,
+        media.protocol.clone(),
+        &formats,
         negotiated.direction,
+        extra,
     );
     Ok((session.to_string(), negotiated))
 }
@@ -412,25 +257,99 @@ fn no_common_codec(local: &LocalMedia) -> OfferError {
     }
 }
 
-/// Offers one audio stream.
+/// Offers one audio stream, as the first description of a dialog.
 pub fn offer(local: &LocalMedia) -> String {
-    let formats: Vec<(u8, AudioCodec)> = local
-        .codecs
-        .iter()
-        .map(|codec| (codec.payload_type(), *codec))
-        .collect();
-    let events = local
-        .telephone_event
-        .then_some(TELEPHONE_EVENT_PAYLOAD_TYPE);
     let mut session = description(local);
-    session.media = vec![audio_section(
+    let formats = offered_formats(local, &[]);
+    session.media = vec![offered_section(
         local,
-        "RTP/AVP",
+        0,
         &formats,
-        events,
+        None,
         Direction::SendRecv,
     )];
     session.to_string()
+}
+
+/// Offers again within a dialog: hold, resume, other codecs, or because the other side asked without an offer.
+///
+/// `last` is our last description in this dialog. Its sections stay in their places and its numbers keep their
+/// meaning, RFC 3264 §8 and §8.3.2. `local` has the version counted up.
+pub fn reoffer(last: &str, local: &LocalMedia, direction: Direction) -> Result<String, OfferError> {
+    let last = Session::parse(last)?;
+    let place = last.media.iter().position(is_live_audio);
+    let mline = place.ok_or(OfferError::NoAudio)?;
+    let before = &last.media[mline];
+    let formats = offered_formats(local, &known_formats(before));
+    let mut session = description(local);
+    session.media = last.media.iter().map(refused).collect();
+    // RFC 3264 §8.3.1: the protocol of a section does not change while it is in use.
+    let protocol = Some(before.protocol.as_str());
+    session.media[mline] = offered_section(local, mline, &formats, protocol, direction);
+    Ok(session.to_string())
+}
+
+/// Every format we have, under the number it had before, else under its usual one, else under one that is free.
+fn offered_formats(local: &LocalMedia, before: &[(u8, Format)]) -> Formats {
+    let mut taken: Vec<u8> = before.iter().map(|(number, _)| *number).collect();
+    let mut number_for = |wanted: Format, usual: u8| {
+        if let Some((number, _)) = before.iter().find(|(_, format)| *format == wanted) {
+            return *number;
+        }
+        let dynamic = (96..=127).chain(35..=63);
+        let number = std::iter::once(usual)
+            .chain(dynamic)
+            .find(|number| !taken.contains(number))
+            .unwrap_or(usual);
+        taken.push(number);
+        number
+    };
+    let audio: Vec<(u8, AudioCodec)> = local
+        .codecs
+        .iter()
+        .map(|codec| {
+            (
+                number_for(Format::Audio(*codec), codec.payload_type()),
+                *codec,
+            )
+        })
+        .collect();
+    let mut events = Vec::new();
+    if local.telephone_event {
+        let usual = [
+            (8_000, codecs::TELEPHONE_EVENT_PAYLOAD_TYPE),
+            (48_000, codecs::TELEPHONE_EVENT_48K_PAYLOAD_TYPE),
+        ];
+        for (clock_rate, usual) in usual {
+            if audio
+                .iter()
+                .any(|(_, codec)| codec.clock_rate() == clock_rate)
+            {
+                let number = number_for(Format::TelephoneEvent { clock_rate }, usual);
+                events.push((number, clock_rate));
+            }
+        }
+    }
+    Formats {
+        audio,
+        events,
+        comfort_noise: None,
+    }
+}
+
+fn offered_section(
+    local: &LocalMedia,
+    mline: usize,
+    formats: &Formats,
+    protocol: Option<&str>,
+    direction: Direction,
+) -> Media {
+    let (usual, mut extra) = security::offer(&local.security, mline, false);
+    if local.rtcp_mux {
+        extra.push(flag("rtcp-mux"));
+    }
+    let protocol = protocol.map_or(usual, str::to_owned);
+    audio_section(local, protocol, formats, direction, extra)
 }
 
 /// Reads the answer to an offer of ours. RFC 3264 §7.
@@ -460,33 +379,45 @@ pub fn accept_answer(
     if answered.port == 0 {
         return Err(OfferError::NoAudio);
     }
-    if !is_plain_rtp(answered) {
-        return Err(OfferError::Protocol(answered.protocol.clone()));
-    }
+    let security = security::accept(offered, &answer, answered, &local.security)?;
     let ours = known_formats(offered);
     let theirs = known_formats(answered);
     let receive: Vec<(u8, AudioCodec)> = common_audio(&ours, local);
-    let (payload_type, codec) = common_audio(&theirs, local)
-        .into_iter()
-        .find(|(_, codec)| receive.iter().any(|(_, own)| own == codec))
+    // The answerer's order is its wish, RFC 3264 §6.1; what it names first is what it sends.
+    let (payload_type, codec) = theirs
+        .iter()
+        .find_map(|(number, format)| match format {
+            Format::Audio(codec) if receive.iter().any(|(_, own)| own == codec) => {
+                Some((*number, *codec))
+            }
+            _ => None,
+        })
         .ok_or_else(|| no_common_codec(local))?;
     let rate = codec.clock_rate();
-    let remote = remote(&answer, answered)?;
+    let remote = remote(&answer, answered, offered.attribute("rtcp-mux").is_some())?;
     let asked = stated_direction(&offer, offered);
     let granted = remote.direction.mirrored();
+    // Their number is sent in their answer, ours is what they send; both are one with whoever keeps to the offer.
+    let event = telephone_event(&theirs, rate)
+        .and_then(|(_, rate)| telephone_event(&ours, rate).filter(|(_, own)| *own == rate));
     Ok(NegotiatedAudio {
         codec,
         payload_type,
         receive_payload_types: receive,
-        telephone_event: telephone_event(&theirs, rate).and_then(|_| telephone_event(&ours, rate)),
+        telephone_event: event.map(|(number, _)| number),
+        telephone_event_rate: event.map_or(rate, |(_, rate)| rate),
+        comfort_noise: comfort_noise(&theirs, rate).filter(|_| local.comfort_noise),
+        opus: OpusParams::of(answered, payload_type),
         remote_rtp: remote.rtp,
         remote_rtcp: remote.rtcp,
+        rtcp_mux: remote.rtcp_mux,
+        security,
         // RFC 3264 §6.1: an answer may narrow what was offered, not widen it.
         direction: Direction::new(
             asked.sends() && granted.sends(),
             asked.receives() && granted.receives(),
         ),
-        ptime_ms: remote.ptime_ms.unwrap_or(local.ptime_ms),
+        ptime_ms: ptime_ms(answered, local.ptime_ms),
         mline,
     })
 }
@@ -510,7 +441,7 @@ fn description(local: &LocalMedia) -> Session {
 }
 
 /// RFC 3264 §6: port 0 refuses; the formats stay, since there must be one.
-fn refused(media: &Media) -> Media {
+pub(crate) fn refused(media: &Media) -> Media {
     Media {
         port: 0,
         port_count: None,
@@ -521,35 +452,41 @@ fn refused(media: &Media) -> Media {
     }
 }
 
+fn flag(name: &str) -> Attribute {
+    Attribute {
+        name: name.to_owned(),
+        value: None,
+    }
+}
+
 fn audio_section(
     local: &LocalMedia,
-    protocol: &str,
-    formats: &[(u8, AudioCodec)],
-    telephone_event: Option<u8>,
+    protocol: String,
+    formats: &Formats,
     direction: Direction,
+    extra: Vec<Attribute>,
 ) -> Media {
     let attribute = |name: &str, value: String| Attribute {
         name: name.to_owned(),
         value: Some(value),
     };
-    let mut numbers: Vec<String> = formats
-        .iter()
-        .map(|(number, _)| number.to_string())
-        .collect();
-    let mut attributes: Vec<Attribute> = formats
-        .iter()
-        .map(|(number, codec)| {
-            attribute(
-                "rtpmap",
-                format!("{number} {}/{}", codec.encoding(), codec.clock_rate()),
-            )
-        })
-        .collect();
-    if let Some(number) = telephone_event {
-        // RFC 4733 §2.4.1: at the rate of the audio. Events 0 to 15 are the keys of a telephone.
-        let rate = formats
-            .first()
-            .map_or(8_000, |(_, codec)| codec.clock_rate());
+    let mut numbers = Vec::new();
+    let mut attributes = Vec::new();
+    for (number, codec) in &formats.audio {
+        numbers.push(number.to_string());
+        attributes.push(attribute("rtpmap", format!("{number} {}", codec.rtpmap())));
+        if let Some(parameters) = codec.fmtp() {
+            attributes.push(attribute("fmtp", format!("{number} {parameters}")));
+        }
+    }
+    if let Some(number) = formats.comfort_noise {
+        let rate = formats.audio.first();
+        let rate = rate.map_or(8_000, |(_, codec)| codec.clock_rate());
+        numbers.push(number.to_string());
+        attributes.push(attribute("rtpmap", format!("{number} CN/{rate}")));
+    }
+    for (number, rate) in &formats.events {
+        // RFC 4733 §2.4.1. Events 0 to 15 are the keys of a telephone.
         numbers.push(number.to_string());
         attributes.push(attribute(
             "rtpmap",
@@ -558,15 +495,13 @@ fn audio_section(
         attributes.push(attribute("fmtp", format!("{number} 0-15")));
     }
     attributes.push(attribute("ptime", local.ptime_ms.to_string()));
-    attributes.push(Attribute {
-        name: direction.as_str().to_owned(),
-        value: None,
-    });
+    attributes.push(flag(direction.as_str()));
+    attributes.extend(extra);
     Media {
         kind: "audio".to_owned(),
         port: local.rtp_port,
         port_count: None,
-        protocol: protocol.to_owned(),
+        protocol,
         formats: numbers,
         connection: None,
         bandwidth: Vec::new(),

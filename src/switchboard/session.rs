@@ -9,8 +9,9 @@ use crate::records::unix_ms;
 /// What was negotiated, in the media crate's words. Nothing yet means: send to nobody, receive from anybody.
 pub fn session_config(negotiated: Option<&NegotiatedAudio>, cname: &str) -> SessionConfig {
     let codec = |codec: AudioCodec| match codec {
-        AudioCodec::Pcmu => media::codec::Codec::Pcmu,
         AudioCodec::Pcma => media::codec::Codec::Pcma,
+        // Nothing else is offered or taken yet.
+        _ => media::codec::Codec::Pcmu,
     };
     let base = SessionConfig {
         codec: media::codec::Codec::Pcmu,

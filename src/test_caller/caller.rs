@@ -212,13 +212,9 @@ impl Caller {
 
         let dialled = Instant::now();
         let local_media = LocalMedia {
-            address: self.local.ip(),
-            rtp_port: self.rtp.local_addr()?.port(),
-            session_id: 1,
-            session_version: 1,
             codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
-            telephone_event: true,
-            ptime_ms: 20,
+            rtcp_mux: false,
+            ..LocalMedia::new(self.local.ip(), self.rtp.local_addr()?.port())
         };
         let offer = offer_answer::offer(&local_media);
         let from = NameAddr::new(Uri::sip(Some(&account.user), domain.clone(), None));
@@ -298,8 +294,9 @@ impl Caller {
     fn begin(&mut self, remote: Option<SocketAddr>, codec: AudioCodec, payload_type: u8) {
         let now = Instant::now();
         self.codec = match codec {
-            AudioCodec::Pcmu => Codec::Pcmu,
             AudioCodec::Pcma => Codec::Pcma,
+            // The caller offers G.711 alone: its timelines count the line's own samples.
+            _ => Codec::Pcmu,
         };
         self.payload_type = payload_type;
         self.remote_rtp = remote;

@@ -20,13 +20,9 @@ pub fn address(text: &str) -> SocketAddr {
 pub fn local_media(at: &str) -> LocalMedia {
     let at = address(at);
     LocalMedia {
-        address: at.ip(),
-        rtp_port: at.port(),
-        session_id: 1,
-        session_version: 1,
         codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
-        telephone_event: true,
-        ptime_ms: 20,
+        rtcp_mux: false,
+        ..LocalMedia::new(at.ip(), at.port())
     }
 }
 

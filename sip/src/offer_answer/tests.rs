@@ -4,13 +4,11 @@ use super::*;
 
 fn local() -> LocalMedia {
     LocalMedia {
-        address: [192, 0, 2, 7].into(),
-        rtp_port: 40_000,
         session_id: 11,
         session_version: 3,
         codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
-        telephone_event: true,
-        ptime_ms: 20,
+        rtcp_mux: false,
+        ..LocalMedia::new([192, 0, 2, 7].into(), 40_000)
     }
 }
 
