@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_bridge::gateways::Gateway;
-use sip::offer_answer::{self, AudioCodec, LocalMedia};
+use sip::offer_answer::{self, LocalMedia};
 use sip::{CallKey, EndCause, Endpoint, Event, Flow, HeaderName, User};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
@@ -337,7 +337,6 @@ impl Switchboard {
             .map_err(|error| (503, Vec::new(), error.to_string()))?;
         let local = LocalMedia {
             session_id: unix_ms() & 0x7fff_ffff_ffff,
-            codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
             rtcp_mux: false,
             ..LocalMedia::new(self.config.advertise.unwrap_or(address), port)
         };

@@ -31,6 +31,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod sender;
 pub mod session;
+pub mod srtp;
 pub mod tones;
 
 #[doc(hidden)]

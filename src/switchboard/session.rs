@@ -9,9 +9,10 @@ use crate::records::unix_ms;
 /// What was negotiated, in the media crate's words. Nothing yet means: send to nobody, receive from anybody.
 pub fn session_config(negotiated: Option<&NegotiatedAudio>, cname: &str) -> SessionConfig {
     let codec = |codec: AudioCodec| match codec {
+        AudioCodec::Pcmu => media::codec::Codec::Pcmu,
         AudioCodec::Pcma => media::codec::Codec::Pcma,
-        // Nothing else is offered or taken yet.
-        _ => media::codec::Codec::Pcmu,
+        AudioCodec::G722 => media::codec::Codec::G722,
+        AudioCodec::Opus => media::codec::Codec::Opus,
     };
     let base = SessionConfig {
         codec: media::codec::Codec::Pcmu,
@@ -36,6 +37,7 @@ pub fn session_config(negotiated: Option<&NegotiatedAudio>, cname: &str) -> Sess
             .map(|(number, kind)| (*number, codec(*kind)))
             .collect(),
         telephone_event: audio.telephone_event,
+        telephone_event_hz: Some(audio.telephone_event_rate),
         remote_rtp: audio.remote_rtp,
         remote_rtcp: audio.remote_rtcp,
         send: audio.direction.sends(),
