@@ -8,15 +8,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use agent_bridge::conversation::{Conversation, Role as SpokenBy, Said};
 use agent_bridge::turn::trace::Trace;
 use agent_bridge::turn::{Entry, Ledger};
-use sip::{Binding, Flow, Transport};
+use sip::{Binding, Flow, Output, Transport};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use crate::call::driver::Summary;
 use crate::call::record::{Blame, Termination, TurnRecord};
 use crate::store::{
-    BindingRow, CallEnded, CallStarted, MessageRow, Role, Store, StoreError, StoreHandle, TurnRow,
-    Write,
+    BindingRow, CallEnded, CallStarted, Lasting, MessageRow, Role, Store, StoreError, StoreHandle,
+    TurnRow, Write,
 };
 
 /// Records waiting for the disk; when full, the record is lost and a log line says so.
@@ -56,8 +56,8 @@ pub struct CallRecorder {
 impl Recorder {
     /// `transcripts`: whether words are kept at all.
     pub fn start(store: Store, transcripts: bool) -> std::io::Result<(Recorder, JoinHandle<()>)> {
-        let (store, thread) = StoreHandle::start(store, QUEUE_MAX, |write, error| {
-            error!(record = kind(write), "not recorded: {error}");
+        let (store, thread) = StoreHandle::start(store, QUEUE_MAX, |record, error| {
+            error!(record, "not recorded: {error}");
         })?;
         let recorder = Recorder {
             store,
@@ -67,10 +67,34 @@ impl Recorder {
         Ok((recorder, thread))
     }
 
-    /// Blocks until the bindings are on disk.
-    pub fn save_bindings(&self, user: &str, bindings: Vec<Binding>) -> Result<(), StoreError> {
+    /// Replaces the bindings of `user`. `done` is called on the store's thread when they are on disk, or cannot be,
+    /// with what was to follow; where nothing can be queued that comes back at once.
+    pub fn save_bindings(
+        &self,
+        user: String,
+        bindings: Vec<Binding>,
+        then: Vec<Output>,
+        done: impl FnOnce((Result<(), StoreError>, Vec<Output>)) + Send + 'static,
+    ) -> Result<(), (StoreError, Vec<Output>)> {
+        let bindings = bindings.into_iter().map(to_row).collect();
+        // Both ways out need it, and only one of them is taken.
+        let then = Arc::new(Mutex::new(then));
+        let theirs = then.clone();
+        let take = |then: &Mutex<Vec<Output>>| {
+            std::mem::take(&mut *then.lock().unwrap_or_else(PoisonError::into_inner))
+        };
         self.store
-            .save_bindings(user, bindings.into_iter().map(to_row).collect())
+            .keep_then(Lasting::Bindings { user, bindings }, move |saved| {
+                done((saved, take(&theirs)));
+            })
+            .map_err(|error| (error, take(&then)))
+    }
+
+    /// Writes a change soon. One that is lost is logged.
+    pub fn keep(&self, change: Lasting) {
+        if let Err(error) = self.store.keep(change) {
+            error!("not recorded: {error}");
+        }
     }
 
     pub fn call_started(&self, start: CallStart) -> CallRecorder {
@@ -157,7 +181,7 @@ impl Recorder {
 
     fn write(&self, write: Write) {
         if let Err(lost) = self.store.write(write) {
-            error!(record = kind(&lost), "not recorded: the disk is too slow");
+            error!(record = lost.kind(), "not recorded: the disk is too slow");
         }
     }
 }
@@ -234,16 +258,6 @@ impl CallRecorder {
     }
 }
 
-fn kind(write: &Write) -> &'static str {
-    match write {
-        Write::CallStarted(_) => "call start",
-        Write::CallEnded(_) => "call end",
-        Write::Turn(_) => "turn",
-        Write::Message(_) => "message",
-        Write::Trace { .. } => "trace of the turns",
-    }
-}
-
 fn add(total: &mut Ledger, call: &Ledger) {
     total.guesses = total.guesses.saturating_add(call.guesses);
     total.hits = total.hits.saturating_add(call.hits);
@@ -265,7 +279,7 @@ fn to_row(binding: Binding) -> BindingRow {
         transport: binding.flow.transport.name().to_owned(),
         local: binding.flow.local,
         remote: binding.flow.remote,
-        expires_unix_ms: binding.expires_unix_ms,
+        expires_unix_ms: binding.kept_until_unix_ms,
         user_agent: binding.user_agent,
     }
 }
@@ -289,6 +303,7 @@ pub fn from_row(row: BindingRow) -> Binding {
             conn: None,
         },
         expires_unix_ms: row.expires_unix_ms,
+        kept_until_unix_ms: row.expires_unix_ms,
         user_agent: row.user_agent,
     }
 }

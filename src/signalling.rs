@@ -17,11 +17,14 @@ use tracing::{debug, error, info, warn};
 
 use crate::ports::source_address;
 use crate::records::Recorder;
+use crate::store::{Lasting, StoreError};
 use crate::switchboard::{Command, Switchboard};
 
 /// Datagrams and stream chunks waiting for the endpoint. When full the readers wait, and the kernel drops
 /// datagrams, which SIP retransmits.
 const INBOX_MAX: usize = 1024;
+/// Outputs whose save is through, on their way back. The store waits when it is full.
+const SAVED_MAX: usize = 1024;
 /// The largest UDP payload.
 const DATAGRAM_MAX: usize = 65_535;
 const STREAM_CHUNK: usize = 8 * 1024;
@@ -141,11 +144,15 @@ enum Inbound {
     },
 }
 
+/// What became of a save, and what was to follow it.
+type Saved = (Result<(), StoreError>, Vec<Output>);
+
 struct Shell {
     endpoint: Endpoint,
     udp: Vec<(SocketAddr, Arc<UdpSocket>)>,
     connections: HashMap<ConnId, mpsc::Sender<Vec<u8>>>,
     inbox: mpsc::Sender<Inbound>,
+    saved: mpsc::Sender<Saved>,
     recorder: Recorder,
     switchboard: Switchboard,
     /// Carried out one by one, each after the endpoint has nothing more to hand out.
@@ -163,6 +170,7 @@ pub async fn run(
     let mut switchboard = switchboard;
     switchboard.set_users(recorder.registered_users().await);
     let (inbox, mut inbound) = mpsc::channel(INBOX_MAX);
+    let (saved, mut saves) = mpsc::channel(SAVED_MAX);
     let mut udp = Vec::new();
     for socket in listeners.udp {
         let Ok(local) = socket.local_addr() else {
@@ -179,6 +187,7 @@ pub async fn run(
         udp,
         connections: HashMap::new(),
         inbox,
+        saved,
         recorder,
         switchboard,
         pending: VecDeque::new(),
@@ -193,6 +202,7 @@ pub async fn run(
         };
         tokio::select! {
             Some(item) = inbound.recv() => shell.inbound(item),
+            Some((saved, then)) = saves.recv() => shell.saved(saved, then),
             command = commands.recv() => match command {
                 Some(command) => shell.command(command),
                 None => break,
@@ -245,44 +255,64 @@ impl Shell {
 
     fn drain_endpoint(&mut self) {
         while let Some(output) = self.endpoint.poll_output() {
-            match output {
-                Output::Datagram { flow, data } => self.send_datagram(flow, &data),
-                Output::StreamData { conn, data } => {
-                    let is_lost = match self.connections.get(&conn) {
-                        Some(outbox) => outbox.try_send(data).is_err(),
-                        None => false,
-                    };
-                    if is_lost {
-                        // Dropping the outbox ends the writer, which closes the connection.
-                        self.connections.remove(&conn);
-                    }
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Datagram { flow, data } => self.send_datagram(flow, &data),
+            Output::StreamData { conn, data } => {
+                let is_lost = match self.connections.get(&conn) {
+                    Some(outbox) => outbox.try_send(data).is_err(),
+                    None => false,
+                };
+                if is_lost {
+                    // Dropping the outbox ends the writer, which closes the connection.
+                    self.connections.remove(&conn);
                 }
-                Output::OpenStream { conn, remote, .. } => {
-                    tokio::spawn(connect(conn, remote, self.inbox.clone()));
-                }
-                Output::CloseStream { conn } => drop(self.connections.remove(&conn)),
-                Output::SaveBindings { user, bindings } => {
-                    // The 200 OK is the next output: a registration that was confirmed is on disk.
-                    let saved = tokio::task::block_in_place(|| {
-                        self.recorder.save_bindings(&user, bindings)
-                    });
-                    if let Err(error) = saved {
-                        error!(%error, "registration not saved: it holds until the next restart only");
-                    }
-                }
-                Output::SaveDialog(_)
-                | Output::ForgetDialog { .. }
-                | Output::SaveBan(_)
-                | Output::ForgetBan(_) => {}
-                Output::Event(event) => {
-                    self.pending.extend(self.switchboard.event(event));
-                }
-                Output::Log(line) => match line.level {
-                    LogLevel::Debug => debug!("{}", line.text),
-                    LogLevel::Info => info!("{}", line.text),
-                    LogLevel::Warn => warn!("{}", line.text),
-                },
             }
+            Output::OpenStream { conn, remote, .. } => {
+                tokio::spawn(connect(conn, remote, self.inbox.clone()));
+            }
+            Output::CloseStream { conn } => drop(self.connections.remove(&conn)),
+            // A registration that was confirmed is on disk. Nothing else waits for it.
+            Output::SaveBindings {
+                user,
+                bindings,
+                then,
+            } => {
+                let tell = self.saved.clone();
+                let queued = self
+                    .recorder
+                    .save_bindings(user, bindings, then, move |saved| {
+                        let _ = tell.blocking_send(saved);
+                    });
+                if let Err((error, then)) = queued {
+                    self.saved(Err(error), then);
+                }
+            }
+            Output::SaveDialog(dialog) => self.recorder.keep(Lasting::Dialog(dialog)),
+            Output::ForgetDialog { id } => self.recorder.keep(Lasting::DialogOver(id)),
+            Output::SaveBan(ban) => self.recorder.keep(Lasting::Ban(ban)),
+            Output::ForgetBan(block) => self.recorder.keep(Lasting::BanOver(block)),
+            Output::Event(event) => {
+                self.pending.extend(self.switchboard.event(event));
+            }
+            Output::Log(line) => match line.level {
+                LogLevel::Debug => debug!("{}", line.text),
+                LogLevel::Info => info!("{}", line.text),
+                LogLevel::Warn => warn!("{}", line.text),
+            },
+        }
+    }
+
+    fn saved(&mut self, saved: Result<(), StoreError>, then: Vec<Output>) {
+        if let Err(error) = saved {
+            error!(%error, "registration not saved: it holds until the next restart only");
+        }
+        for output in then {
+            self.carry_out(output);
         }
     }
 

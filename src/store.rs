@@ -1,4 +1,4 @@
-//! What must survive a restart: registrations, calls, turns and conversations, in one SQLite file.
+//! What must survive a restart: registrations, bans, counters, calls, turns and conversations, in one SQLite file.
 //!
 //! Calls here block on the disk; the server makes them on a thread of its own (`store/worker.rs`). Write
 //! ahead logging with `synchronous = NORMAL`: what a call has returned from survives `kill -9`; a power
@@ -6,6 +6,7 @@
 //!
 //! Not here: the shape of the tables (`store/schema.rs`), secrets (`secrets`).
 
+mod lasting;
 mod rows;
 mod schema;
 mod traces;
@@ -14,10 +15,13 @@ mod worker;
 #[cfg(test)]
 mod kill_tests;
 #[cfg(test)]
+mod lasting_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod traces_tests;
 
+pub use lasting::{BINDINGS_PER_USER_MAX, Lasting};
 pub use rows::*;
 pub use traces::{TraceError, TraceStore, load_trace};
 pub use worker::{StoreHandle, Write};
@@ -40,8 +44,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Most rows one query hands out.
 pub const ROWS_MAX: usize = 1_000;
-/// Bindings kept for one user.
-pub const BINDINGS_PER_USER_MAX: usize = 100;
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -162,46 +164,6 @@ impl Store {
             }
         }
         Ok(aside)
-    }
-
-    /// Replaces all bindings of `user`. On disk when this returns.
-    pub fn save_bindings(&mut self, user: &str, bindings: &[BindingRow]) -> Result<(), StoreError> {
-        self.transact(|transaction| {
-            transaction.execute("DELETE FROM binding WHERE user = ?1", [user])?;
-            let mut insert = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO binding (user, contact, params, instance, reg_id, q, call_id, cseq,
-                 transport, local, remote, expires_unix_ms, user_agent)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-            )?;
-            for row in bindings.iter().take(BINDINGS_PER_USER_MAX) {
-                insert.execute(params![
-                    user,
-                    row.contact,
-                    row.params,
-                    row.instance,
-                    row.reg_id,
-                    row.q,
-                    row.call_id,
-                    row.cseq,
-                    row.transport,
-                    row.local.to_string(),
-                    row.remote.to_string(),
-                    signed(row.expires_unix_ms),
-                    row.user_agent,
-                ])?;
-            }
-            Ok(())
-        })
-    }
-
-    /// All bindings, expired ones too: the registrar knows the time. Rows that cannot be read any more
-    /// are left out: the phone registers again.
-    pub fn load_bindings(&self) -> Result<Vec<BindingRow>, StoreError> {
-        let sql =
-            "SELECT user, contact, params, instance, reg_id, q, call_id, cseq, transport, local,
-             remote, expires_unix_ms, user_agent FROM binding ORDER BY user, expires_unix_ms";
-        let rows = self.query(sql, [], BindingRow::from_row)?;
-        Ok(rows.into_iter().flatten().collect())
     }
 
     pub fn call_started(&mut self, call: &CallStarted) -> Result<(), StoreError> {

@@ -15,9 +15,12 @@ const REALM: &str = "offhook";
 
 fn drain(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {
     let mut datagrams = Vec::new();
-    while let Some(output) = endpoint.poll_output() {
-        if let Output::Datagram { data, .. } = output {
-            datagrams.push(data);
+    let mut saved_first = Vec::new();
+    while let Some(output) = saved_first.pop().or_else(|| endpoint.poll_output()) {
+        match output {
+            Output::Datagram { data, .. } => datagrams.push(data),
+            Output::SaveBindings { then, .. } => saved_first = then,
+            _ => {}
         }
     }
     datagrams

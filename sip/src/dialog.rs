@@ -33,14 +33,14 @@ impl DialogId {
 pub(crate) struct Dialog {
     pub(crate) id: DialogId,
     /// Raw From value of our requests, with our tag.
-    local: String,
+    pub(crate) local: String,
     /// Raw To value of our requests, with the peer's tag if it has one.
-    remote: String,
+    pub(crate) remote: String,
     pub(crate) remote_target: Uri,
     /// Raw route values, nearest first.
-    routes: Vec<String>,
-    local_cseq: u32,
-    remote_cseq: Option<u32>,
+    pub(crate) routes: Vec<String>,
+    pub(crate) local_cseq: u32,
+    pub(crate) remote_cseq: Option<u32>,
 }
 
 /// Route values kept from a dialog's first exchange; a longer path is no phone's.

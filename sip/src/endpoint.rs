@@ -96,6 +96,10 @@ pub struct Endpoint {
     lockout: Lockout,
     guard: Guard,
     bans: Bans,
+    /// Dialogs that are written down.
+    kept_dialogs: HashMap<CallKey, String>,
+    /// Dialogs that a crash cut off, whose BYE is on its way.
+    lost: HashMap<u64, String>,
     registrar: Registrar,
     /// Makes the tags of stateless responses repeatable, RFC 3261 §8.2.7.
     tag_key: [u8; 32],
@@ -122,6 +126,8 @@ impl Endpoint {
             lockout: Lockout::new(&config.auth),
             guard: Guard::new(config.guard),
             bans: Bans::new(config.guard.bans_max),
+            kept_dialogs: HashMap::new(),
+            lost: HashMap::new(),
             registrar: Registrar::new(&config),
             streams: Streams::new(config.streams),
             servers: ServerTable::default(),
@@ -252,6 +258,9 @@ impl Endpoint {
     }
 
     fn event(&mut self, event: Event) {
+        if let Event::CallAnswered { call, .. } = &event {
+            self.keep_dialog(*call);
+        }
         self.outputs.push_back(Output::Event(event));
     }
 

@@ -2,13 +2,17 @@
 //! The registrar and its location service, RFC 3261 §10.3: bindings of an address-of-record, how a REGISTER changes them
 //! and when they end. Does not own authentication, responses or the file that outlives a restart.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use crate::endpoint::EndpointConfig;
 use crate::flow::{ConnId, Flow};
 use crate::header::{Contacts, HeaderName, NameAddr};
 use crate::message::Request;
 use crate::uri::Uri;
+use table::{Table, Taken};
+
+mod table;
 
 /// One contact of one user. Plain fields, so that the program can store it as it likes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +32,11 @@ pub struct Binding {
     pub cseq: u32,
     /// The way the REGISTER came, which is the way to the phone: its NAT knows no other.
     pub flow: Flow,
+    /// Promised to the phone.
     pub expires_unix_ms: u64,
+    /// To be written down as its end: later than promised, so that a refresh that changes nothing else need not be
+    /// written down to hold after a crash. Never earlier than `expires_unix_ms`.
+    pub kept_until_unix_ms: u64,
     pub user_agent: Option<String>,
 }
 
@@ -60,6 +68,15 @@ pub(crate) enum RegisterError {
     Full,
 }
 
+/// What became of a REGISTER.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    /// Empty where the phone only asked.
+    pub(crate) changes: Vec<Change>,
+    /// What was written down before is not enough any more.
+    pub(crate) save: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct Registrar {
     expires_s_min: u32,
@@ -67,13 +84,50 @@ pub(crate) struct Registrar {
     expires_s_max: u32,
     contacts_per_user_max: usize,
     bindings_max: usize,
-    /// By user; no empty lists.
-    bindings: BTreeMap<String, Vec<Binding>>,
-    count: usize,
+    table: Table,
 }
 
 /// A binding that cannot be stored in any sane row is refused.
 const CONTACT_LEN_MAX: usize = 2_048;
+/// Characters of a phone's name for itself that are kept.
+const USER_AGENT_LEN_MAX: usize = 256;
+
+/// The headers of a REGISTER that make bindings.
+struct Asked<'a> {
+    call_id: &'a str,
+    cseq: u32,
+    expires_s: Option<u32>,
+    user_agent: Option<&'a str>,
+    contacts: Contacts,
+}
+
+impl Asked<'_> {
+    fn of(request: &Request) -> Result<Asked<'_>, RegisterError> {
+        let headers = &request.headers;
+        let call_id = headers
+            .call_id()
+            .map_err(|_| RegisterError::Malformed("Call-ID"))?;
+        let cseq = headers
+            .cseq()
+            .map_err(|_| RegisterError::Malformed("CSeq"))?
+            .number;
+        let contacts = headers
+            .contacts()
+            .map_err(|_| RegisterError::Malformed("Contact"))?;
+        let user_agent = headers.get(&HeaderName::UserAgent).map(|text| {
+            let end = text.char_indices().nth(USER_AGENT_LEN_MAX);
+            &text[..end.map_or(text.len(), |(at, _)| at)]
+        });
+        Ok(Asked {
+            call_id,
+            cseq,
+            // RFC 3261 §20.19: a value that cannot be read counts as the default.
+            expires_s: headers.expires().ok().flatten(),
+            user_agent,
+            contacts,
+        })
+    }
+}
 
 impl Registrar {
     pub(crate) fn new(config: &EndpointConfig) -> Registrar {
@@ -83,164 +137,245 @@ impl Registrar {
             expires_s_max: config.expires_s_max.max(config.expires_s_min),
             contacts_per_user_max: config.contacts_per_user_max,
             bindings_max: config.bindings_max,
-            bindings: BTreeMap::new(),
-            count: 0,
+            table: Table::default(),
         }
     }
 
     /// Bindings from before a restart, as far as they still hold. Their connections do not.
     pub(crate) fn restore(&mut self, now_unix_ms: u64, bindings: Vec<Binding>) {
+        let mut by_user: HashMap<String, Vec<Binding>> = HashMap::new();
+        let mut count = self.table.count();
         for mut binding in bindings {
-            if binding.expires_unix_ms > now_unix_ms && self.count < self.bindings_max {
+            if binding.expires_unix_ms > now_unix_ms && count < self.bindings_max {
                 binding.flow.conn = None;
-                self.bindings
+                count += 1;
+                by_user
                     .entry(binding.user.clone())
                     .or_default()
                     .push(binding);
-                self.count += 1;
             }
+        }
+        for (user, restored) in by_user {
+            let mut list = self.table.take(&user);
+            list.extend(restored);
+            self.table.put(&user, list);
         }
     }
 
+    /// Bindings of a user that hold, the preferred first.
     pub(crate) fn of(&self, user: &str, now_unix_ms: u64) -> Vec<Binding> {
-        let mut bindings: Vec<Binding> = self.bindings.get(user).cloned().unwrap_or_default();
-        bindings.retain(|binding| binding.expires_unix_ms > now_unix_ms);
+        let mut bindings: Vec<Binding> = self.holding(user, now_unix_ms).cloned().collect();
         bindings.sort_by_key(|binding| std::cmp::Reverse(binding.q));
         bindings
     }
 
+    /// Bindings of a user that hold, in no order.
+    pub(crate) fn holding(&self, user: &str, now_unix_ms: u64) -> impl Iterator<Item = &Binding> {
+        self.table
+            .of(user)
+            .iter()
+            .filter(move |binding| binding.expires_unix_ms > now_unix_ms)
+    }
+
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.table.count()
     }
 
     /// Whether the user is registered from that address now.
     pub(crate) fn is_at(&self, user: &str, address: std::net::IpAddr, now_unix_ms: u64) -> bool {
-        let of_user = self.bindings.get(user).into_iter().flatten();
-        of_user
-            .into_iter()
-            .any(|b| b.expires_unix_ms > now_unix_ms && b.flow.remote.ip() == address)
+        self.holding(user, now_unix_ms)
+            .any(|binding| binding.flow.remote.ip() == address)
     }
 
-    /// RFC 3261 §10.3 steps 6 to 8, for an authenticated user. All of it happens or nothing. An empty list of changes
-    /// means that the phone only asked.
+    /// Whether a registered phone is at that address and port.
+    pub(crate) fn has_phone_at(&self, remote: SocketAddr) -> bool {
+        self.table.has_remote(remote)
+    }
+
+    /// Whether this very REGISTER has been obeyed: a binding says so. RFC 3261 §8.2.7: with this, a registrar needs to
+    /// remember no transactions to meet retransmissions.
+    pub(crate) fn has_obeyed(&self, now_unix_ms: u64, user: &str, request: &Request) -> bool {
+        let (Ok(call_id), Ok(cseq)) = (request.headers.call_id(), request.headers.cseq()) else {
+            return false;
+        };
+        self.holding(user, now_unix_ms)
+            .any(|binding| binding.cseq == cseq.number && binding.call_id == call_id)
+    }
+
+    /// RFC 3261 §10.3 steps 6 to 8, for an authenticated user. All of it happens or nothing.
     pub(crate) fn register(
         &mut self,
         now_unix_ms: u64,
         user: &str,
         request: &Request,
         flow: Flow,
-    ) -> Result<Vec<Change>, RegisterError> {
-        let headers = &request.headers;
-        let call_id = headers
-            .call_id()
-            .map_err(|_| RegisterError::Malformed("Call-ID"))?
-            .to_owned();
-        let cseq = headers
-            .cseq()
-            .map_err(|_| RegisterError::Malformed("CSeq"))?
-            .number;
-        // RFC 3261 §20.19: a value that cannot be read counts as the default.
-        let expires_s = headers.expires().ok().flatten();
-        let contacts = headers
-            .contacts()
-            .map_err(|_| RegisterError::Malformed("Contact"))?;
-        let user_agent = headers
-            .get(&HeaderName::UserAgent)
-            .map(|text| text.chars().take(256).collect());
-        let mut list: Vec<Binding> = self.bindings.get(user).cloned().unwrap_or_default();
-        list.retain(|binding| binding.expires_unix_ms > now_unix_ms);
-        let mut changes = Vec::new();
-
-        match contacts {
-            // RFC 3261 §10.3 step 6: `*` stands alone, with an Expires of zero.
-            Contacts::Star if expires_s != Some(0) => {
-                return Err(RegisterError::Malformed("Contact * needs Expires: 0"));
-            }
-            Contacts::Star => {
-                if list
-                    .iter()
-                    .any(|binding| binding.call_id == call_id && cseq <= binding.cseq)
-                {
-                    return Err(RegisterError::OutOfOrder);
-                }
-                changes.extend(list.drain(..).map(|binding| Change::Removed {
-                    contact: binding.contact,
-                }));
-            }
-            Contacts::List(contacts) => {
-                if contacts.len() > self.contacts_per_user_max {
-                    return Err(RegisterError::TooManyContacts);
-                }
-                for contact in &contacts {
-                    let granted = self.grant(contact, expires_s)?;
-                    let mut binding = Binding {
-                        user: user.to_owned(),
-                        contact: contact.uri.to_string(),
-                        params: kept_params(contact),
-                        instance: contact.params.value("+sip.instance"),
-                        reg_id: contact
-                            .params
-                            .value("reg-id")
-                            .and_then(|id| id.parse().ok())
-                            .filter(|id| *id > 0),
-                        q: contact
-                            .params
-                            .value("q")
-                            .and_then(|q| parse_q(&q))
-                            .unwrap_or(1000),
-                        call_id: call_id.clone(),
-                        cseq,
-                        flow,
-                        expires_unix_ms: now_unix_ms.saturating_add(u64::from(granted) * 1000),
-                        user_agent: None,
-                    };
-                    binding.user_agent.clone_from(&user_agent);
-                    if binding.contact.len() > CONTACT_LEN_MAX {
-                        return Err(RegisterError::Malformed("Contact too long"));
-                    }
-                    let known = list
-                        .iter()
-                        .position(|known| same_contact(known, &binding, &contact.uri));
-                    // RFC 3261 §10.3 step 7: within one Call-ID the number must grow.
-                    if known.is_some_and(|at| list[at].call_id == call_id && cseq <= list[at].cseq)
-                        && !changes
-                            .iter()
-                            .any(|change| change.contact() == binding.contact)
-                    {
-                        return Err(RegisterError::OutOfOrder);
-                    }
-                    match (known, granted) {
-                        (Some(at), 0) => changes.push(Change::Removed {
-                            contact: list.remove(at).contact,
-                        }),
-                        (None, 0) => {}
-                        (Some(at), expires_s) => {
-                            changes.push(Change::Registered {
-                                contact: binding.contact.clone(),
-                                expires_s,
-                                refreshed: true,
-                            });
-                            list[at] = binding;
-                        }
-                        (None, expires_s) => {
-                            self.make_room(&mut list, &binding, &mut changes)?;
-                            changes.push(Change::Registered {
-                                contact: binding.contact.clone(),
-                                expires_s,
-                                refreshed: false,
-                            });
-                            list.push(binding);
-                        }
-                    }
-                }
-            }
+    ) -> Result<Registered, RegisterError> {
+        let asked = Asked::of(request)?;
+        if let Some(renewed) = self.renew(now_unix_ms, user, &asked, flow)? {
+            return Ok(renewed);
         }
-        let before = self.bindings.get(user).map_or(0, Vec::len);
-        if self.count - before + list.len() > self.bindings_max {
+        let mut list = self.table.of(user).to_vec();
+        let before = list.len();
+        list.retain(|binding| binding.expires_unix_ms > now_unix_ms);
+        let changes = match &asked.contacts {
+            Contacts::Star => remove_all(&asked, &mut list)?,
+            Contacts::List(contacts) => {
+                self.change(now_unix_ms, user, &asked, contacts, flow, &mut list)?
+            }
+        };
+        if self.table.count() - before + list.len() > self.bindings_max {
             return Err(RegisterError::Full);
         }
-        if !changes.is_empty() {
-            self.put(user, list);
+        let save = !changes.is_empty();
+        if save {
+            self.table.put(user, list);
+        }
+        Ok(Registered { changes, save })
+    }
+
+    /// The REGISTER that phones send all day: one contact, as it was, for longer. `None` for any other.
+    fn renew(
+        &mut self,
+        now_unix_ms: u64,
+        user: &str,
+        asked: &Asked<'_>,
+        flow: Flow,
+    ) -> Result<Option<Registered>, RegisterError> {
+        let Contacts::List(contacts) = &asked.contacts else {
+            return Ok(None);
+        };
+        let [contact] = contacts.as_slice() else {
+            return Ok(None);
+        };
+        let granted = self.grant(contact, asked.expires_s)?;
+        if granted == 0 {
+            return Ok(None);
+        }
+        let list = self.table.of_mut(user);
+        let holds = |binding: &Binding| binding.expires_unix_ms > now_unix_ms;
+        let uri = contact.uri.to_string();
+        let place = list.iter().position(|known| known.contact == uri);
+        let Some(at) = place.filter(|_| list.iter().all(holds)) else {
+            return Ok(None);
+        };
+        let known = &mut list[at];
+        if known.call_id == asked.call_id && asked.cseq <= known.cseq {
+            return Err(RegisterError::OutOfOrder);
+        }
+        let path = |flow: Flow| (flow.transport, flow.local, flow.remote);
+        let as_it_was = path(known.flow) == path(flow)
+            && known.user_agent.as_deref() == asked.user_agent
+            && known.q == preference(contact)
+            && known_params(contact).eq(known
+                .params
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_deref())));
+        if !as_it_was {
+            return Ok(None);
+        }
+        let lasts_ms = u64::from(granted) * 1000;
+        known.expires_unix_ms = now_unix_ms.saturating_add(lasts_ms);
+        known.cseq = asked.cseq;
+        if known.call_id != asked.call_id {
+            asked.call_id.clone_into(&mut known.call_id);
+        }
+        let moved = known.flow.conn != flow.conn;
+        known.flow = flow;
+        let save = known.kept_until_unix_ms < known.expires_unix_ms;
+        if save {
+            known.kept_until_unix_ms = known.expires_unix_ms.saturating_add(lasts_ms);
+        }
+        let ends = known.expires_unix_ms;
+        if moved {
+            self.table.note_conn(user, flow.conn);
+        }
+        self.table.look_by(user, ends);
+        Ok(Some(Registered {
+            changes: vec![Change::Registered {
+                contact: uri,
+                expires_s: granted,
+                refreshed: true,
+            }],
+            save,
+        }))
+    }
+
+    /// RFC 3261 §10.3 step 7 on a copy of the user's bindings.
+    fn change(
+        &self,
+        now_unix_ms: u64,
+        user: &str,
+        asked: &Asked<'_>,
+        contacts: &[NameAddr],
+        flow: Flow,
+        list: &mut Vec<Binding>,
+    ) -> Result<Vec<Change>, RegisterError> {
+        if contacts.len() > self.contacts_per_user_max {
+            return Err(RegisterError::TooManyContacts);
+        }
+        let mut changes = Vec::new();
+        for contact in contacts {
+            let granted = self.grant(contact, asked.expires_s)?;
+            let lasts_ms = u64::from(granted) * 1000;
+            let expires_unix_ms = now_unix_ms.saturating_add(lasts_ms);
+            let binding = Binding {
+                user: user.to_owned(),
+                contact: contact.uri.to_string(),
+                params: known_params(contact)
+                    .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)))
+                    .collect(),
+                instance: contact.params.value("+sip.instance"),
+                reg_id: contact
+                    .params
+                    .value("reg-id")
+                    .and_then(|id| id.parse().ok())
+                    .filter(|id| *id > 0),
+                q: preference(contact),
+                call_id: asked.call_id.to_owned(),
+                cseq: asked.cseq,
+                flow,
+                expires_unix_ms,
+                kept_until_unix_ms: expires_unix_ms.saturating_add(lasts_ms),
+                user_agent: asked.user_agent.map(str::to_owned),
+            };
+            if binding.contact.len() > CONTACT_LEN_MAX {
+                return Err(RegisterError::Malformed("Contact too long"));
+            }
+            let known = list
+                .iter()
+                .position(|known| same_contact(known, &binding, &contact.uri));
+            // RFC 3261 §10.3 step 7: within one Call-ID the number must grow.
+            if known
+                .is_some_and(|at| list[at].call_id == asked.call_id && asked.cseq <= list[at].cseq)
+                && !changes
+                    .iter()
+                    .any(|change: &Change| change.contact() == binding.contact)
+            {
+                return Err(RegisterError::OutOfOrder);
+            }
+            match (known, granted) {
+                (Some(at), 0) => changes.push(Change::Removed {
+                    contact: list.remove(at).contact,
+                }),
+                (None, 0) => {}
+                (Some(at), expires_s) => {
+                    changes.push(Change::Registered {
+                        contact: binding.contact.clone(),
+                        expires_s,
+                        refreshed: true,
+                    });
+                    list[at] = binding;
+                }
+                (None, expires_s) => {
+                    self.make_room(list, &binding, &mut changes)?;
+                    changes.push(Change::Registered {
+                        contact: binding.contact.clone(),
+                        expires_s,
+                        refreshed: false,
+                    });
+                    list.push(binding);
+                }
+            }
         }
         Ok(changes)
     }
@@ -287,66 +422,24 @@ impl Registrar {
         Ok(())
     }
 
-    fn put(&mut self, user: &str, list: Vec<Binding>) {
-        self.count -= self.bindings.get(user).map_or(0, Vec::len);
-        self.count += list.len();
-        if list.is_empty() {
-            self.bindings.remove(user);
-        } else {
-            self.bindings.insert(user.to_owned(), list);
-        }
-    }
-
-    /// When the next binding ends.
+    /// When an end is to be looked for next; no binding ends before.
     pub(crate) fn next_expiry_unix_ms(&self) -> Option<u64> {
-        self.bindings
-            .values()
-            .flatten()
-            .map(|binding| binding.expires_unix_ms)
-            .min()
+        self.table.next_end_unix_ms()
     }
 
     /// Takes out what has ended: user, ended contacts, remaining bindings.
-    pub(crate) fn expire(&mut self, now_unix_ms: u64) -> Vec<(String, Vec<String>, Vec<Binding>)> {
-        self.take_out(|binding| binding.expires_unix_ms <= now_unix_ms)
+    pub(crate) fn expire(&mut self, now_unix_ms: u64) -> Vec<Taken> {
+        self.table.expire(now_unix_ms)
     }
 
     /// Takes out all bindings of users for whom `keep` is false.
-    pub(crate) fn retain_users(
-        &mut self,
-        keep: impl Fn(&str) -> bool,
-    ) -> Vec<(String, Vec<String>, Vec<Binding>)> {
-        self.take_out(|binding| !keep(&binding.user))
-    }
-
-    fn take_out(
-        &mut self,
-        gone: impl Fn(&Binding) -> bool,
-    ) -> Vec<(String, Vec<String>, Vec<Binding>)> {
-        let mut taken = Vec::new();
-        for (user, list) in &mut self.bindings {
-            let contacts: Vec<String> = list
-                .iter()
-                .filter(|b| gone(b))
-                .map(|b| b.contact.clone())
-                .collect();
-            if !contacts.is_empty() {
-                list.retain(|binding| !gone(binding));
-                self.count -= contacts.len();
-                taken.push((user.clone(), contacts, list.clone()));
-            }
-        }
-        self.bindings.retain(|_, list| !list.is_empty());
-        taken
+    pub(crate) fn retain_users(&mut self, keep: impl Fn(&str) -> bool) -> Vec<Taken> {
+        self.table.retain_users(keep)
     }
 
     /// The connection is closed: bindings that came over it stay, but have no way back until the phone registers again.
     pub(crate) fn stream_closed(&mut self, conn: ConnId) {
-        for binding in self.bindings.values_mut().flatten() {
-            if binding.flow.conn == Some(conn) {
-                binding.flow.conn = None;
-            }
-        }
+        self.table.stream_closed(conn);
     }
 }
 
@@ -356,6 +449,21 @@ impl Change {
             Change::Registered { contact, .. } | Change::Removed { contact } => contact,
         }
     }
+}
+
+/// RFC 3261 §10.3 step 6: `*` stands alone, with an Expires of zero.
+fn remove_all(asked: &Asked<'_>, list: &mut Vec<Binding>) -> Result<Vec<Change>, RegisterError> {
+    if asked.expires_s != Some(0) {
+        return Err(RegisterError::Malformed("Contact * needs Expires: 0"));
+    }
+    let is_late = |known: &Binding| known.call_id == asked.call_id && asked.cseq <= known.cseq;
+    if list.iter().any(is_late) {
+        return Err(RegisterError::OutOfOrder);
+    }
+    let removed = list.drain(..).map(|binding| Change::Removed {
+        contact: binding.contact,
+    });
+    Ok(removed.collect())
 }
 
 /// RFC 5626 §6 where both name their instance and flow, RFC 3261 §19.1.4 otherwise.
@@ -371,15 +479,16 @@ fn same_contact(known: &Binding, new: &Binding, new_uri: &Uri) -> bool {
             .is_ok_and(|uri| uri.equivalent(new_uri))
 }
 
-fn kept_params(contact: &NameAddr) -> Vec<(String, Option<String>)> {
-    let kept =
-        |name: &str| !name.eq_ignore_ascii_case("expires") && !name.eq_ignore_ascii_case("q");
-    contact
-        .params
-        .iter()
-        .filter(|(name, _)| kept(name))
-        .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)))
-        .collect()
+/// The parameters that are given back to the phone: not those that say how long and how preferred.
+fn known_params(contact: &NameAddr) -> impl Iterator<Item = (&str, Option<&str>)> {
+    contact.params.iter().filter(|(name, _)| {
+        !name.eq_ignore_ascii_case("expires") && !name.eq_ignore_ascii_case("q")
+    })
+}
+
+fn preference(contact: &NameAddr) -> u16 {
+    let q = contact.params.value("q");
+    q.and_then(|q| parse_q(&q)).unwrap_or(1000)
 }
 
 /// RFC 3261 §25.1 `qvalue`: 0 to 1 with at most three decimals.

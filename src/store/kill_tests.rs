@@ -5,7 +5,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-use super::tests::binding;
+use super::tests::bindings;
 use super::*;
 use crate::testing::Scratch;
 
@@ -35,7 +35,7 @@ fn child_that_writes_until_it_is_killed() {
     for number in 0.. {
         store.add_message(&message(number)).unwrap();
         store
-            .save_bindings("a", &[binding("a", number as u32 % 250)])
+            .keep([&bindings("a", &[number as u32 % 250])])
             .unwrap();
         writeln!(out, "\nwritten {number}").unwrap();
         out.flush().unwrap();

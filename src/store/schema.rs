@@ -69,6 +69,54 @@ pub(super) const STEPS: &[&str] = &[
     ALTER TABLE call ADD COLUMN misses INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE call ADD COLUMN saved_ms INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE call ADD COLUMN tokens_wasted INTEGER NOT NULL DEFAULT 0;",
+    // 3: bindings found by user alone; dialogs that stand; bans; counters by day.
+    "ALTER TABLE binding RENAME TO binding_before;
+    CREATE TABLE binding (
+        user TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        contact TEXT NOT NULL,
+        params TEXT NOT NULL,
+        instance TEXT,
+        reg_id INTEGER,
+        q INTEGER NOT NULL,
+        call_id TEXT NOT NULL,
+        cseq INTEGER NOT NULL,
+        transport TEXT NOT NULL,
+        local TEXT NOT NULL,
+        remote TEXT NOT NULL,
+        expires_unix_ms INTEGER NOT NULL,
+        user_agent TEXT,
+        PRIMARY KEY (user, n)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO binding SELECT user, row_number() OVER (PARTITION BY user), contact, params, instance, reg_id, q, call_id, cseq,
+        transport, local, remote, expires_unix_ms, user_agent FROM binding_before;
+    DROP TABLE binding_before;
+    CREATE TABLE dialog (
+        id TEXT PRIMARY KEY NOT NULL,
+        call_id TEXT NOT NULL,
+        local TEXT NOT NULL,
+        remote TEXT NOT NULL,
+        remote_target TEXT NOT NULL,
+        routes TEXT NOT NULL,
+        local_cseq INTEGER NOT NULL,
+        transport TEXT NOT NULL,
+        local_address TEXT NOT NULL,
+        remote_address TEXT NOT NULL,
+        we_connected INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE ban (
+        block TEXT PRIMARY KEY NOT NULL,
+        why TEXT NOT NULL,
+        since_unix_ms INTEGER NOT NULL,
+        until_unix_ms INTEGER NOT NULL,
+        times INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE counter (
+        name TEXT NOT NULL,
+        day INTEGER NOT NULL,
+        value INTEGER NOT NULL,
+        PRIMARY KEY (name, day)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The version this program writes.

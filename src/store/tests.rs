@@ -28,6 +28,16 @@ pub(super) fn binding(user: &str, number: u32) -> BindingRow {
     }
 }
 
+pub(super) fn bindings(user: &str, numbers: &[u32]) -> Lasting {
+    Lasting::Bindings {
+        user: user.to_owned(),
+        bindings: numbers
+            .iter()
+            .map(|number| binding(user, *number))
+            .collect(),
+    }
+}
+
 fn started(id: &str, at: u64) -> CallStarted {
     CallStarted {
         id: id.to_owned(),
@@ -94,21 +104,23 @@ fn message(number: u64) -> MessageRow {
 fn bindings_are_replaced_by_user_and_survive() {
     let scratch = Scratch::new("store");
     let mut store = open(&scratch);
-    store
-        .save_bindings("a", &[binding("a", 1), binding("a", 2)])
-        .unwrap();
-    store.save_bindings("b", &[binding("b", 3)]).unwrap();
-    store.save_bindings("a", &[binding("a", 2)]).unwrap();
+    store.keep([&bindings("a", &[1, 2])]).unwrap();
+    store.keep([&bindings("b", &[3])]).unwrap();
+    store.keep([&bindings("a", &[2])]).unwrap();
     drop(store);
     let mut store = open(&scratch);
     assert_eq!(
         store.load_bindings().unwrap(),
         [binding("a", 2), binding("b", 3)]
     );
-    store.save_bindings("a", &[]).unwrap();
+    store.keep([&bindings("a", &[])]).unwrap();
     assert_eq!(store.load_bindings().unwrap(), [binding("b", 3)]);
     let many: Vec<BindingRow> = (0..200).map(|number| binding("b", number % 250)).collect();
-    store.save_bindings("b", &many).unwrap();
+    let many = Lasting::Bindings {
+        user: "b".to_owned(),
+        bindings: many,
+    };
+    store.keep([&many]).unwrap();
     assert_eq!(store.load_bindings().unwrap().len(), BINDINGS_PER_USER_MAX);
 }
 
@@ -334,19 +346,16 @@ fn a_full_disk_is_told_apart_and_survived() {
 fn the_thread_writes_in_order_and_hands_back_what_it_cannot_take() {
     let scratch = Scratch::new("store");
     let (tell, failures) = mpsc::channel();
-    let failed = move |write: &Write, error: StoreError| {
-        tell.send((write.clone(), error.to_string())).unwrap();
+    let failed = move |record: &str, error: StoreError| {
+        tell.send((record.to_owned(), error.to_string())).unwrap();
     };
     let (handle, thread) = StoreHandle::start(open(&scratch), 4, failed).unwrap();
     handle.write(Write::CallStarted(started("c1", 1))).unwrap();
     handle.write(Write::Turn(turn("c1", 1))).unwrap();
-    handle.save_bindings("a", vec![binding("a", 1)]).unwrap();
+    handle.keep(bindings("a", &[1])).unwrap();
     handle.write(Write::Turn(turn("c9", 1))).unwrap();
-    let (write, why) = failures.recv().unwrap();
-    assert_eq!(
-        (write, why.as_str()),
-        (Write::Turn(turn("c9", 1)), "no such call")
-    );
+    let (record, why) = failures.recv().unwrap();
+    assert_eq!((record.as_str(), why.as_str()), ("turn", "no such call"));
 
     // Hold the thread, fill the queue of four.
     let (free, held) = mpsc::channel::<()>();
@@ -364,7 +373,7 @@ fn the_thread_writes_in_order_and_hands_back_what_it_cannot_take() {
     let over = Write::Message(message(5));
     assert_eq!(handle.write(over.clone()), Err(Box::new(over.clone())));
     assert!(matches!(
-        handle.save_bindings("a", Vec::new()),
+        handle.keep(bindings("a", &[])),
         Err(StoreError::Unavailable { .. })
     ));
     drop(free);

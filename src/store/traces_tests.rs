@@ -118,7 +118,7 @@ fn the_thread_writes_traces_and_reports_those_it_could_not() {
     let traces = TraceStore::open(TraceStore::folder_in(scratch.path()), 9).unwrap();
     store.keep_traces(traces.clone());
     let (tell, failures) = mpsc::channel();
-    let failed = move |_: &Write, error: StoreError| tell.send(error.to_string()).unwrap();
+    let failed = move |_: &str, error: StoreError| tell.send(error.to_string()).unwrap();
     let (handle, thread) = StoreHandle::start(store, 9, failed).unwrap();
     for name in ["c1", "../c2"] {
         let write = Write::Trace {

@@ -1,16 +1,16 @@
 //! The store's thread: the only one that waits for the disk. Its queue is bounded; whoever hands in a
-//! record when it is full gets it back and loses that record, which is logged; a save of bindings waits.
+//! record when it is full gets it back and loses that record, which is logged.
+//!
+//! Changes that must last are written in groups: those that somebody waits for with whatever else is in
+//! the queue, the others within a tenth of a second.
 
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_bridge::turn::trace::Trace;
 
-use super::{BindingRow, CallEnded, CallStarted, MessageRow, Store, StoreError, TurnRow};
-
-/// How long a caller waits for its bindings to be on disk before it is told that they are not.
-const SAVE_TIMEOUT: Duration = Duration::from_secs(5);
+use super::{CallEnded, CallStarted, Lasting, MessageRow, Store, StoreError, TurnRow};
 
 /// One record to write.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,15 +26,31 @@ pub enum Write {
     },
 }
 
-type Read = Box<dyn FnOnce(&Store) + Send>;
+/// Changes written at once.
+const GROUP_MAX: usize = 256;
+/// How long a change that nobody waits for may wait for company.
+const UNHURRIED: Duration = Duration::from_millis(100);
+
+impl Write {
+    /// For the log.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Write::CallStarted(_) => "call start",
+            Write::CallEnded(_) => "call end",
+            Write::Turn(_) => "turn",
+            Write::Message(_) => "message",
+            Write::Trace { .. } => "trace of the turns",
+        }
+    }
+}
+
+type Read = Box<dyn FnOnce(&mut Store) + Send>;
+type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 enum Job {
     Write(Write),
-    Bindings(
-        String,
-        Vec<BindingRow>,
-        Box<dyn FnOnce(Result<(), StoreError>) + Send>,
-    ),
+    /// `None`: nobody waits for it.
+    Keep(Lasting, Option<Done>),
     Read(Read),
     Stop,
 }
@@ -47,11 +63,11 @@ pub struct StoreHandle {
 
 impl StoreHandle {
     /// Gives `store` a thread with a queue of `queue_max` jobs. `failed` is called on that thread with
-    /// each record that could not be written; it decides what to log.
+    /// the kind of each record that could not be written; it decides what to log.
     pub fn start(
         store: Store,
         queue_max: usize,
-        failed: impl FnMut(&Write, StoreError) + Send + 'static,
+        failed: impl FnMut(&str, StoreError) + Send + 'static,
     ) -> std::io::Result<(StoreHandle, JoinHandle<()>)> {
         let (queue, jobs) = mpsc::sync_channel(queue_max);
         let work = move || work(store, &jobs, failed);
@@ -72,34 +88,23 @@ impl StoreHandle {
         })
     }
 
-    /// Replaces the bindings of `user` and returns when they are on disk, so that a 200 sent afterwards
-    /// is true. Blocks for the disk: a few hundred microseconds, at worst five seconds.
-    pub fn save_bindings(&self, user: &str, bindings: Vec<BindingRow>) -> Result<(), StoreError> {
-        let (tell, told) = mpsc::sync_channel(1);
-        self.save_bindings_then(user, bindings, move |saved| {
-            let _ = tell.send(saved);
-        })?;
-        match told.recv_timeout(SAVE_TIMEOUT) {
-            Ok(saved) => saved,
-            Err(_) => Err(StoreError::Unavailable {
-                why: "no answer in time",
-            }),
-        }
-    }
-
-    /// Like [`StoreHandle::save_bindings`], and calls `done` on the store's thread instead of blocking.
-    pub fn save_bindings_then(
+    /// Writes a change at once, with whatever else waits, and calls `done` on the store's thread when it is
+    /// on disk, so that a 200 sent afterwards is true. A few hundred microseconds.
+    pub fn keep_then(
         &self,
-        user: &str,
-        bindings: Vec<BindingRow>,
+        change: Lasting,
         done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) -> Result<(), StoreError> {
-        let job = Job::Bindings(user.to_owned(), bindings, Box::new(done));
-        self.try_queue(job)
+        self.try_queue(Job::Keep(change, Some(Box::new(done))))
+    }
+
+    /// Writes a change within a tenth of a second.
+    pub fn keep(&self, change: Lasting) -> Result<(), StoreError> {
+        self.try_queue(Job::Keep(change, None))
     }
 
     /// Runs a query behind all writes queued before it; `read` hands on what it found.
-    pub fn read(&self, read: impl FnOnce(&Store) + Send + 'static) -> Result<(), StoreError> {
+    pub fn read(&self, read: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), StoreError> {
         self.try_queue(Job::Read(Box::new(read)))
     }
 
@@ -121,10 +126,81 @@ impl StoreHandle {
     }
 }
 
-fn work(mut store: Store, jobs: &Receiver<Job>, mut failed: impl FnMut(&Write, StoreError)) {
-    while let Ok(job) = jobs.recv() {
+/// Changes on their way into one transaction.
+#[derive(Default)]
+struct Group {
+    changes: Vec<(Lasting, Option<Done>)>,
+    /// Somebody waits for one of them.
+    hurried: bool,
+    since: Option<Instant>,
+}
+
+impl Group {
+    fn add(&mut self, change: Lasting, done: Option<Done>) {
+        self.hurried |= done.is_some();
+        self.since.get_or_insert_with(Instant::now);
+        self.changes.push((change, done));
+    }
+
+    /// Time that it may still wait; `None`: there is nothing to write.
+    fn patience(&self) -> Option<Duration> {
+        let since = self.since?;
+        if self.hurried || self.changes.len() >= GROUP_MAX {
+            return Some(Duration::ZERO);
+        }
+        Some(UNHURRIED.saturating_sub(since.elapsed()))
+    }
+
+    /// All in one; if that fails each for itself, so that one that cannot be written takes no other with it.
+    fn write(&mut self, store: &mut Store, failed: &mut impl FnMut(&str, StoreError)) {
+        let group = std::mem::take(self);
+        let together = store.keep(group.changes.iter().map(|(change, _)| change));
+        let is_written = together.is_ok();
+        for (change, done) in group.changes {
+            let written = if is_written {
+                Ok(())
+            } else {
+                store.keep([&change])
+            };
+            match (done, written) {
+                (Some(done), written) => done(written),
+                (None, Err(error)) => failed(kind(&change), error),
+                (None, Ok(())) => {}
+            }
+        }
+    }
+}
+
+fn kind(change: &Lasting) -> &'static str {
+    match change {
+        Lasting::Bindings { .. } => "registration",
+        Lasting::Dialog(_) | Lasting::DialogOver(_) => "dialog",
+        Lasting::Ban(_) | Lasting::BanOver(_) => "ban",
+        Lasting::Count { .. } => "counter",
+    }
+}
+
+fn work(mut store: Store, jobs: &Receiver<Job>, mut failed: impl FnMut(&str, StoreError)) {
+    let mut group = Group::default();
+    loop {
+        // What is in the queue already joins the group; then the group is written, or waits for more.
+        let job = match group.patience() {
+            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(Duration::ZERO) if group.changes.len() >= GROUP_MAX => {
+                Err(RecvTimeoutError::Timeout)
+            }
+            Some(patience) => jobs.recv_timeout(patience),
+        };
         match job {
-            Job::Write(write) => {
+            Ok(Job::Keep(change, done)) => {
+                group.add(change, done);
+                continue;
+            }
+            Ok(_) | Err(_) if !group.changes.is_empty() => group.write(&mut store, &mut failed),
+            Ok(_) | Err(_) => {}
+        }
+        match job {
+            Ok(Job::Write(write)) => {
                 let written = match &write {
                     Write::CallStarted(call) => store.call_started(call),
                     Write::CallEnded(end) => store.call_ended(end),
@@ -133,12 +209,12 @@ fn work(mut store: Store, jobs: &Receiver<Job>, mut failed: impl FnMut(&Write, S
                     Write::Trace { call, trace } => store.save_trace(call, trace),
                 };
                 if let Err(error) = written {
-                    failed(&write, error);
+                    failed(write.kind(), error);
                 }
             }
-            Job::Bindings(user, bindings, done) => done(store.save_bindings(&user, &bindings)),
-            Job::Read(read) => read(&store),
-            Job::Stop => return,
+            Ok(Job::Read(read)) => read(&mut store),
+            Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(Job::Keep(..)) | Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }

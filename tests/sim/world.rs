@@ -303,9 +303,14 @@ impl World {
     }
 
     fn drain_server(&mut self) {
-        while let Some(output) = self.server.endpoint.poll_output() {
+        let mut saved_first = VecDeque::new();
+        while let Some(output) = saved_first
+            .pop_front()
+            .or_else(|| self.server.endpoint.poll_output())
+        {
             match output {
                 Output::Datagram { flow, data } => self.send(flow.local, flow.remote, data),
+                Output::SaveBindings { then, .. } => saved_first.extend(then),
                 Output::Event(event) => self.server_event(event),
                 _ => {}
             }

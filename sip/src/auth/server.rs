@@ -18,7 +18,8 @@ use crate::syntax::quote;
 use crate::uri::Uri;
 
 /// User-Agents that give up on a 401 with a challenge they do not know, wherever it stands among the others: RFC 8760
-/// §2.4 has a client ignore it. Seen with baresip 1.0.0 (libre 1.1.0, Debian 12) and SIPp 3.6.1.
+/// §2.4 has a client ignore it. Seen with baresip 1.0.0 (libre 1.1.0, Debian 12) and SIPp 3.6.1. A client that does not
+/// say what it is may be either.
 const MD5_ONLY_CLIENTS: [&str; 3] = ["baresip v0.", "baresip v1.", "SIPp"];
 
 /// Answers read from one request. A phone may send one per algorithm it was offered.
@@ -32,8 +33,14 @@ pub(crate) enum Verdict {
     },
     /// No answer for our realm: challenge.
     Missing,
-    /// The digest is right but its nonce is not good any more: challenge with stale=true, no failure.
+    /// Its nonce is not ours, or not good any more: challenge with stale=true, no failure. The digest was not looked
+    /// at, so this tells nobody whether a guess was right.
     Stale,
+    /// The digest is right but this count of its nonce was used before: the request came twice, or somebody repeats what
+    /// he overheard. Challenge with stale=true where it is not the former.
+    Replayed {
+        user: String,
+    },
     /// Wrong: counts as a failure of this name, then challenge.
     Wrong {
         user: String,
@@ -107,7 +114,7 @@ impl DigestServer {
         client: Option<&str>,
     ) -> Vec<String> {
         let md5_only = self.algorithms.contains(&Algorithm::Md5)
-            && client.is_some_and(|client| {
+            && client.is_none_or(|client| {
                 MD5_ONLY_CLIENTS
                     .iter()
                     .any(|known| client.starts_with(known))
@@ -178,6 +185,11 @@ impl DigestServer {
         if !same_resource(uri, &request.uri) {
             return Verdict::Malformed("digest uri is not the Request-URI");
         }
+        // RFC 7616 §3.3: stale is said of the nonce alone. Only whoever was given the nonce at this address gets a guess,
+        // so a failure always is that address's own.
+        let Ok(id) = self.nonces.check(now_ms, nonce, source) else {
+            return Verdict::Stale;
+        };
         let method = request.method.to_string();
         let expected = self.ha1(algorithm, &user, source);
         let input = ResponseInput {
@@ -192,13 +204,10 @@ impl DigestServer {
         if !(right & expected.1) {
             return Verdict::Wrong { user };
         }
-        let taken = self
-            .nonces
-            .check(now_ms, nonce, source)
-            .and_then(|id| self.nonces.take(now_ms, id, count));
-        match taken {
+        match self.nonces.take(now_ms, id, count) {
             Ok(()) => Verdict::Accepted { user },
-            Err(NonceError::Foreign | NonceError::Expired | NonceError::Replayed) => Verdict::Stale,
+            Err(NonceError::Replayed) => Verdict::Replayed { user },
+            Err(NonceError::Foreign | NonceError::Expired) => Verdict::Stale,
         }
     }
 
@@ -232,7 +241,8 @@ impl DigestServer {
     }
 }
 
-/// Equal text, or the same scheme, user, host and port: parameters get lost on the way through proxies and libraries.
+/// Equal text, or the same scheme, user, host and port: parameters get lost on the way through proxies and libraries. A
+/// URI without a user names the whole server, and clients disagree whether by its name or its address: any will do.
 fn same_resource(digest_uri: &str, request_uri: &Uri) -> bool {
     if digest_uri == request_uri.to_string() {
         return true;
@@ -240,10 +250,11 @@ fn same_resource(digest_uri: &str, request_uri: &Uri) -> bool {
     digest_uri.parse::<Uri>().is_ok_and(|uri| {
         uri.scheme == request_uri.scheme
             && uri.user == request_uri.user
-            && uri
-                .host
-                .to_string()
-                .eq_ignore_ascii_case(&request_uri.host.to_string())
-            && uri.port == request_uri.port
+            && (uri.user.is_none()
+                || uri
+                    .host
+                    .to_string()
+                    .eq_ignore_ascii_case(&request_uri.host.to_string())
+                    && uri.port == request_uri.port)
     })
 }

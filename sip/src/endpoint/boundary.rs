@@ -69,11 +69,13 @@ pub enum Output {
     CloseStream {
         conn: ConnId,
     },
-    /// All bindings of this user as they now are. It stands before the 200 that promises them to the phone, so writing
-    /// it down before going on makes the promise hold after a crash.
+    /// All bindings of this user as they now are, with `Binding::kept_until_unix_ms` as their ends.
     SaveBindings {
         user: String,
         bindings: Vec<Binding>,
+        /// To be carried out once they are on disk: the 200 that promises them to the phone. Other outputs need not
+        /// wait, and several saves may share one write.
+        then: Vec<Output>,
     },
     /// A dialog stands, or its peer has moved. Written down, its peer can be told after a crash that the call is over.
     SaveDialog(DialogRecord),

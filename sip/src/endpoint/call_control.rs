@@ -88,6 +88,7 @@ impl Endpoint {
                 }
             }
         }
+        self.keep_dialog(key);
         self.watch_call(key);
     }
 

@@ -158,6 +158,7 @@ impl Endpoint {
             for dialog in early.chain(call.dialog) {
                 self.dialogs.remove(&dialog.id);
             }
+            self.forget_dialog(key);
         }
     }
 

@@ -74,6 +74,8 @@ impl Endpoint {
             // RFC 3262 says nothing of a refused PRACK but what holds for any request; the INVITE has its own end.
             Owner::Prack(key) => drop(self.answer_challenge(now, key, id, &response)),
             Owner::Cancel(_) => {}
+            Owner::Lost(key) if response.status >= 200 => self.forget_lost(key),
+            Owner::Lost(_) => {}
             Owner::Registration(key) => self.on_register_response(now, key, id, response),
         }
     }
@@ -85,6 +87,7 @@ impl Endpoint {
             Owner::Reinvite(key) => self.on_reinvite_failure(now, key, id, why),
             Owner::Update(key) => self.on_update_failure(now, key, id, why),
             Owner::Prack(_) | Owner::Bye(_) | Owner::Cancel(_) => {}
+            Owner::Lost(key) => self.forget_lost(key),
             Owner::Registration(key) => self.on_register_failure(now, key, why),
         }
     }

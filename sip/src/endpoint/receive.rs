@@ -54,12 +54,16 @@ impl Endpoint {
         self.on_parsed(now, flow, parsed);
     }
 
-    /// Takes the price of one message, but not from this machine itself.
+    /// Takes the price of one message, but not from this machine itself. Nothing is heard of banned blocks but from where
+    /// a phone is registered: it may share its address with whoever was banned.
     fn admit(&mut self, now: Instant, flow: Flow) -> bool {
         let source = flow.remote.ip();
-        let admitted = source.to_canonical().is_loopback()
-            || (self.bans.of(self.unix_ms(now), source).is_none()
-                && self.guard.admit(now, source, 1));
+        if source.to_canonical().is_loopback() {
+            return true;
+        }
+        let is_banned = self.bans.of(self.unix_ms(now), source).is_some()
+            && !self.registrar.has_phone_at(flow.remote);
+        let admitted = !is_banned && self.guard.admit(now, source, 1);
         if !admitted {
             self.stats.messages_throttled += 1;
         }
@@ -144,6 +148,8 @@ impl Endpoint {
             Method::Cancel => return self.on_cancel(now, reply_to, &request),
             _ => {}
         }
+        // What a registration is answered leaves nothing behind (see `uas_register`), so neither check is for it.
+        let leaves_nothing = request.method == Method::Register;
         // RFC 3261 §8.2.2.2.
         if merge
             .as_ref()
@@ -154,7 +160,7 @@ impl Endpoint {
         let known = dialog
             .as_ref()
             .is_some_and(|id| self.dialogs.contains_key(id));
-        if self.transactions_full(known) {
+        if !leaves_nothing && self.transactions_full(known) {
             return self.reply(reply_to, &request, 503, [retry_after(RETRY_LATER)]);
         }
         self.pop_own_route(&mut request, flow);
@@ -253,7 +259,9 @@ impl Endpoint {
         }
         let verdict = self.digest.verify(unix_ms, request, source);
         let name = match &verdict {
-            Verdict::Accepted { user } | Verdict::Wrong { user } => Some(user.as_str()),
+            Verdict::Accepted { user } | Verdict::Wrong { user } | Verdict::Replayed { user } => {
+                Some(user.as_str())
+            }
             Verdict::Missing | Verdict::Stale | Verdict::Malformed(_) => None,
         };
         // A locked name is closed to right and wrong passwords alike, or guessing would go on behind the lock. It stays
@@ -278,6 +286,14 @@ impl Endpoint {
             }
             Verdict::Missing => false,
             Verdict::Stale => true,
+            Verdict::Replayed { user } => {
+                if request.method == Method::Register
+                    && self.register_again(now, &user, request, flow, reply_to)
+                {
+                    return None;
+                }
+                true
+            }
             Verdict::Wrong { user } => {
                 self.stats.authentication_failures += 1;
                 let locked = self.lockout.failed(now, source, &user);

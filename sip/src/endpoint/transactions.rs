@@ -137,6 +137,8 @@ pub(super) enum Owner {
     /// Nobody waits for what becomes of a CANCEL.
     Cancel(CallKey),
     Registration(RegistrationKey),
+    /// The BYE of a dialog that a crash cut off.
+    Lost(u64),
 }
 
 #[derive(Debug)]
@@ -506,7 +508,7 @@ impl Owner {
             | Owner::Prack(key)
             | Owner::Bye(key)
             | Owner::Cancel(key) => Some(key),
-            Owner::Registration(_) => None,
+            Owner::Registration(_) | Owner::Lost(_) => None,
         }
     }
 }

@@ -6,84 +6,43 @@ use std::time::{Duration, Instant};
 
 use super::receive::Incoming;
 use super::{Endpoint, Event, LogLevel, Output, TimerId, UnregisteredWhy};
+use crate::flow::Flow;
 use crate::header::HeaderName;
-use crate::registrar::{Binding, Change, RegisterError, contact_value};
+use crate::message::{Message, Request};
+use crate::registrar::{Binding, Change, RegisterError, Registered, contact_value};
 
 /// Bindings are looked through for ended ones at most so often.
 const EXPIRY_GRAIN: Duration = Duration::from_secs(1);
 
 impl Endpoint {
     /// RFC 3261 §10.3, from step 4.
+    ///
+    /// Answered without a transaction, as §8.2.7 allows: a REGISTER that comes twice is known by the binding it made
+    /// (`register_again`) or by its used nonce, and a table of transactions would be the registrar's largest.
     pub(super) fn on_register(&mut self, now: Instant, user: &str, incoming: Incoming) {
         let Incoming {
             request,
             flow,
             reply_to,
-            key,
-            merge,
+            ..
         } = incoming;
-        let tag = self.new_tag();
-        let id = self.open_server(&request, key, merge, reply_to, tag.clone());
         // Step 4 and 5: an account may change the bindings of its own name and no other.
         let own = request
             .headers
             .to()
             .is_ok_and(|to| to.uri.user_decoded().as_deref() == Some(user));
         if !own {
-            let response = self.response(&request, 403, &tag);
-            self.respond(now, id, response);
-            return;
+            return self.reply(reply_to, &request, 403, []);
         }
         let unix_ms = self.unix_ms(now);
-        let changes = match self.registrar.register(unix_ms, user, &request, flow) {
-            Ok(changes) => changes,
-            Err(error) => {
-                let (status, header) = match error {
-                    RegisterError::Malformed(why) => {
-                        self.log(
-                            LogLevel::Info,
-                            format!("REGISTER of {flow} not understood: {why}"),
-                        );
-                        (400, None)
-                    }
-                    RegisterError::TooBrief { expires_s_min } => (
-                        423,
-                        Some((HeaderName::MinExpires, expires_s_min.to_string())),
-                    ),
-                    RegisterError::OutOfOrder => (500, None),
-                    RegisterError::TooManyContacts => (403, None),
-                    RegisterError::Full => (503, Some((HeaderName::RetryAfter, "60".to_owned()))),
-                };
-                let mut response = self.response(&request, status, &tag);
-                if let Some((name, value)) = header {
-                    response.headers.push(name, value);
-                }
-                self.respond(now, id, response);
-                return;
-            }
-        };
-        let bindings = self.registrar.of(user, unix_ms);
-        if !changes.is_empty() {
-            self.outputs.push_back(Output::SaveBindings {
-                user: user.to_owned(),
-                bindings: bindings.clone(),
-            });
-        }
+        let Registered { changes, save } =
+            match self.registrar.register(unix_ms, user, &request, flow) {
+                Ok(registered) => registered,
+                Err(error) => return self.refuse_register(reply_to, &request, error),
+            };
         self.keep_flow(now, flow, &changes);
-        let mut response = self.response(&request, 200, &tag);
-        for (name, value) in self.outbound_headers(&request, flow) {
-            response.headers.push(name, value);
-        }
-        for binding in &bindings {
-            response
-                .headers
-                .push(HeaderName::Contact, contact_value(binding, unix_ms));
-        }
-        self.respond(now, id, response);
-        let user_agent = request
-            .headers
-            .get(&HeaderName::UserAgent)
-            .map(str::to_owned);
+        self.confirm_register(now, user, &request, flow, reply_to, save);
+        let user_agent = request.headers.get(&HeaderName::UserAgent);
         for change in changes {
             let user = user.to_owned();
             self.event(match change {
@@ -91,17 +50,14 @@ impl Endpoint {
                     contact,
                     expires_s,
                     refreshed,
-                } => {
-                    let user_agent = user_agent.clone();
-                    Event::Registered {
-                        user,
-                        contact,
-                        flow,
-                        user_agent,
-                        expires_s,
-                        refreshed,
-                    }
-                }
+                } => Event::Registered {
+                    user,
+                    contact,
+                    flow,
+                    user_agent: user_agent.map(str::to_owned),
+                    expires_s,
+                    refreshed,
+                },
                 Change::Removed { contact } => Event::Unregistered {
                     user,
                     contact,
@@ -109,12 +65,82 @@ impl Endpoint {
                 },
             });
         }
-        let first = bindings.iter().map(|binding| binding.expires_unix_ms).min();
-        if let Some(at) = first.map(|unix_ms| self.instant_of(unix_ms))
-            && self.bindings_due.is_none_or(|due| at < due)
-        {
-            self.set_bindings_timer(Some(at));
+        self.watch_bindings(now);
+    }
+
+    /// The same REGISTER once more, after it has been obeyed: the same answer, once it is true on disk. False if no
+    /// binding knows of it.
+    pub(super) fn register_again(
+        &mut self,
+        now: Instant,
+        user: &str,
+        request: &Request,
+        flow: Flow,
+        reply_to: Flow,
+    ) -> bool {
+        let obeyed = self.registrar.has_obeyed(self.unix_ms(now), user, request);
+        if obeyed {
+            self.stats.retransmissions_absorbed += 1;
+            self.confirm_register(now, user, request, flow, reply_to, true);
         }
+        obeyed
+    }
+
+    /// RFC 3261 §10.3 step 8.
+    fn confirm_register(
+        &mut self,
+        now: Instant,
+        user: &str,
+        request: &Request,
+        flow: Flow,
+        reply_to: Flow,
+        save: bool,
+    ) {
+        let unix_ms = self.unix_ms(now);
+        let tag = self.stateless_tag(request);
+        let mut response = self.response(request, 200, &tag);
+        for (name, value) in self.outbound_headers(request, flow) {
+            response.headers.push(name, value);
+        }
+        for binding in self.registrar.holding(user, unix_ms) {
+            response
+                .headers
+                .push(HeaderName::Contact, contact_value(binding, unix_ms));
+        }
+        let packet = Message::Response(response).to_bytes();
+        if !save {
+            return self.transmit(reply_to, packet);
+        }
+        let before = self.outputs.len();
+        self.transmit(reply_to, packet);
+        let then = self.outputs.split_off(before).into();
+        self.outputs.push_back(Output::SaveBindings {
+            user: user.to_owned(),
+            bindings: self.registrar.of(user, unix_ms),
+            then,
+        });
+    }
+
+    fn refuse_register(&mut self, reply_to: Flow, request: &Request, error: RegisterError) {
+        let header = match &error {
+            RegisterError::TooBrief { expires_s_min } => {
+                Some((HeaderName::MinExpires, expires_s_min.to_string()))
+            }
+            RegisterError::Full => Some((HeaderName::RetryAfter, "60".to_owned())),
+            _ => None,
+        };
+        let status = match error {
+            RegisterError::Malformed(why) => {
+                let text = format!("REGISTER of {reply_to} not understood: {why}");
+                self.log(LogLevel::Info, text);
+                400
+            }
+            RegisterError::TooBrief { .. } => 423,
+            RegisterError::OutOfOrder => 500,
+            RegisterError::TooManyContacts => 403,
+            RegisterError::Full => 503,
+        };
+        self.reply(reply_to, request, status, header);
     }
 
     pub(super) fn on_bindings_timer(&mut self, now: Instant) {
@@ -125,17 +151,18 @@ impl Endpoint {
         self.watch_bindings(now);
     }
 
+    /// Wakes for the next end of a binding.
     pub(super) fn watch_bindings(&mut self, now: Instant) {
         let next = self
             .registrar
             .next_expiry_unix_ms()
             .map(|unix_ms| self.instant_of(unix_ms));
-        self.set_bindings_timer(next.map(|at| at.max(now + EXPIRY_GRAIN)));
-    }
-
-    fn set_bindings_timer(&mut self, at: Option<Instant>) {
-        self.bindings_due = at;
-        self.timers.set(TimerId::Bindings, at);
+        // A time that is set already is no later than the grain allows.
+        if next.is_none() || next < self.bindings_due || self.bindings_due.is_none() {
+            let at = next.map(|at| at.max(now + EXPIRY_GRAIN));
+            self.bindings_due = at;
+            self.timers.set(TimerId::Bindings, at);
+        }
     }
 
     pub(super) fn unregistered(
@@ -148,6 +175,7 @@ impl Endpoint {
         self.outputs.push_back(Output::SaveBindings {
             user: user.clone(),
             bindings,
+            then: Vec::new(),
         });
         for contact in contacts {
             self.event(Event::Unregistered {

@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::peer::{Peer, invite, register, request, status_of};
+use super::peer::{Peer, invite, next_request, register, request, status_of};
 use super::world::{PASSWORD, server_address};
 use crate::endpoint::{EndpointConfig, Event, GuardConfig, Input, Output, StreamConfig};
 use crate::flow::{ConnId, Flow};
@@ -91,10 +91,20 @@ fn full_tables_say_503() {
         ..EndpointConfig::default()
     };
     let mut peer = Peer::new(config);
-    assert_eq!(peer.ask_as("phone1", register("a")).status, 200);
-    assert_eq!(peer.statuses(&register("b")), [503]);
-    peer.wait_ms(32_000);
-    assert_eq!(peer.statuses(&register("c")), [401]);
+    assert_eq!(peer.ask_as("phone1", invite("a")).status, 100);
+    let mut second = invite("b");
+    second.headers.set(HeaderName::CallId, "second");
+    assert_eq!(peer.statuses(&second), [503]);
+    assert_eq!(
+        peer.ask_as("phone1", register("c")).status,
+        200,
+        "a registration needs no transaction"
+    );
+    // The call rings out, and its transaction waits for an ACK.
+    peer.wait_ms(180_000 + 32_000);
+    peer.take();
+    next_request(&mut second);
+    assert_eq!(peer.statuses(&second), [401]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A peer written by hand: sends text, reads text. For everything a well-behaved endpoint would never say.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,11 @@ impl Peer {
     }
 
     pub(super) fn drain(&mut self) {
-        while let Some(output) = self.endpoint.poll_output() {
+        let mut saved_first = VecDeque::new();
+        while let Some(output) = saved_first
+            .pop_front()
+            .or_else(|| self.endpoint.poll_output())
+        {
             self.order.push(match &output {
                 Output::Datagram { .. } | Output::StreamData { .. } => "send",
                 Output::OpenStream { .. } => "open",
@@ -79,6 +84,7 @@ impl Peer {
                 }
                 Output::CloseStream { conn } => self.closed.push(conn),
                 Output::Event(event) => self.events.push(event),
+                Output::SaveBindings { then, .. } => saved_first.extend(then),
                 Output::OpenStream {
                     conn,
                     transport,
@@ -87,8 +93,7 @@ impl Peer {
                     let flow = Flow::stream(transport, server_address(), remote, conn);
                     self.opened.push(flow);
                 }
-                Output::SaveBindings { .. }
-                | Output::SaveDialog(_)
+                Output::SaveDialog(_)
                 | Output::ForgetDialog { .. }
                 | Output::SaveBan(_)
                 | Output::ForgetBan(_)
@@ -202,6 +207,7 @@ pub(super) fn request(first: &str, branch: &str, extra: &str) -> Request {
         ("Call-ID", "call@192.0.2.7".to_owned()),
         ("CSeq", format!("1 {method}")),
         ("Contact", "<sip:phone1@192.0.2.7:5062>".to_owned()),
+        ("User-Agent", "Phone".to_owned()),
     ];
     let (head, body) = extra.split_once("\n\n").unwrap_or((extra, ""));
     for (name, value) in defaults {

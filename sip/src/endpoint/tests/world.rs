@@ -1,7 +1,7 @@
 //! Two endpoints, a server and a phone, on virtual time. The network between them loses, doubles, delays and reorders
 //! datagrams as its seed says; streams keep their order. Every event is told as one line, so that a test is a story.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -215,7 +215,11 @@ impl World {
     }
 
     pub(super) fn drain(&mut self, side: Side) {
-        while let Some(output) = self.endpoint(side).poll_output() {
+        let mut saved_first = VecDeque::new();
+        while let Some(output) = saved_first
+            .pop_front()
+            .or_else(|| self.endpoint(side).poll_output())
+        {
             match output {
                 Output::Datagram { flow, data } => self.send_datagram(side, flow, data),
                 Output::StreamData { conn, data } => {
@@ -243,7 +247,14 @@ impl World {
                     self.travel(20, side, Arrival::Opened { flow: here });
                 }
                 Output::CloseStream { conn } => self.close(side, conn),
-                Output::SaveBindings { user, bindings } => self.saved.push((user, bindings)),
+                Output::SaveBindings {
+                    user,
+                    bindings,
+                    then,
+                } => {
+                    self.saved.push((user, bindings));
+                    saved_first.extend(then);
+                }
                 Output::Event(event) => {
                     self.story.push(format!("{side:?} {}", line(&event)));
                     self.events.push((side, event));
