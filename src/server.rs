@@ -73,6 +73,8 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let bindings = store
         .load_bindings()
         .context("registrations of the last run")?;
+    let bans = store.load_bans(records::unix_ms()).context("bans")?;
+    let cut_off = store.load_dialogs().context("calls of the last run")?;
     let (recorder, recording) = Recorder::start(store, config.store.transcripts)?;
 
     // Ports before models: a port that is taken is said at once, not after a download.
@@ -102,6 +104,14 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     endpoint.set_users(logins(&secrets, &config));
     let restored = bindings.len();
     endpoint.restore_bindings(now, bindings.into_iter().map(records::from_row).collect());
+    endpoint.restore_bans(now, bans);
+    if !cut_off.is_empty() {
+        warn!(
+            calls = cut_off.len(),
+            "telling the other ends of calls that a crash cut off"
+        );
+    }
+    endpoint.end_lost_dialogs(now, cut_off);
 
     let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
     let switchboard = Switchboard::new(

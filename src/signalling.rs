@@ -192,6 +192,8 @@ pub async fn run(
         switchboard,
         pending: VecDeque::new(),
     };
+    // What the last run left to be said.
+    shell.drain();
     loop {
         let due = shell.endpoint.next_timeout();
         let sleep = async {
