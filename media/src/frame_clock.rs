@@ -5,8 +5,8 @@
 //! time. Does not own: the samples themselves.
 //!
 //! *Lead* is sound given out less time passed since the first packet. Rules:
-//! - Nothing came for 40 ms beyond the last packet's own length (60 ms with packets of 20): a filler frame is due, then
-//!   one every 20 ms.
+//! - Nothing came for 40 ms beyond the last packet's own length (60 ms with packets of 20; longer, up to 200 ms, where
+//!   packets use to come later): a filler frame is due, then one every 20 ms.
 //! - A hole (lost packets, a pause) is filled by what filler has not covered already, and never past real time.
 //! - Lead above 60 ms (packets came in a heap after filler): quiet frames are left out until it is gone. Words are not.
 //! - Lead above 400 ms: frames are left out whatever they hold. This is the bound on running ahead.
@@ -21,7 +21,9 @@ use crate::{FRAME_MS, SAMPLE_RATE_HZ};
 const SAMPLES_PER_MS: i64 = SAMPLE_RATE_HZ as i64 / 1_000;
 
 /// Time beyond the last packet's own length after which filler starts.
-pub const LATE_MS_MAX: u64 = 40;
+pub const LATE_MS_MIN: u64 = 40;
+/// The same, where packets use to come late: filler inside a word that is only late harms a recogniser more than waiting.
+pub const LATE_MS_MAX: u64 = 200;
 const FRAME: Duration = Duration::from_millis(FRAME_MS);
 /// Above this lead, quiet frames are left out.
 pub const LEAD_MS_QUIET: i64 = 60;
@@ -47,6 +49,7 @@ pub struct FrameClock {
     /// Of them, filler since the last real sound.
     filler: i64,
     filler_due: Instant,
+    late: Duration,
 }
 
 impl FrameClock {
@@ -55,8 +58,14 @@ impl FrameClock {
             origin: start,
             given_out: 0,
             filler: 0,
-            filler_due: start + FRAME + Duration::from_millis(LATE_MS_MAX),
+            filler_due: start + FRAME + Duration::from_millis(LATE_MS_MIN),
+            late: Duration::from_millis(LATE_MS_MIN),
         }
+    }
+
+    /// How late packets come (`transit`): filler waits that long, within bounds.
+    pub fn expect_late(&mut self, late_ms: u32) {
+        self.late = Duration::from_millis(u64::from(late_ms).clamp(LATE_MS_MIN, LATE_MS_MAX));
     }
 
     /// A new stream begins: no hole lies behind it, and sound that lagged is level with real time again. Sound that is
@@ -87,7 +96,7 @@ impl FrameClock {
         self.filler += samples as i64;
         let next = self.filler_due + FRAME;
         // Our own lateness is not made up for with a burst of silence.
-        let late = now.saturating_duration_since(next) > Duration::from_millis(LATE_MS_MAX);
+        let late = now.saturating_duration_since(next) > Duration::from_millis(LATE_MS_MIN);
         self.filler_due = if late { now + FRAME } else { next };
         self.settle(now);
     }
@@ -111,7 +120,7 @@ impl FrameClock {
     }
 
     fn wait(&mut self, now: Instant, packet: Duration) {
-        self.filler_due = now + packet.max(FRAME) + Duration::from_millis(LATE_MS_MAX);
+        self.filler_due = now + packet.max(FRAME) + self.late;
     }
 
     /// Real sound was given out.

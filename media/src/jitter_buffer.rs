@@ -3,8 +3,10 @@
 //! Owns: the queue behind a gap, how long a gap is waited for, duplicates, late packets, timestamp jumps.
 //! Does not own: which stream it is (`receiver`), decoding, made-up sound (`concealment`), real time (`frame_clock`).
 //!
-//! Release is eager: the listener is a recogniser, not a loudspeaker, so a packet in order goes out the moment it
-//! comes. Only a gap waits, from 20 to 120 ms, as the interarrival jitter suggests, for what is missing.
+//! Two ways to take sound out. [`JitterBuffer::poll`] is eager: for a recogniser, not a loudspeaker, a packet in order
+//! goes out the moment it comes. Only a gap waits: until nearly all packets as old as the missing one would have come
+//! (`transit`), and 20 to 200 ms after the first packet behind it came. [`JitterBuffer::poll_due`] is for a listener
+//! with a clock of its own (`steady`): what is missing when the sound is needed is lost.
 //!
 //! Bound: [`PACKETS_MAX`] packets; when full the oldest is dropped and counted.
 //!
@@ -14,12 +16,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::rtp::Packet;
+use crate::transit::Transit;
 
 /// Packets that may wait behind a gap.
 pub const PACKETS_MAX: usize = 64;
 
-/// Bounds of the time a missing packet is waited for.
-pub const WAIT_MS_RANGE: std::ops::RangeInclusive<u32> = 20..=120;
+/// Bounds of the time a missing packet is waited for, after the first packet behind it came.
+pub const WAIT_MS_RANGE: std::ops::RangeInclusive<u32> = 20..=200;
 
 /// What a packet means to the order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,13 @@ pub enum Release {
     },
 }
 
+/// Packets given up, and in how many runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    pub packets: u64,
+    pub runs: u64,
+}
+
 /// Counts of packets that were not released.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Dropped {
@@ -83,7 +93,8 @@ pub struct JitterBuffer {
     /// Bit n: the packet n + 1 before the one due was released, not lost.
     released: u64,
     audio_duration: u32,
-    wait_ms: u32,
+    transit: Transit,
+    losses: Losses,
     dropped: Dropped,
 }
 
@@ -100,29 +111,44 @@ impl JitterBuffer {
             due: None,
             released: 0,
             audio_duration: 0,
-            wait_ms: *WAIT_MS_RANGE.start(),
+            transit: Transit::new(),
+            losses: Losses::default(),
             dropped: Dropped::default(),
         }
     }
 
-    /// Forgets the stream; the counts stay.
+    /// Forgets the stream; the counts, and what is known of the path, stay.
     pub fn restart(&mut self) {
+        let mut transit = self.transit.clone();
+        transit.restart();
         *self = JitterBuffer {
-            wait_ms: self.wait_ms,
+            transit,
+            losses: self.losses,
             dropped: self.dropped,
             ..JitterBuffer::new()
         };
     }
 
-    /// Sets how long a gap waits, from the interarrival jitter.
-    pub fn adapt(&mut self, jitter_ms: f64) {
-        // Four times the mean deviation covers nearly all packets that come at all (RFC 3550 A.8 smooths a mean).
-        let wanted = *WAIT_MS_RANGE.start() as f64 + 4.0 * jitter_ms;
-        self.wait_ms = (wanted as u32).clamp(*WAIT_MS_RANGE.start(), *WAIT_MS_RANGE.end());
+    /// How late packets come.
+    pub fn transit(&self) -> &Transit {
+        &self.transit
     }
 
+    /// What a missing packet is waited for at present, in milliseconds.
     pub fn wait_ms(&self) -> u32 {
-        self.wait_ms
+        self.transit
+            .late_ms()
+            .clamp(*WAIT_MS_RANGE.start(), *WAIT_MS_RANGE.end())
+    }
+
+    pub fn losses(&self) -> Losses {
+        self.losses
+    }
+
+    /// The payload that comes after a gap just told as [`Release::Lost`]: it may repeat what was lost.
+    pub fn next_payload(&self) -> Option<(u8, &[u8])> {
+        let (_, stored) = self.queue.first_key_value()?;
+        (stored.kind == Kind::Audio).then_some((stored.payload_type, &stored.payload[..]))
     }
 
     pub fn dropped(&self) -> Dropped {
@@ -135,7 +161,14 @@ impl JitterBuffer {
     }
 
     /// Takes one packet; `duration` is how long it sounds, in units of the clock rate.
-    pub fn insert(&mut self, now: Instant, packet: &Packet<'_>, kind: Kind, duration: u32) {
+    pub fn insert(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        kind: Kind,
+        duration: u32,
+        clock_rate_hz: u32,
+    ) {
         let due = *self.due.get_or_insert(Due {
             sequence: i64::from(packet.sequence),
             timestamp: None,
@@ -148,6 +181,7 @@ impl JitterBuffer {
                 self.dropped.duplicate += 1;
             } else {
                 self.dropped.late += 1;
+                self.note_arrival(now, packet, kind, clock_rate_hz);
             }
             return;
         }
@@ -156,6 +190,7 @@ impl JitterBuffer {
             self.dropped.duplicate += 1;
             return;
         }
+        self.note_arrival(now, packet, kind, clock_rate_hz);
         if self.queue.len() == PACKETS_MAX {
             self.drop_oldest();
         }
@@ -171,6 +206,13 @@ impl JitterBuffer {
                 arrived: now,
             },
         );
+    }
+
+    fn note_arrival(&mut self, now: Instant, packet: &Packet<'_>, kind: Kind, clock_rate_hz: u32) {
+        // The timestamp of an aside does not move with the time of sending.
+        if kind == Kind::Audio {
+            self.transit.arrived(now, packet.timestamp, clock_rate_hz);
+        }
     }
 
     fn drop_oldest(&mut self) {
@@ -199,11 +241,39 @@ impl JitterBuffer {
         if first == due.sequence {
             return Some(oldest);
         }
-        Some(oldest + Duration::from_millis(u64::from(self.wait_ms)))
+        let [least, most] = [WAIT_MS_RANGE.start(), WAIT_MS_RANGE.end()]
+            .map(|ms| oldest + Duration::from_millis(u64::from(*ms)));
+        let late_at = due.timestamp.and_then(|due| self.transit.late_at(due));
+        Some(late_at.map_or(least, |late_at| late_at.clamp(least, most)))
     }
 
     /// What can be released now; to be called until there is nothing.
     pub fn poll(&mut self, now: Instant) -> Option<Release> {
+        let due = self.due?;
+        let (&first, _) = self.queue.first_key_value()?;
+        if first > due.sequence && self.next_timeout().is_some_and(|timeout| now < timeout) {
+            return None;
+        }
+        self.poll_due()
+    }
+
+    /// Whether what is due next is here and is of this kind.
+    pub fn has_next(&self, kind: Kind) -> bool {
+        let next = self.queue.first_key_value();
+        next.zip(self.due)
+            .is_some_and(|((&first, stored), due)| first == due.sequence && stored.kind == kind)
+    }
+
+    /// The timestamp of the sound next in the queue, whether or not something is missing before it.
+    pub fn next_timestamp(&self) -> Option<u32> {
+        let mut stored = self.queue.values();
+        stored
+            .find(|stored| stored.kind == Kind::Audio)
+            .map(|stored| stored.timestamp)
+    }
+
+    /// What comes next, now: a gap is not waited for.
+    pub fn poll_due(&mut self) -> Option<Release> {
         let mut due = self.due?;
         let (&first, stored) = self.queue.first_key_value()?;
         let jump = match (stored.kind, due.timestamp) {
@@ -211,15 +281,14 @@ impl JitterBuffer {
             _ => 0,
         };
         if first > due.sequence {
-            if self.next_timeout().is_some_and(|timeout| now < timeout) {
-                return None;
-            }
             let packets = (first - due.sequence) as u32;
             let mut duration = packets.saturating_mul(self.audio_duration);
             if stored.kind == Kind::Audio && due.timestamp.is_some() {
                 // Fewer samples than packets suggest: some of them were telephone-events. More: a pause follows.
                 duration = duration.min(jump.max(0) as u32);
             }
+            self.losses.packets += u64::from(packets);
+            self.losses.runs += 1;
             self.advance(&mut due, first, false);
             due.timestamp = due
                 .timestamp

@@ -17,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::type_complexity))]
 
 pub mod codec;
+pub mod comfort_noise;
 pub mod concealment;
 pub mod dtmf;
 pub mod echo;
@@ -24,6 +25,7 @@ pub mod file;
 pub mod frame_clock;
 pub mod jitter_buffer;
 pub mod playout;
+pub mod quality;
 pub mod receiver;
 pub mod relay;
 pub mod resample;
@@ -32,7 +34,10 @@ pub mod rtp;
 pub mod sender;
 pub mod session;
 pub mod srtp;
+pub mod steady;
+pub mod stretch;
 pub mod tones;
+pub mod transit;
 
 #[doc(hidden)]
 pub mod fuzz;

@@ -117,6 +117,15 @@ impl Decoder {
             Decoding::Opus(decoder) => decoder.decode(payload),
         }
     }
+
+    /// `count` samples in place of lost ones, `next` being the payload after the gap if it is here. `None` where the
+    /// codec has no way of its own: that is for `concealment`.
+    pub fn conceal(&mut self, count: usize, next: Option<&[u8]>) -> Option<Vec<i16>> {
+        match &mut self.engine {
+            Decoding::Opus(decoder) => Some(decoder.conceal(count, next)),
+            Decoding::G711 { .. } | Decoding::G722(_) => None,
+        }
+    }
 }
 
 /// Turns 16 kHz frames of one stream into payloads.

@@ -67,3 +67,62 @@ fn any_bytes_decode_or_do_not() {
         }
     }
 }
+
+/// A glide: what is repeated from before differs from what was lost.
+fn glide(n: usize) -> Frame {
+    std::array::from_fn(|k| {
+        let at = (n * FRAME_SAMPLES + k) as f64 / f64::from(SAMPLE_RATE_HZ);
+        let phase = std::f64::consts::TAU * (200.0 * at + 150.0 * at * at);
+        (5_000.0 * phase.sin() + 2_500.0 * (2.0 * phase).sin()) as i16
+    })
+}
+
+#[test]
+fn the_next_packet_gives_a_lost_one_back() {
+    let mut encoder = Encoder::new(Settings {
+        loss_percent: 20,
+        ..Settings::default()
+    });
+    let packets: Vec<Vec<u8>> = (0..100).map(|n| encoder.encode(&glide(n))).collect();
+    let repeats = packets.iter().filter(|payload| has_fec(payload)).count();
+    assert!(repeats > 80, "{repeats}");
+    let mut whole = Decoder::new();
+    let reference: Vec<Vec<i16>> = packets.iter().map(|p| whole.decode(p)).collect();
+    // Every fifth packet is lost; the error in its place, with and without the next one.
+    let error = |with_next: bool| {
+        let mut decoder = Decoder::new();
+        let mut sum = 0.0;
+        for n in 0..99 {
+            if n % 5 != 4 || n < 10 {
+                decoder.decode(&packets[n]);
+                continue;
+            }
+            let next = with_next.then_some(&packets[n + 1][..]);
+            let made = decoder.conceal(FRAME_SAMPLES, next);
+            assert_eq!(made.len(), FRAME_SAMPLES);
+            let pairs = made.iter().zip(&reference[n]);
+            sum += pairs
+                .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+                .sum::<f64>();
+        }
+        sum
+    };
+    let (with, without) = (error(true), error(false));
+    assert!(with < without / 2.0, "{with:.2e} against {without:.2e}");
+}
+
+#[test]
+fn gaps_of_any_length_are_filled() {
+    let mut encoder = Encoder::new(Settings::default());
+    let mut decoder = Decoder::new();
+    for n in 0..10 {
+        decoder.decode(&encoder.encode(&tone(n)));
+    }
+    let next = encoder.encode(&tone(11));
+    for count in [0, 1, 39, 320, 333, 1_920, 1_921, 10_000] {
+        assert_eq!(decoder.conceal(count, None).len(), count);
+        assert_eq!(decoder.conceal(count, Some(&next)).len(), count);
+        assert_eq!(decoder.conceal(count, Some(&[0xff])).len(), count);
+    }
+    assert!(rms(&decoder.conceal(16_000, None)[8_000..]) < 200.0);
+}

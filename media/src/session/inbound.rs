@@ -1,7 +1,8 @@
 //! The way in: packets of one stream to frames and keys.
 //!
-//! Order: source and sequence (`receiver`), order (`jitter_buffer`), sound (`codec`, `concealment`), real time
-//! (`frame_clock`), cut into frames here, whatever the packet size.
+//! Order: source and sequence (`receiver`), order (`jitter_buffer`), sound (`codec`, `concealment`, `comfort_noise`),
+//! real time, cut into frames here, whatever the packet size. Real time is kept in one of two ways: sound is given out as
+//! it comes (`frame_clock`), or a frame every 20 ms (`steady`).
 //!
 //! PURE.
 
@@ -9,8 +10,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::types::{Output, SessionConfig, Stats};
-use crate::codec::{Codec, Decoder};
+use super::types::{Delivery, Output, SessionConfig, Stats};
+use crate::codec::{Codec, Decoder, opus};
+use crate::comfort_noise::{Description, Generator};
 use crate::concealment::Concealer;
 use crate::dtmf;
 use crate::frame_clock::{FrameClock, Hole};
@@ -19,6 +21,8 @@ use crate::receiver::latch::{Latch, Source};
 use crate::receiver::reception::ReportFigures;
 use crate::receiver::{Continuity, Receiver, Verdict};
 use crate::rtp::Packet;
+use crate::steady::{Change, Steady};
+use crate::stretch;
 use crate::{FRAME_SAMPLES, Frame, SAMPLE_RATE_HZ, SILENCE};
 
 /// Payload types accepted per direction.
@@ -26,6 +30,12 @@ const PAYLOAD_TYPES_MAX: usize = 16;
 
 /// RFC 3389: comfort noise, often sent without being agreed.
 const COMFORT_NOISE: u8 = 13;
+
+/// Longest hole filled with made-up sound; what is longer is a pause.
+const HOLE_MS_MAX: u32 = 200;
+
+/// Opus packets of at most this many octets say that nothing follows for a while (DTX).
+const DTX_LEN_MAX: usize = 2;
 
 /// Peak below which a frame may be left out to get back to real time.
 const QUIET_PEAK: u16 = 400;
@@ -58,6 +68,15 @@ pub(super) struct Inbound {
     concealer: Concealer,
     events: dtmf::Decoder,
     clock: FrameClock,
+    /// In place of `clock`, where frames are given out at a constant pace.
+    steady: Option<Steady>,
+    is_steady: bool,
+    /// What the sender says its silence sounds like.
+    noise: Option<Generator>,
+    comfort_noise: Option<u8>,
+    /// The last packet of sound announced a pause.
+    dtx: bool,
+    recovered: u64,
     /// No sound came before in this stream.
     fresh: bool,
     /// Sound short of a frame.
@@ -98,6 +117,12 @@ impl Inbound {
             events: dtmf::Decoder::new(event_clock_hz(config, codec)),
             event_hz: config.telephone_event_hz,
             clock: FrameClock::new(start),
+            steady: (config.delivery == Delivery::Steady).then(|| Steady::new(start)),
+            is_steady: config.delivery == Delivery::Steady,
+            noise: None,
+            comfort_noise: config.comfort_noise,
+            dtx: false,
+            recovered: 0,
             fresh: true,
             pending: Vec::with_capacity(FRAME_SAMPLES),
             pending_concealed: false,
@@ -112,6 +137,7 @@ impl Inbound {
 
     pub(super) fn reconfigure(&mut self, config: &SessionConfig) {
         self.receive = config.receive;
+        self.comfort_noise = config.comfort_noise;
         self.telephone_event = config.telephone_event;
         if self.event_hz != config.telephone_event_hz {
             self.event_hz = config.telephone_event_hz;
@@ -146,7 +172,8 @@ impl Inbound {
             .find(|(number, _)| *number == payload_type);
         match agreed {
             Some((_, codec)) => Some(PayloadKind::Audio(*codec)),
-            None => (payload_type == COMFORT_NOISE).then_some(PayloadKind::ComfortNoise),
+            None => (payload_type == COMFORT_NOISE || self.comfort_noise == Some(payload_type))
+                .then_some(PayloadKind::ComfortNoise),
         }
     }
 
@@ -182,6 +209,11 @@ impl Inbound {
         self.buffer.restart();
         self.decoder = Decoder::new(self.decoder.codec());
         self.concealer.paused();
+        self.noise = None;
+        self.dtx = false;
+        if let Some(steady) = &mut self.steady {
+            steady.restart();
+        }
         let event_hz = self
             .event_hz
             .unwrap_or(self.decoder.codec().clock_rate_hz());
@@ -191,21 +223,39 @@ impl Inbound {
 
     /// Takes a packet that passed [`Inbound::judge`].
     pub(super) fn take(&mut self, now: Instant, packet: &Packet<'_>, kind: PayloadKind) {
-        let (place, duration) = match kind {
-            PayloadKind::Audio(codec) => (Kind::Audio, codec.duration(packet.payload)),
-            PayloadKind::Event | PayloadKind::ComfortNoise => (Kind::Aside, 0),
+        let (place, duration, clock_rate_hz) = match kind {
+            PayloadKind::Audio(codec) => {
+                let duration = codec.duration(packet.payload);
+                (Kind::Audio, duration, codec.clock_rate_hz())
+            }
+            PayloadKind::Event | PayloadKind::ComfortNoise => {
+                (Kind::Aside, 0, self.decoder.codec().clock_rate_hz())
+            }
         };
-        self.buffer.adapt(self.receiver.jitter_ms());
-        self.buffer.insert(now, packet, place, duration);
-        self.drain(now);
+        self.buffer
+            .insert(now, packet, place, duration, clock_rate_hz);
+        self.clock.expect_late(self.buffer.transit().late_ms());
+        if !self.is_steady {
+            self.drain(now);
+            return;
+        }
+        // Keys and descriptions of silence need no place in time.
+        while self.buffer.has_next(Kind::Aside)
+            && let Some(Release::Packet(stored)) = self.buffer.poll_due()
+        {
+            self.sound(now, &stored);
+        }
     }
 
     pub(super) fn next_timeout(&self) -> Instant {
         // While packets wait behind a gap they are the next sound; filler would only get in their way.
-        let sound = self
-            .buffer
-            .next_timeout()
-            .unwrap_or(self.clock.filler_due());
+        let sound = match &self.steady {
+            Some(steady) => steady.tick(),
+            None => self
+                .buffer
+                .next_timeout()
+                .unwrap_or(self.clock.filler_due()),
+        };
         match self.events.next_timeout() {
             Some(event) => sound.min(event),
             None => sound,
@@ -214,12 +264,18 @@ impl Inbound {
 
     /// What is due by now.
     pub(super) fn time(&mut self, now: Instant) {
-        self.drain(now);
         let pressed = self.events.timeout(now);
         self.tell(pressed);
+        while self.steady.as_ref().is_some_and(|s| s.tick() <= now) {
+            self.tick(now);
+        }
+        if self.is_steady {
+            return;
+        }
+        self.drain(now);
         if !self.buffer.is_waiting() && self.clock.filler_due() <= now {
             let count = FRAME_SAMPLES - self.pending.len();
-            let filler = self.concealer.conceal(count);
+            let filler = self.made_up(count, false);
             self.clock.filled(now, count);
             self.give_out(&filler, true);
         }
@@ -232,35 +288,150 @@ impl Inbound {
     fn drain(&mut self, now: Instant) {
         while let Some(release) = self.buffer.poll(now) {
             match release {
-                Release::Packet(stored) => self.sound(now, &stored),
+                Release::Packet(stored) => {
+                    self.sound(now, &stored);
+                }
                 Release::Lost { duration, .. } => {
                     let count = self.hole(now, Hole::Lost, duration);
-                    let made_up = self.concealer.conceal(count);
+                    let made_up = self.made_up(count, true);
                     self.give_out(&made_up, true);
                 }
                 Release::Pause { duration } => {
                     let count = self.hole(now, Hole::Pause, duration);
-                    if count > 0 {
-                        self.concealer.paused();
-                    }
-                    self.give_out(&vec![0; count], true);
+                    let silence = self.silence(count);
+                    self.give_out(&silence, true);
                 }
             }
         }
     }
 
+    /// One frame at the constant pace.
+    fn tick(&mut self, now: Instant) {
+        // Taken out for the time of this call, so that the rest of the way in can be used.
+        let Some(mut steady) = self.steady.take() else {
+            return;
+        };
+        if steady.queue.len() < FRAME_SAMPLES {
+            let change = steady.wanted_change(now, self.buffer.transit());
+            let wanted = match change {
+                Some(Change::Shorten(_)) => FRAME_SAMPLES + stretch::NEEDED,
+                Some(Change::Lengthen) | None => FRAME_SAMPLES,
+            };
+            self.fetch(now, &mut steady, wanted);
+            if let Some(change) = change {
+                steady.change(change);
+                // Shortened by more than there was to spare: one packet more.
+                self.fetch(now, &mut steady, FRAME_SAMPLES);
+            }
+        }
+        let missing = FRAME_SAMPLES.saturating_sub(steady.queue.len());
+        if missing > 0 {
+            let filler = self.made_up(missing, false);
+            steady.filled(&filler);
+            self.pending_concealed = true;
+        }
+        let frame: Vec<i16> = steady.queue.drain(..FRAME_SAMPLES).collect();
+        steady.ticked(now);
+        self.steady = Some(steady);
+        self.give_out(&frame, false);
+    }
+
+    /// Takes sound from the packets until `wanted` samples wait, or there is no more that is due. What is missing is
+    /// given up only for the frame that is due; beyond it only what is here counts.
+    fn fetch(&mut self, now: Instant, steady: &mut Steady, wanted: usize) {
+        while steady.queue.len() < wanted {
+            let is_due = steady.queue.len() < FRAME_SAMPLES;
+            if !is_due && !self.buffer.has_next(Kind::Audio) {
+                return;
+            }
+            if steady.is_starting()
+                && let Some(timestamp) = self.buffer.next_timestamp()
+            {
+                let wait = steady.to_wait(now, self.buffer.transit(), timestamp);
+                if wait > 0 {
+                    let count = wait.min(FRAME_SAMPLES.saturating_sub(steady.queue.len()));
+                    let silence = self.silence(count);
+                    steady.queue.extend(silence);
+                    self.pending_concealed = true;
+                    if count < wait {
+                        return;
+                    }
+                }
+            }
+            match self.buffer.poll_due() {
+                None => return,
+                Some(Release::Pause { .. }) => steady.restart(),
+                Some(Release::Lost { duration, .. }) => {
+                    let longest = self.decoder.codec().clock_rate_hz() / 1_000 * HOLE_MS_MAX;
+                    if duration > longest {
+                        steady.restart();
+                        continue;
+                    }
+                    let count = steady.lost(self.samples(duration), duration);
+                    let made_up = self.made_up(count, true);
+                    steady.queue.extend(made_up);
+                    self.pending_concealed = true;
+                }
+                Some(Release::Packet(stored)) => {
+                    if let Some(pcm) = self.sound(now, &stored) {
+                        let end = stored.timestamp.wrapping_add(stored.duration);
+                        steady.sounded(&pcm, end);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sound in place of what is not there: the sender's background while it pauses, else what the codec or we can make
+    /// up. `lost`: the packet behind the gap may repeat it.
+    fn made_up(&mut self, count: usize, lost: bool) -> Vec<i16> {
+        if count == 0 {
+            return Vec::new();
+        }
+        if let Some(noise) = &mut self.noise {
+            return noise.noise(count);
+        }
+        let codec = self.decoder.codec();
+        let next = self.buffer.next_payload().filter(|(payload_type, _)| {
+            lost && self.payload_types.contains(&(*payload_type, codec))
+        });
+        let next = next.map(|(_, payload)| payload);
+        if codec == Codec::Opus && next.is_some_and(opus::has_fec) {
+            self.recovered += 1;
+        }
+        match self.decoder.conceal(count, next) {
+            Some(pcm) => pcm,
+            None => self.concealer.conceal(count),
+        }
+    }
+
+    /// The sound of a pause of the sender.
+    fn silence(&mut self, count: usize) -> Vec<i16> {
+        if self.noise.is_some() || self.dtx {
+            return self.made_up(count, false);
+        }
+        if count > 0 {
+            self.concealer.paused();
+        }
+        vec![0; count]
+    }
+
+    fn samples(&self, duration: u32) -> usize {
+        let clock_rate_hz = self.decoder.codec().clock_rate_hz();
+        (u64::from(duration) * u64::from(SAMPLE_RATE_HZ) / u64::from(clock_rate_hz)) as usize
+    }
+
     /// Samples of a hole that are still to be given out.
     fn hole(&mut self, now: Instant, hole: Hole, duration: u32) -> usize {
-        let clock_rate_hz = self.decoder.codec().clock_rate_hz();
-        let samples = u64::from(duration) * u64::from(SAMPLE_RATE_HZ) / u64::from(clock_rate_hz);
-        let count = self.clock.hole(now, hole, samples as usize);
+        let count = self.clock.hole(now, hole, self.samples(duration));
         if count > 0 {
             self.clock.bridged(now, count);
         }
         count
     }
 
-    fn sound(&mut self, now: Instant, stored: &Stored) {
+    /// Takes one packet in order. At a constant pace its sound comes back, otherwise it is given out.
+    fn sound(&mut self, now: Instant, stored: &Stored) -> Option<Vec<i16>> {
         let codec = match self.kind(stored.payload_type) {
             Some(PayloadKind::Audio(codec)) => codec,
             Some(PayloadKind::Event) => {
@@ -269,12 +440,22 @@ impl Inbound {
                     let pressed = self.events.receive(now, stored.timestamp, event);
                     pressed.into_iter().for_each(|key| self.tell(key));
                 }
-                return;
+                return None;
             }
-            // Comfort noise, or a type no longer agreed: what follows is silence.
-            Some(PayloadKind::ComfortNoise) | None => {
+            Some(PayloadKind::ComfortNoise) => {
                 self.concealer.paused();
-                return;
+                if let Some(description) = Description::parse(&stored.payload) {
+                    match &mut self.noise {
+                        Some(noise) => noise.update(&description),
+                        None => self.noise = Some(Generator::new(&description)),
+                    }
+                }
+                return None;
+            }
+            // A type no longer agreed: what follows is silence.
+            None => {
+                self.concealer.paused();
+                return None;
             }
         };
         if codec != self.decoder.codec() {
@@ -282,13 +463,23 @@ impl Inbound {
         }
         let mut pcm = self.decoder.decode(&stored.payload);
         if pcm.is_empty() {
-            return;
+            return None;
         }
+        self.noise = None;
+        self.dtx = codec == Codec::Opus && stored.payload.len() <= DTX_LEN_MAX;
         if !self.receive {
             // On hold: the stream is followed, its sound is not wanted.
-            return;
+            return None;
         }
         self.concealer.heard(&mut pcm);
+        if self.is_steady {
+            return Some(pcm);
+        }
+        self.give_out_now(now, &pcm);
+        None
+    }
+
+    fn give_out_now(&mut self, now: Instant, pcm: &[i16]) {
         if std::mem::take(&mut self.fresh) {
             self.clock.restart(now);
         }
@@ -303,7 +494,7 @@ impl Inbound {
         }
         self.clock.sounded(now, pcm.len());
         self.quiet = is_quiet;
-        self.give_out(&pcm, false);
+        self.give_out(pcm, false);
     }
 
     fn tell(&mut self, pressed: Option<dtmf::Pressed>) {
@@ -347,6 +538,15 @@ impl Inbound {
         stats.packets_overflowed = dropped.overflowed;
         stats.jitter_ms = self.receiver.jitter_ms();
         stats.reorder_wait_ms = self.buffer.wait_ms();
+        stats.late_ms = self.buffer.transit().late_ms();
+        stats.playout_delay_ms = match &self.steady {
+            Some(steady) => steady.delay_ms(),
+            None => 0.0,
+        };
+        let losses = self.buffer.losses();
+        stats.packets_given_up = losses.packets;
+        stats.loss_runs = losses.runs;
+        stats.packets_recovered = self.recovered.min(losses.packets);
         stats.ssrc_changes = self.receiver.ssrc_changes();
         stats.frames_out = self.frames;
         stats.frames_concealed = self.frames_concealed;

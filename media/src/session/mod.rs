@@ -17,7 +17,7 @@ mod inbound;
 mod outbound;
 mod types;
 
-pub use types::{Input, MediaEvent, Output, SessionConfig, Stats};
+pub use types::{Delivery, Input, MediaEvent, Output, SessionConfig, Stats};
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -384,6 +384,8 @@ impl Session {
     }
 }
 
+#[cfg(test)]
+mod delivery_tests;
 #[cfg(test)]
 mod network_tests;
 #[cfg(test)]

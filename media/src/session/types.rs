@@ -7,6 +7,16 @@ use std::net::SocketAddr;
 use crate::Frame;
 use crate::codec::Codec;
 
+/// How frames are given out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// As soon as their sound is there: for a recogniser.
+    #[default]
+    Eager,
+    /// One every 20 ms, whatever the network does: for another phone or a loudspeaker. Fixed for a session's life.
+    Steady,
+}
+
 /// What offer and answer agreed for one audio stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionConfig {
@@ -20,6 +30,9 @@ pub struct SessionConfig {
     pub telephone_event: Option<u8>,
     /// Clock rate of telephone-event where it is not that of the codec: some phones offer 8000 beside Opus.
     pub telephone_event_hz: Option<u32>,
+    /// Payload type of comfort noise (RFC 3389) the peer may send; 13 is understood in any case.
+    pub comfort_noise: Option<u8>,
+    pub delivery: Delivery,
     /// Where the peer's SDP asks for RTP. Packets may turn out to come from elsewhere (symmetric RTP).
     pub remote_rtp: Option<SocketAddr>,
     /// Where the peer's SDP asks for RTCP; without it the port above `remote_rtp`.
@@ -43,6 +56,8 @@ impl Default for SessionConfig {
             receive_payload_types: Vec::new(),
             telephone_event: None,
             telephone_event_hz: None,
+            comfort_noise: None,
+            delivery: Delivery::Eager,
             remote_rtp: None,
             remote_rtcp: None,
             cname: String::new(),
@@ -144,6 +159,15 @@ pub struct Stats {
     pub jitter_ms: f64,
     /// What the reorder buffer waits for a missing packet at present.
     pub reorder_wait_ms: u32,
+    /// How much later than the earliest all but half a percent of the packets come, in milliseconds.
+    pub late_ms: u32,
+    /// Age of the sound given out, against the best of the path; only with [`Delivery::Steady`].
+    pub playout_delay_ms: f64,
+    /// Packets that were not there when their sound was needed, and in how many runs.
+    pub packets_given_up: u64,
+    pub loss_runs: u64,
+    /// Of those, packets whose sound came with the next one (Opus in-band FEC).
+    pub packets_recovered: u64,
     pub frames_out: u64,
     pub frames_concealed: u64,
     /// 20 ms frames of real but quiet sound left out to stay in real time.
