@@ -71,7 +71,7 @@ mod tests {
             (Codec::Pcma, 100.0, 0.05, 1.0, 3.83),
             (Codec::Pcmu, 100.0, 0.1, 1.0, 3.25),
             (Codec::Pcmu, 400.0, 0.0, 1.0, 3.10),
-            (Codec::G722, 50.0, 0.05, 1.0, 3.14),
+            (Codec::G722, 50.0, 0.05, 1.0, 3.15),
             (Codec::Opus, 0.0, 1.0, 1.0, 1.18),
         ] {
             let impairment = Impairment {

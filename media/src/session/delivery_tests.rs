@@ -365,7 +365,7 @@ fn keys_survive_loss_jitter_and_a_steady_pace() {
                     duration: step * 160,
                 };
                 let sent_ms = 1_000 + k as u64 * 100 + u64::from(step) * 20;
-                if sequence % 3 != 0 {
+                if !sequence.is_multiple_of(3) {
                     arrivals.push(Arrival {
                         at_us: sent_ms * 1_000 + random.random_range(20_000..50_000),
                         sequence,
