@@ -40,6 +40,7 @@ mod testing;
 pub mod timer;
 mod transaction;
 pub mod trunk;
+mod unacked;
 pub mod uri;
 
 #[cfg(test)]

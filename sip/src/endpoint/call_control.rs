@@ -9,9 +9,10 @@ use super::uas_invite::SDP;
 use super::{CallError, CallKey, EndCause, Endpoint, Event};
 use crate::flow::Flow;
 use crate::header::HeaderName;
-use crate::invite::{Call, PendingReinvite, Phase, Reoffer, UnackedAnswer};
+use crate::invite::{Call, PendingReinvite, Phase, Reoffer};
 use crate::message::{Request, Response};
 use crate::method::Method;
+use crate::unacked::UnackedAnswer;
 
 impl Endpoint {
     /// 200 with the answer, or with our offer if the INVITE had none. Waits where a reliable provisional response with SDP

@@ -3,13 +3,17 @@
 
 mod bounds;
 mod call_flows;
+mod change_flows;
 mod digest_flows;
+mod early_flows;
 mod flows;
 mod lossy;
 mod peer;
 mod raw;
 mod raw_uac;
 mod register_flows;
+mod stage;
 mod targets;
+mod timer_flows;
 mod trunks;
 mod world;
