@@ -10,6 +10,7 @@ mod flows;
 mod lossy;
 mod peer;
 mod raw;
+mod raw_sessions;
 mod raw_uac;
 mod register_flows;
 mod stage;

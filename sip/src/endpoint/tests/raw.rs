@@ -18,7 +18,7 @@ pub(super) fn story(peer: &Peer) -> Vec<String> {
 }
 
 /// An incoming call: its key, and the INVITE that made it.
-fn ringing(peer: &mut Peer, mut request: Request) -> (CallKey, Request) {
+pub(super) fn ringing(peer: &mut Peer, mut request: Request) -> (CallKey, Request) {
     let challenged = peer.ask(&request);
     peer.authorize("phone1", PASSWORD, &mut request, &challenged);
     assert_eq!(peer.statuses(&request), [100]);
@@ -29,14 +29,14 @@ fn ringing(peer: &mut Peer, mut request: Request) -> (CallKey, Request) {
 }
 
 /// A request inside the dialog of an INVITE that was answered.
-fn inside(first: &str, cseq: u32, answered: &Response, extra: &str) -> Request {
+pub(super) fn inside(first: &str, cseq: u32, answered: &Response, extra: &str) -> Request {
     let method = first.split(' ').next().expect("method");
     let to = answered.headers.get(&HeaderName::To).expect("To");
     let extra = format!("To: {to}\nCSeq: {cseq} {method}\n{extra}");
     request(first, &format!("in{cseq}{method}"), &extra)
 }
 
-fn last_response(peer: &mut Peer) -> Response {
+pub(super) fn last_response(peer: &mut Peer) -> Response {
     let received = peer.take().into_iter().rev();
     let mut responses = received.filter_map(|(_, message)| match message {
         Message::Response(response) => Some(response),
@@ -55,7 +55,7 @@ pub(super) fn last_request(peer: &mut Peer) -> (Flow, Request) {
 }
 
 /// Answered and acknowledged.
-fn standing(peer: &mut Peer) -> (CallKey, Response) {
+pub(super) fn standing(peer: &mut Peer) -> (CallKey, Response) {
     let (call, _) = ringing(peer, invite("a"));
     peer.endpoint
         .answer(peer.now, call, ANSWER.into())

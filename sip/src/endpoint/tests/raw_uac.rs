@@ -10,7 +10,7 @@ use crate::flow::{FlowTarget, Transport};
 use crate::header::{HeaderName, NameAddr};
 use crate::message::{Message, Request, Response};
 
-fn calling(peer: &mut Peer) -> (CallKey, Request) {
+pub(super) fn calling(peer: &mut Peer) -> (CallKey, Request) {
     let params = CallParams {
         credentials: Some(("assistant".to_owned(), PASSWORD.into())),
         ..CallParams::new(
@@ -31,7 +31,7 @@ fn calling(peer: &mut Peer) -> (CallKey, Request) {
     (call, request)
 }
 
-fn answer_from(invited: &Request, status: u16, tag: &str) -> Response {
+pub(super) fn answer_from(invited: &Request, status: u16, tag: &str) -> Response {
     let mut response = Response::to_request(invited, status);
     let to = invited.headers.get(&HeaderName::To).expect("To");
     response
@@ -46,7 +46,7 @@ fn answer_from(invited: &Request, status: u16, tag: &str) -> Response {
     response
 }
 
-fn requests(peer: &mut Peer) -> Vec<String> {
+pub(super) fn requests(peer: &mut Peer) -> Vec<String> {
     let received = peer.take().into_iter();
     let requests = received.filter(|(_, message)| status_of(message).is_none());
     requests
