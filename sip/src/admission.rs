@@ -13,9 +13,9 @@ use crate::uri::Scheme;
 #[cfg(test)]
 mod tests;
 
-/// Option tags a request may require of us, RFC 3261 §19.2: reliable provisional responses (RFC 3262) and session timers
-/// (RFC 4028).
-pub const SUPPORTED: &[&str] = &["100rel", "timer"];
+/// Option tags a request may require of us, RFC 3261 §19.2: reliable provisional responses (RFC 3262), session timers
+/// (RFC 4028), calls that replace others (RFC 3891) and transfers without reports (RFC 4488).
+pub const SUPPORTED: &[&str] = &["100rel", "timer", "replaces", "norefersub"];
 
 /// Bodies we can read, RFC 3261 §20.1 and RFC 5621 §3.1.
 pub const ACCEPT: &str = "application/sdp, multipart/mixed";

@@ -11,13 +11,17 @@ mod call_control;
 mod call_end;
 mod config;
 mod in_dialog;
+mod info;
 mod lost;
+mod options;
 mod outbound;
 mod own_address;
 mod receive;
 mod redirect;
+mod refer;
 mod reliable;
 mod reoffer;
+mod replaces;
 mod reply;
 mod session_refresh;
 mod streams;
@@ -30,6 +34,7 @@ mod uac_register;
 mod uas_invite;
 mod uas_register;
 mod update;
+mod usages;
 
 #[cfg(test)]
 mod tests;
@@ -70,6 +75,7 @@ enum TimerId {
     Server(u64),
     Client(u64),
     Call(CallKey),
+    Usages(CallKey),
     Registration(RegistrationKey),
     TrunkLine(u64),
     Stream(ConnId),
@@ -186,6 +192,7 @@ impl Endpoint {
                 TimerId::Server(id) => self.on_server_timer(now, id),
                 TimerId::Client(id) => self.on_client_timer(now, id),
                 TimerId::Call(key) => self.on_call_timer(now, key),
+                TimerId::Usages(key) => self.on_usages_timer(now, key),
                 TimerId::Registration(key) => self.on_registration_timer(now, key),
                 TimerId::TrunkLine(id) => self.on_line_timer(now, id),
                 TimerId::Stream(conn) => self.on_stream_timer(now, conn),

@@ -15,6 +15,7 @@ use crate::secret::Secret;
 use crate::session_timer::{SessionTimer, TimerFired};
 use crate::timer::{TimerConfig, earliest};
 use crate::unacked::{AnswerFired, UnackedAnswer};
+use crate::usages::Usages;
 
 /// RFC 3261 §16.6 step 11 names three minutes as the least a proxy lets a phone ring (timer C). No call rings longer
 /// here, in either direction.
@@ -200,6 +201,7 @@ pub(crate) struct Call {
     pub(crate) is_outbound: bool,
     /// Whose phone or line the other end is, as far as it is proven.
     pub(crate) party: Option<Caller>,
+    pub(crate) usages: Usages,
     /// Client transactions that still need this call, however it ended.
     pub(crate) transactions: u32,
 }
@@ -265,6 +267,7 @@ impl Call {
             parting_reason: None,
             is_outbound: matches!(phase, Phase::Calling { .. }),
             party: None,
+            usages: Usages::new(),
             transactions: 0,
         }
     }

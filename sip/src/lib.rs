@@ -42,6 +42,7 @@ mod transaction;
 pub mod trunk;
 mod unacked;
 pub mod uri;
+mod usages;
 
 #[cfg(test)]
 mod fuzz_tests;

@@ -149,8 +149,11 @@ impl Endpoint {
         let Some(call) = self.calls.get(&key) else {
             return;
         };
-        if call.phase == Phase::Closing && call.transactions == 0 && call.unacked.is_none() {
+        let is_needed =
+            call.transactions > 0 || call.unacked.is_some() || call.usages.need_dialog();
+        if call.phase == Phase::Closing && !is_needed {
             self.timers.set(TimerId::Call(key), None);
+            self.timers.set(TimerId::Usages(key), None);
             let Some(call) = self.calls.remove(&key) else {
                 return;
             };
@@ -183,5 +186,6 @@ impl Endpoint {
     pub(super) fn watch_call(&mut self, key: CallKey) {
         let deadline = self.calls.get(&key).and_then(Call::next_timeout);
         self.timers.set(TimerId::Call(key), deadline);
+        self.watch_usages(key);
     }
 }

@@ -45,6 +45,9 @@ pub struct EndpointConfig {
     /// Told as Flow-Timer to a phone that keeps its flow alive as RFC 5626 says: the longest silence on a stream, in
     /// seconds. 0 tells nothing, and the phone pings every two minutes or so.
     pub flow_timer_s: u32,
+    /// A call that stands and has been without a message for this long is asked whether its peer is still there; 0 never
+    /// asks.
+    pub keepalive_s: u32,
     pub auth: AuthConfig,
     pub guard: GuardConfig,
     pub streams: StreamConfig,
@@ -126,6 +129,7 @@ impl Default for EndpointConfig {
             udp_response_max: 4_096,
             advertised: Vec::new(),
             flow_timer_s: 240,
+            keepalive_s: 60,
             auth: AuthConfig::default(),
             guard: GuardConfig::default(),
             streams: StreamConfig::default(),

@@ -66,6 +66,9 @@ impl Endpoint {
         id: u64,
         response: Response,
     ) {
+        if let Some(key) = owner.call() {
+            self.note_heard(now, key);
+        }
         match owner {
             Owner::Invite(key) => self.on_invite_response(now, key, id, response),
             Owner::Reinvite(key) => self.on_reinvite_response(now, key, id, response),
@@ -76,6 +79,7 @@ impl Endpoint {
             Owner::Cancel(_) => {}
             Owner::Lost(key) if response.status >= 200 => self.forget_lost(key),
             Owner::Lost(_) => {}
+            Owner::Usage(key, usage) => self.on_usage_response(now, key, usage, id, &response),
             Owner::Registration(key) => self.on_register_response(now, key, id, response),
         }
     }
@@ -88,6 +92,7 @@ impl Endpoint {
             Owner::Update(key) => self.on_update_failure(now, key, id, why),
             Owner::Prack(_) | Owner::Bye(_) | Owner::Cancel(_) => {}
             Owner::Lost(key) => self.forget_lost(key),
+            Owner::Usage(key, usage) => self.on_usage_failure(now, key, usage, why),
             Owner::Registration(key) => self.on_register_failure(now, key, why),
         }
     }

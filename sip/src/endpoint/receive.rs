@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::refer::REFER;
 use super::reply::{ALLOW, note_source, retry_after};
 use super::{Endpoint, Event, LogLevel};
 use crate::admission;
@@ -217,9 +218,16 @@ impl Endpoint {
                     self.on_invite(now, caller, incoming);
                 }
             }
-            // RFC 3261 §15.1.2 and §12.2.2: nothing to end, nothing to talk in.
-            Method::Bye | Method::Info | Method::Prack | Method::Update => {
+            // RFC 3261 §15.1.2 and §12.2.2: nothing to end, nothing to talk in. RFC 6665 §4.1.3: no such subscription.
+            Method::Bye | Method::Info | Method::Prack | Method::Update | Method::Notify => {
                 self.reply(reply_to, request, 481, [])
+            }
+            // A transfer needs a call.
+            Method::Refer => self.reply(reply_to, request, 403, []),
+            // RFC 6665 §7.3: the one package there is lives inside calls.
+            Method::Subscribe => {
+                let events = (HeaderName::AllowEvents, REFER.to_owned());
+                self.reply(reply_to, request, 489, [events]);
             }
             // RFC 3261 §8.2.1: known, but not to be had here.
             Method::Other(_) => self.reply(

@@ -17,7 +17,8 @@ use crate::header::{HeaderError, HeaderName, Headers};
 use crate::message::{Message, Request, Response};
 
 /// RFC 3261 §20.5: what this user agent does.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER, PRACK, UPDATE";
+pub(super) const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REFER, NOTIFY, SUBSCRIBE, REGISTER, PRACK, UPDATE";
 
 /// RFC 3261 §13.2.1 and §13.3.1.4: what an INVITE, an UPDATE and their answers say about us.
 pub(super) fn add_abilities(headers: &mut Headers) {

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use super::usages::Usage;
 use super::{CallKey, Endpoint, LogLevel, Output, RegistrationKey, TimerId};
 use crate::flow::{ConnId, Flow};
 use crate::header::HeaderName;
@@ -136,6 +137,8 @@ pub(super) enum Owner {
     Bye(CallKey),
     /// Nobody waits for what becomes of a CANCEL.
     Cancel(CallKey),
+    /// Something beside the call in its dialog.
+    Usage(CallKey, Usage),
     Registration(RegistrationKey),
     /// The BYE of a dialog that a crash cut off.
     Lost(u64),
@@ -500,14 +503,15 @@ impl Endpoint {
 }
 
 impl Owner {
-    fn call(self) -> Option<CallKey> {
+    pub(super) fn call(self) -> Option<CallKey> {
         match self {
             Owner::Invite(key)
             | Owner::Reinvite(key)
             | Owner::Update(key)
             | Owner::Prack(key)
             | Owner::Bye(key)
-            | Owner::Cancel(key) => Some(key),
+            | Owner::Cancel(key)
+            | Owner::Usage(key, _) => Some(key),
             Owner::Registration(_) | Owner::Lost(_) => None,
         }
     }

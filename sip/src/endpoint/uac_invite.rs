@@ -61,6 +61,7 @@ impl Endpoint {
         call.credentials = params.credentials;
         call.party = params.party;
         call.local_sdp = call.invite.sdp().map(str::to_owned);
+        call.usages.heard_at = Some(now);
         let ring = params
             .ring_s
             .map_or(RINGING_MAX, |ring_s| Duration::from_secs(u64::from(ring_s)));

@@ -52,6 +52,7 @@ impl Endpoint {
         let too_brief = self.too_brief(&request);
         let cseq = self.new_cseq();
         let dialog = Dialog::uas(&request, &tag, cseq);
+        let replaces = self.replaced_by(&caller, &request);
         let refusal = match &dialog {
             // Who calls must be who logged in.
             _ if shown.is_none() => Some((403, None)),
@@ -60,6 +61,7 @@ impl Endpoint {
             _ if let Some(min_s) = too_brief => {
                 Some((422, Some((HeaderName::MinSe, min_s.to_string()))))
             }
+            _ if replaces.is_err() => replaces.err().map(|status| (status, None)),
             _ if self.calls.len() >= self.config.calls_max => Some((
                 503,
                 Some(retry_after(Duration::from_secs(RETRY_SOON_S_MAX))),
@@ -99,7 +101,7 @@ impl Endpoint {
                 .get(&HeaderName::UserAgent)
                 .map(str::to_owned),
             diversion,
-            replaces: None,
+            replaces: replaces.ok().flatten(),
         };
         // RFC 3261 §13.3.1: an INVITE may say how long it holds.
         let lifetime = match request.headers.expires() {
@@ -116,6 +118,7 @@ impl Endpoint {
         call.answer_by = Some(now + lifetime);
         call.party = Some(caller);
         call.takes_update = allows_update(&call.invite.headers).unwrap_or(false);
+        call.usages.heard_at = Some(now);
         self.dialogs.insert(dialog.id.clone(), call_key);
         call.dialog = Some(dialog);
         self.calls.insert(call_key, call);
@@ -165,6 +168,7 @@ impl Endpoint {
             return;
         };
         call.flow = flow;
+        call.usages.heard_at = Some(now);
         let answer = if unacked.wants_answer {
             sdp_text(ack.sdp())
         } else {
@@ -212,6 +216,8 @@ impl Endpoint {
         if in_order && call.dialog.is_some() {
             // The peer's NAT may have moved it; it is where it last spoke from.
             call.flow = flow;
+            call.usages.heard_at = Some(now);
+            call.usages.unreachable = 0;
         }
         // Over for the program, whatever the protocol still has to do: nothing is changed any more.
         let over = !call.is_live();
@@ -220,23 +226,21 @@ impl Endpoint {
         let mut response = match &request.method {
             _ if !in_order => self.response(&request, 500, &tag),
             Method::Bye => return self.on_bye(now, key, id, &request),
+            // What a REFER began goes on when the call is over.
+            Method::Subscribe => return self.on_subscribe(now, key, id, &request, &tag),
             _ if over => self.response(&request, 481, &tag),
             Method::Invite => return self.on_reinvite(now, key, id, request),
             Method::Update => return self.on_update(now, key, id, request),
             Method::Prack => return self.on_prack(now, key, id, request),
+            Method::Refer => return self.on_refer(now, key, id, request, &tag),
+            Method::Notify => self.on_notify(now, key, &request, &tag),
+            Method::Info => self.on_info(key, &request, &tag),
             Method::Options => {
                 let mut response = self.response(&request, 200, &tag);
                 response.headers.push(HeaderName::Contact, contact);
                 for (name, value) in capabilities() {
                     response.headers.push(name, value);
                 }
-                response
-            }
-            // RFC 6086 §4.2.1: an INFO without a package and without a body means nothing, and is no mistake.
-            Method::Info if request.body.is_empty() => self.response(&request, 200, &tag),
-            Method::Info => {
-                let mut response = self.response(&request, 415, &tag);
-                response.headers.push(HeaderName::Accept, "");
                 response
             }
             Method::Other(_) => self.response(&request, 501, &tag),

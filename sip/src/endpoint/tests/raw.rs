@@ -79,14 +79,14 @@ fn what_strangers_get() {
         ("INVITE sip:100@192.0.2.1", "", vec![401]),
         ("REGISTER sip:192.0.2.1", "", vec![401]),
         ("MESSAGE sip:100@192.0.2.1", "", vec![405]),
-        ("SUBSCRIBE sip:100@192.0.2.1", "Event: presence", vec![405]),
+        ("SUBSCRIBE sip:100@192.0.2.1", "Event: presence", vec![489]),
         ("PUBLISH sip:100@192.0.2.1", "Event: presence", vec![405]),
         (
             "NOTIFY sip:100@192.0.2.1",
             "Event: presence\nSubscription-State: active",
-            vec![405],
+            vec![481],
         ),
-        ("REFER sip:100@192.0.2.1", "Refer-To: <sip:a@b>", vec![405]),
+        ("REFER sip:100@192.0.2.1", "Refer-To: <sip:a@b>", vec![403]),
         ("BYE sip:100@192.0.2.1", "", vec![481]),
         (
             "BYE sip:100@192.0.2.1",
@@ -340,10 +340,10 @@ fn inside_a_call() {
         (
             "INFO sip:100@192.0.2.1",
             5,
-            "Content-Type: application/dtmf-relay\n\nSignal=5",
+            "Content-Type: text/plain\n\nSignal=5",
             415,
         ),
-        ("REFER sip:100@192.0.2.1", 6, "Refer-To: <sip:a@b>", 405),
+        ("REFER sip:100@192.0.2.1", 6, "", 400),
         ("UPDATE sip:100@192.0.2.1", 7, "", 200),
         ("DANCE sip:100@192.0.2.1", 8, "", 501),
         // RFC 3261 §12.2.2: overtaken.

@@ -311,6 +311,7 @@ fn session_timers_by_what_the_caller_can() {
 #[test]
 fn the_peers_refreshes() {
     let mut peer = peer();
+    peer.endpoint.config.keepalive_s = 0;
     let mut request = invite("a");
     request.headers.push(HeaderName::Supported, "timer");
     let asked = "300;refresher=uac";

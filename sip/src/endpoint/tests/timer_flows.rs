@@ -11,6 +11,7 @@ use crate::flow::Transport;
 #[test]
 fn a_session_is_refreshed_and_a_vanished_phone_noticed() {
     let mut stage = Stage::new(Transport::Udp);
+    stage.world.ask_nobody();
     stage.play(STANDING);
     stage.world.wire.clear();
     stage.world.run_ms(1_800_000 * 2);
@@ -38,6 +39,7 @@ fn a_session_is_refreshed_and_a_vanished_phone_noticed() {
 #[test]
 fn a_session_nobody_refreshes_is_over() {
     let mut stage = Stage::new(Transport::Udp);
+    stage.world.ask_nobody();
     stage.play(STANDING);
     stage.world.swallow.push(("Server UPDATE", u32::MAX));
     stage.world.swallow.push(("Server BYE", u32::MAX));

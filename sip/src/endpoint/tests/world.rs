@@ -137,6 +137,12 @@ impl World {
         }
     }
 
+    /// Neither side asks whether the other is still there.
+    pub(super) fn ask_nobody(&mut self) {
+        self.server.config.keepalive_s = 0;
+        self.phone.config.keepalive_s = 0;
+    }
+
     fn endpoint(&mut self, side: Side) -> &mut Endpoint {
         match side {
             Side::Server => &mut self.server,
