@@ -20,6 +20,7 @@ pub mod codec;
 pub mod comfort_noise;
 pub mod concealment;
 pub mod dtmf;
+pub mod dtmf_inband;
 pub mod echo;
 pub mod file;
 pub mod frame_clock;

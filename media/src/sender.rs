@@ -1,7 +1,8 @@
 //! Frames to RTP packets of one stream. RFC 3550 section 5.1, RFC 3551 section 4.1 (marker at talkspurt start).
 //!
 //! Owns: sequence, timestamp, SSRC, marker, counts for sender reports. Does not own: pacing (`playout`), addresses.
-//! Silence is sent as packets like everything else: NAT bindings stay open, and phones do not cry one-way audio.
+//! Silence is sent as packets like everything else: NAT bindings stay open, and phones do not cry one-way audio. The one
+//! exception is Opus with a peer that asked for DTX: a packet every 400 ms remains.
 //!
 //! PURE.
 
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
-use crate::codec::{Codec, Encoder};
+use crate::codec::{Codec, Encoder, opus};
 use crate::rtp::Packet;
 use crate::{FRAME_MS, Frame};
 
@@ -25,6 +26,7 @@ pub struct Sender {
     /// When the last frame was handed in, sent or not.
     last_frame: Option<Instant>,
     marker: bool,
+    opus: opus::Settings,
     packets: u64,
     octets: u64,
 }
@@ -40,6 +42,7 @@ impl Sender {
             payload_type,
             last_frame: None,
             marker: true,
+            opus: opus::Settings::default(),
             packets: 0,
             octets: 0,
         }
@@ -61,8 +64,15 @@ impl Sender {
     pub fn reconfigure(&mut self, codec: Codec, payload_type: u8) {
         if codec != self.encoder.codec() {
             self.encoder = Encoder::new(codec);
+            self.encoder.set_opus(self.opus);
         }
         self.payload_type = payload_type;
+    }
+
+    /// How Opus is to be encoded from the next frame on; of no effect while another codec is in use.
+    pub fn set_opus(&mut self, settings: opus::Settings) {
+        self.opus = settings;
+        self.encoder.set_opus(settings);
     }
 
     pub fn clock_rate_hz(&self) -> u32 {
@@ -110,6 +120,19 @@ impl Sender {
         let payload = self.encoder.encode(frame);
         let marker = std::mem::take(&mut self.marker);
         self.packet(marker, self.payload_type, timestamp, &payload)
+    }
+
+    /// The same; none where the codec has nothing to say and the peer wants silence unsent.
+    pub fn send_sound(&mut self, now: Instant, frame: &Frame) -> Option<Vec<u8>> {
+        let timestamp = self.step(now);
+        let payload = self.encoder.encode(frame);
+        if payload.len() <= opus::SILENT_LEN_MAX && self.opus.dtx {
+            // RFC 7587 section 4.1: the timestamp goes on, and what follows begins a talkspurt.
+            self.marker = true;
+            return None;
+        }
+        let marker = std::mem::take(&mut self.marker);
+        Some(self.packet(marker, self.payload_type, timestamp, &payload))
     }
 
     /// One frame that is not sent (hold, a key being sent): time goes on, the next packet starts a talkspurt.

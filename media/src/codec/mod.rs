@@ -10,6 +10,7 @@
 pub mod g711;
 pub mod g722;
 pub mod opus;
+pub mod opus_rate;
 
 use crate::resample::Resampler;
 use crate::{Frame, SAMPLE_RATE_HZ};
@@ -166,7 +167,7 @@ impl Encoder {
         self.codec
     }
 
-    /// Encodes 20 ms: 160 octets for G.711 and G.722.
+    /// Encodes 20 ms: 160 octets for G.711 and G.722. Up to two octets of Opus need not be sent (DTX).
     pub fn encode(&mut self, frame: &Frame) -> Vec<u8> {
         match &mut self.engine {
             Encoding::G711 {
@@ -179,6 +180,13 @@ impl Encoder {
                 .collect(),
             Encoding::G722(encoder) => encoder.encode(frame),
             Encoding::Opus(encoder) => encoder.encode(frame),
+        }
+    }
+
+    /// Tells the codecs that can be told; the others stay as they are.
+    pub fn set_opus(&mut self, settings: opus::Settings) {
+        if let Encoding::Opus(encoder) = &mut self.engine {
+            encoder.set(settings);
         }
     }
 }

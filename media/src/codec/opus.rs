@@ -30,6 +30,9 @@ const PACKET_LEN_MAX: usize = 1_275;
 /// Bounds of the bitrate we send with.
 pub const BITRATE_BPS_RANGE: std::ops::RangeInclusive<u32> = 8_000..=40_000;
 
+/// Packets of at most this many octets hold no sound (DTX).
+pub const SILENT_LEN_MAX: usize = 2;
+
 /// Of 0 to 10: good speech at a third of the cost of 10, cheap enough for a Raspberry Pi.
 const COMPLEXITY: i32 = 5;
 

@@ -35,12 +35,14 @@ pub struct Remote {
 }
 
 /// What came of one compound.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Received {
     /// A BYE naming this SSRC or none; 0 stands for none.
     pub goodbye: Option<u32>,
     /// The peer reports under our own SSRC (RFC 3550 section 8.2).
     pub collision: bool,
+    /// The share of our packets lost since the report before, 0 to 1, if it told one.
+    pub fraction_lost: Option<f64>,
 }
 
 /// The RTCP side of one stream pair.
@@ -165,11 +167,15 @@ impl Reporter {
                 RtcpPacket::SenderReport { ssrc, info, blocks } => {
                     received.collision |= *ssrc == our_ssrc;
                     self.last_sender_report = Some(((info.ntp >> 16) as u32, now));
-                    self.take_blocks(now, our_ssrc, blocks);
+                    received.fraction_lost = self
+                        .take_blocks(now, our_ssrc, blocks)
+                        .or(received.fraction_lost);
                 }
                 RtcpPacket::ReceiverReport { ssrc, blocks } => {
                     received.collision |= *ssrc == our_ssrc;
-                    self.take_blocks(now, our_ssrc, blocks);
+                    received.fraction_lost = self
+                        .take_blocks(now, our_ssrc, blocks)
+                        .or(received.fraction_lost);
                 }
                 RtcpPacket::SourceDescription { .. } => {}
                 RtcpPacket::Goodbye { ssrcs, .. } => {
@@ -180,15 +186,15 @@ impl Reporter {
         received
     }
 
-    fn take_blocks(&mut self, now: Instant, our_ssrc: u32, blocks: &[ReportBlock]) {
-        let Some(block) = blocks.iter().find(|block| block.ssrc == our_ssrc) else {
-            return;
-        };
-        self.remote.fraction_lost = Some(f64::from(block.fraction_lost) / 256.0);
+    /// The share lost of a block on our stream.
+    fn take_blocks(&mut self, now: Instant, our_ssrc: u32, blocks: &[ReportBlock]) -> Option<f64> {
+        let block = blocks.iter().find(|block| block.ssrc == our_ssrc)?;
+        let fraction_lost = Some(f64::from(block.fraction_lost) / 256.0);
+        self.remote.fraction_lost = fraction_lost;
         self.remote.packets_lost = Some(block.cumulative_lost);
         self.remote.jitter_units = Some(block.jitter);
         if block.last_sender_report == 0 {
-            return;
+            return fraction_lost;
         }
         // RFC 3550 section 6.4.1: arrival less LSR less DLSR, in 1/65536 s.
         let units = ((self.ntp(now) >> 16) as u32)
@@ -202,5 +208,6 @@ impl Reporter {
         } else if units < 60 * 65_536 {
             self.remote.round_trip_ms = Some(f64::from(units) * 1_000.0 / 65_536.0);
         }
+        fraction_lost
     }
 }

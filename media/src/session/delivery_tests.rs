@@ -414,3 +414,109 @@ fn streams_and_clocks_may_change_under_a_steady_listener() {
     }
     assert!(heard.stats.playout_delay_ms < 100.0, "{:?}", heard.stats);
 }
+
+#[test]
+fn reports_of_loss_reach_the_encoder_and_the_score() {
+    use crate::rtcp::{ReportBlock, RtcpPacket, write};
+    let start = Instant::now();
+    let mut session = Session::new(
+        SessionConfig {
+            rtcp_mux: true,
+            opus: OpusWishes {
+                bitrate_bps_max: Some(30_000),
+                ..OpusWishes::default()
+            },
+            ..config_of(Codec::Opus, Delivery::Eager)
+        },
+        [6; 32],
+        start,
+    );
+    session.send_frame(start, &voice(0));
+    let sent: Vec<Output> = std::iter::from_fn(|| session.poll_output()).collect();
+    let Some(Output::Rtp { data, .. }) = sent.first() else {
+        panic!("{sent:?}");
+    };
+    let ssrc = Packet::parse(data).unwrap().ssrc;
+    let before = session.stats();
+    assert_eq!(
+        (before.opus_bitrate_bps, before.opus_loss_percent),
+        (28_000, 5)
+    );
+    assert_eq!((before.mos, before.remote_mos), (None, None));
+    // Reduced size (RFC 5506): a report alone, on the RTP port.
+    for n in 1..=6u64 {
+        let report = RtcpPacket::ReceiverReport {
+            ssrc: 1,
+            blocks: vec![ReportBlock {
+                ssrc,
+                fraction_lost: 51,
+                ..ReportBlock::default()
+            }],
+        };
+        let data = write(&[report]);
+        let now = start + ms(n * 1_000);
+        session.handle(
+            now,
+            Input::Rtp {
+                from: A,
+                data: &data,
+            },
+        );
+        // Our own report goes to the RTP port, too.
+        while let Some(output) = session.poll_output() {
+            assert!(!matches!(output, Output::Rtcp { .. }), "{output:?}");
+        }
+    }
+    let after = session.stats();
+    assert_eq!(
+        (after.opus_bitrate_bps, after.opus_loss_percent),
+        (18_000, 29)
+    );
+    assert!(after.remote_mos.unwrap() < 3.0, "{after:?}");
+}
+
+#[test]
+fn keys_in_the_sound_are_told_until_keys_come_as_events() {
+    use crate::dtmf::{Event, code};
+    let tone = |n: u64| -> Frame {
+        if n % 10 >= 5 {
+            return SILENCE;
+        }
+        std::array::from_fn(|k| {
+            let at = (n * 320 + k as u64) as f64 / 16_000.0 * std::f64::consts::TAU;
+            (4_000.0 * ((770.0 * at).sin() + (1_336.0 * at).sin())) as i16
+        })
+    };
+    for (event_first, expected) in [(false, "555"), (true, "1")] {
+        let mut encoder = Encoder::new(Codec::Pcmu);
+        let mut arrivals = Vec::new();
+        for n in 0..30u64 {
+            arrivals.push(Arrival {
+                at_us: n * 20_000 + 500_000,
+                sequence: n as u16 + 1,
+                timestamp: n as u32 * 160 + 4_000,
+                payload_type: 0,
+                payload: encoder.encode(&tone(n)),
+            });
+        }
+        if event_first {
+            let event = Event {
+                code: code('1').unwrap(),
+                end: true,
+                volume: 10,
+                duration: 800,
+            };
+            arrivals.push(Arrival {
+                at_us: 480_000,
+                sequence: 0,
+                timestamp: 0,
+                payload_type: 101,
+                payload: event.to_bytes().to_vec(),
+            });
+        }
+        let heard = play(config_of(Codec::Pcmu, Delivery::Eager), arrivals, 1_500);
+        let digits: String = heard.digits.iter().map(|(digit, _)| *digit).collect();
+        assert_eq!(digits, expected);
+        assert!(heard.stats.mos.unwrap() > 4.2, "{:?}", heard.stats);
+    }
+}

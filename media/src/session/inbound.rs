@@ -15,6 +15,7 @@ use crate::codec::{Codec, Decoder, opus};
 use crate::comfort_noise::{Description, Generator};
 use crate::concealment::Concealer;
 use crate::dtmf;
+use crate::dtmf_inband;
 use crate::frame_clock::{FrameClock, Hole};
 use crate::jitter_buffer::{JitterBuffer, Kind, Release, Stored};
 use crate::receiver::latch::{Latch, Source};
@@ -33,9 +34,6 @@ const COMFORT_NOISE: u8 = 13;
 
 /// Longest hole filled with made-up sound; what is longer is a pause.
 const HOLE_MS_MAX: u32 = 200;
-
-/// Opus packets of at most this many octets say that nothing follows for a while (DTX).
-const DTX_LEN_MAX: usize = 2;
 
 /// Peak below which a frame may be left out to get back to real time.
 const QUIET_PEAK: u16 = 400;
@@ -67,6 +65,8 @@ pub(super) struct Inbound {
     decoder: Decoder,
     concealer: Concealer,
     events: dtmf::Decoder,
+    /// Keys in the sound, until the first telephone-event comes.
+    tones: Option<dtmf_inband::Detector>,
     clock: FrameClock,
     /// In place of `clock`, where frames are given out at a constant pace.
     steady: Option<Steady>,
@@ -116,6 +116,7 @@ impl Inbound {
             concealer: Concealer::new(),
             events: dtmf::Decoder::new(event_clock_hz(config, codec)),
             event_hz: config.telephone_event_hz,
+            tones: config.in_band_digits.then(dtmf_inband::Detector::new),
             clock: FrameClock::new(start),
             steady: (config.delivery == Delivery::Steady).then(|| Steady::new(start)),
             is_steady: config.delivery == Delivery::Steady,
@@ -149,6 +150,11 @@ impl Inbound {
 
     pub(super) fn latch(&self) -> &Latch {
         self.receiver.latch()
+    }
+
+    /// The codec of what came last.
+    pub(super) fn codec(&self) -> Codec {
+        self.decoder.codec()
     }
 
     pub(super) fn ssrc(&self) -> Option<u32> {
@@ -388,6 +394,12 @@ impl Inbound {
         if count == 0 {
             return Vec::new();
         }
+        // A key whose sender fell silent behind it has ended.
+        if !lost && let Some(tones) = self.tones.as_mut().filter(|tones| tones.is_pressed()) {
+            for key in tones.push(&vec![0; count]) {
+                self.tell(Some(key));
+            }
+        }
         if let Some(noise) = &mut self.noise {
             return noise.noise(count);
         }
@@ -436,6 +448,8 @@ impl Inbound {
             Some(PayloadKind::Audio(codec)) => codec,
             Some(PayloadKind::Event) => {
                 self.concealer.paused();
+                // A phone that says its keys may well sound them, too.
+                self.tones = None;
                 if let Ok(event) = dtmf::Event::parse(&stored.payload) {
                     let pressed = self.events.receive(now, stored.timestamp, event);
                     pressed.into_iter().for_each(|key| self.tell(key));
@@ -466,10 +480,14 @@ impl Inbound {
             return None;
         }
         self.noise = None;
-        self.dtx = codec == Codec::Opus && stored.payload.len() <= DTX_LEN_MAX;
+        self.dtx = codec == Codec::Opus && stored.payload.len() <= opus::SILENT_LEN_MAX;
         if !self.receive {
             // On hold: the stream is followed, its sound is not wanted.
             return None;
+        }
+        let pressed = self.tones.as_mut().map(|tones| tones.push(&pcm));
+        for key in pressed.into_iter().flatten() {
+            self.tell(Some(key));
         }
         self.concealer.heard(&mut pcm);
         if self.is_steady {

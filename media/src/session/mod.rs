@@ -17,7 +17,7 @@ mod inbound;
 mod outbound;
 mod types;
 
-pub use types::{Delivery, Input, MediaEvent, Output, SessionConfig, Stats};
+pub use types::{Delivery, Input, MediaEvent, OpusWishes, Output, SessionConfig, Stats};
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::quality::Impairment;
 use crate::rtcp::{self, SenderInfo, reporter::Reporter};
 use crate::{Frame, rtp};
 use inbound::Inbound;
@@ -36,6 +37,9 @@ pub const OUTPUTS_MAX: usize = 2_048;
 
 /// Without a usable packet for this long the call is told.
 pub const NO_AUDIO_S: u32 = 5;
+
+/// A packet's own length, the codec and the sound card, as a round figure for the quality of a call.
+const PACKET_AND_CODEC_MS: f64 = 40.0;
 
 /// Media of one call.
 #[derive(Debug)]
@@ -145,7 +149,7 @@ impl Session {
             self.rtcp_source = None;
         }
         self.inbound.reconfigure(&config);
-        self.outbound.reconfigure(&config);
+        self.outbound.reconfigure(&self.config, &config);
         self.reporter.set_cname(config.cname.clone());
         self.config = config;
         self.time(now);
@@ -202,7 +206,38 @@ impl Session {
             ..Stats::default()
         };
         self.inbound.stats(&mut stats);
+        let opus = self.outbound.opus_settings();
+        stats.opus_bitrate_bps = opus.bitrate_bps;
+        stats.opus_loss_percent = opus.loss_percent;
+        self.rate_quality(&mut stats);
         stats
+    }
+
+    /// Both directions by the E-model: what we know of ours, what the peer told of its.
+    fn rate_quality(&self, stats: &mut Stats) {
+        let one_way_ms = stats.round_trip_ms.unwrap_or(0.0) / 2.0;
+        let waiting_ms = stats.playout_delay_ms.max(f64::from(stats.late_ms));
+        if stats.packets_received > 0 {
+            let unheard = stats.packets_given_up - stats.packets_recovered;
+            let impairment = Impairment {
+                codec: self.inbound.codec(),
+                delay_ms: one_way_ms + waiting_ms + PACKET_AND_CODEC_MS,
+                loss: unheard as f64 / stats.packets_expected.max(1) as f64,
+                loss_run: stats.packets_given_up as f64 / stats.loss_runs.max(1) as f64,
+            };
+            stats.mos = Some(impairment.mos());
+        }
+        stats.remote_mos = stats.remote_fraction_lost.map(|fraction_lost| {
+            let jitter_ms = stats.remote_jitter_ms.unwrap_or(0.0);
+            let impairment = Impairment {
+                codec: self.config.codec,
+                // A buffer holds about four times the mean deviation.
+                delay_ms: one_way_ms + 4.0 * jitter_ms + PACKET_AND_CODEC_MS,
+                loss: fraction_lost,
+                loss_run: 1.0,
+            };
+            impairment.mos()
+        });
     }
 
     fn begin_input(&self) {
@@ -303,6 +338,9 @@ impl Session {
         };
         self.rtcp_source = Some(from);
         let received = self.reporter.receive(now, self.outbound.ssrc(), &packets);
+        if let Some(fraction_lost) = received.fraction_lost {
+            self.outbound.loss_reported(fraction_lost);
+        }
         if received.collision {
             self.outbound.change_ssrc(&mut self.random);
         }
@@ -378,7 +416,12 @@ impl Session {
         let ssrc = self.outbound.ssrc();
         let data = self.reporter.compound(now, ssrc, info, figures, goodbye);
         self.reporter.reported(now, &mut self.random);
-        if let Some(to) = self.rtcp_destination() {
+        if self.config.rtcp_mux {
+            // Where RTP goes, even while none is sent: hold does not stop reports (RFC 3264 section 8.4).
+            if let Some(to) = self.inbound.latch().destination() {
+                self.output(Output::Rtp { to, data });
+            }
+        } else if let Some(to) = self.rtcp_destination() {
             self.output(Output::Rtcp { to, data });
         }
     }

@@ -13,6 +13,7 @@ use rand::Rng;
 
 use super::types::SessionConfig;
 use crate::Frame;
+use crate::codec::{opus::Settings, opus_rate::OpusRate};
 use crate::dtmf::{Encoder, INTERVAL_MS};
 use crate::sender::Sender;
 
@@ -33,6 +34,7 @@ struct Sending {
 #[derive(Debug)]
 pub(super) struct Outbound {
     sender: Sender,
+    rate: OpusRate,
     telephone_event: Option<u8>,
     event_hz: Option<u32>,
     keys: VecDeque<Encoder>,
@@ -41,10 +43,19 @@ pub(super) struct Outbound {
     free_at: Option<Instant>,
 }
 
+fn rate(config: &SessionConfig) -> OpusRate {
+    let opus = config.opus;
+    OpusRate::new(opus.bitrate_bps_max, opus.fec, opus.dtx)
+}
+
 impl Outbound {
     pub(super) fn new(config: &SessionConfig, random: &mut impl Rng) -> Outbound {
+        let rate = rate(config);
+        let mut sender = Sender::new(config.codec, config.payload_type, random);
+        sender.set_opus(rate.settings());
         Outbound {
-            sender: Sender::new(config.codec, config.payload_type, random),
+            sender,
+            rate,
             telephone_event: config.telephone_event,
             event_hz: config.telephone_event_hz,
             keys: VecDeque::new(),
@@ -53,7 +64,16 @@ impl Outbound {
         }
     }
 
-    pub(super) fn reconfigure(&mut self, config: &SessionConfig) {
+    /// The peer told the share of our packets it lost, 0 to 1.
+    pub(super) fn loss_reported(&mut self, fraction_lost: f64) {
+        self.sender.set_opus(self.rate.reported(fraction_lost));
+    }
+
+    pub(super) fn reconfigure(&mut self, before: &SessionConfig, config: &SessionConfig) {
+        if before.opus != config.opus {
+            self.rate = rate(config);
+            self.sender.set_opus(self.rate.settings());
+        }
         self.sender.reconfigure(config.codec, config.payload_type);
         self.telephone_event = config.telephone_event;
         self.event_hz = config.telephone_event_hz;
@@ -61,6 +81,10 @@ impl Outbound {
             self.keys.clear();
             self.sending = None;
         }
+    }
+
+    pub(super) fn opus_settings(&self) -> Settings {
+        self.rate.settings()
     }
 
     pub(super) fn ssrc(&self) -> u32 {
@@ -89,7 +113,7 @@ impl Outbound {
             self.sender.skip(now);
             return None;
         }
-        Some(self.sender.send(now, frame))
+        self.sender.send_sound(now, frame)
     }
 
     pub(super) fn key(&mut self, now: Instant, digit: char, duration_ms: u32) {

@@ -17,6 +17,27 @@ pub enum Delivery {
     Steady,
 }
 
+/// What the peer wants of the Opus we send. RFC 7587 section 6.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpusWishes {
+    /// `maxaveragebitrate`.
+    pub bitrate_bps_max: Option<u32>,
+    /// `useinbandfec`: it can use what packets repeat of the one before. Harmless where it cannot.
+    pub fec: bool,
+    /// `usedtx`: silence is better not sent.
+    pub dtx: bool,
+}
+
+impl Default for OpusWishes {
+    fn default() -> Self {
+        OpusWishes {
+            bitrate_bps_max: None,
+            fec: true,
+            dtx: false,
+        }
+    }
+}
+
 /// What offer and answer agreed for one audio stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionConfig {
@@ -32,7 +53,12 @@ pub struct SessionConfig {
     pub telephone_event_hz: Option<u32>,
     /// Payload type of comfort noise (RFC 3389) the peer may send; 13 is understood in any case.
     pub comfort_noise: Option<u8>,
+    pub opus: OpusWishes,
     pub delivery: Delivery,
+    /// Whether keys are listened for in the sound itself. They are until the first telephone-event comes.
+    pub in_band_digits: bool,
+    /// Whether RTCP goes to the RTP port (RFC 5761). It is taken from there in any case.
+    pub rtcp_mux: bool,
     /// Where the peer's SDP asks for RTP. Packets may turn out to come from elsewhere (symmetric RTP).
     pub remote_rtp: Option<SocketAddr>,
     /// Where the peer's SDP asks for RTCP; without it the port above `remote_rtp`.
@@ -57,7 +83,10 @@ impl Default for SessionConfig {
             telephone_event: None,
             telephone_event_hz: None,
             comfort_noise: None,
+            opus: OpusWishes::default(),
             delivery: Delivery::Eager,
+            in_band_digits: true,
+            rtcp_mux: false,
             remote_rtp: None,
             remote_rtcp: None,
             cname: String::new(),
@@ -179,6 +208,13 @@ pub struct Stats {
     pub remote_fraction_lost: Option<f64>,
     pub remote_packets_lost: Option<i32>,
     pub remote_jitter_ms: Option<f64>,
+    /// How what we receive sounds, 1 to 4.4 (see `quality`); before the first packet there is none.
+    pub mos: Option<f64>,
+    /// How the peer hears us, as far as its reports tell.
+    pub remote_mos: Option<f64>,
+    /// What our Opus encoder is set to at present: bits per second, and the loss in percent it prepares for.
+    pub opus_bitrate_bps: u32,
+    pub opus_loss_percent: u8,
     /// Where our packets go at present.
     pub sending_to: Option<SocketAddr>,
 }
