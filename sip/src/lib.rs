@@ -65,5 +65,5 @@ pub use method::Method;
 pub use registrar::Binding;
 pub use secret::Secret;
 pub use timer::TimerConfig;
-pub use trunk::Trunk;
+pub use trunk::{Trunk, TrunkRoute};
 pub use uri::{Host, Scheme, Uri};

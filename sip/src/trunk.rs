@@ -1,6 +1,6 @@
 //! PURE.
 //! Trunks: outside lines and other systems that call us without an account of ours, and how one is told from a stranger.
-//! Does not own calls, registrations or digest (see `endpoint` and `auth`).
+//! Also how a call to one is written. Does not own calls, registrations or digest (see `endpoint` and `auth`).
 //!
 //! What proves that a request is from a trunk, any one of it:
 //!
@@ -16,8 +16,12 @@
 
 use std::net::IpAddr;
 
-use crate::endpoint::User;
-use crate::flow::Transport;
+use crate::endpoint::{CallParams, Caller, User};
+use crate::flow::{FlowTarget, Transport};
+use crate::header::HeaderName;
+use crate::identity::{CallerId, IdentityForm};
+use crate::secret::Secret;
+use crate::uri::{Host, Uri};
 
 /// One trunk.
 #[derive(Debug, Clone)]
@@ -52,6 +56,56 @@ impl Trunk {
     fn is_proven_over(&self, transport: Transport) -> bool {
         self.transport.is_none_or(|own| own == transport)
             && (transport.is_reliable() || self.trusts_udp)
+    }
+}
+
+/// The way out over a trunk: everything that its calls have in common.
+#[derive(Debug, Clone)]
+pub struct TrunkRoute {
+    pub trunk: String,
+    /// Host of Request-URI, From and To, whatever address `flow` leads to.
+    pub domain: Host,
+    pub port: Option<u16>,
+    pub flow: FlowTarget,
+    /// An outbound proxy of the trunk's: value of Route, with its `lr` if it wants one.
+    pub proxy: Option<Uri>,
+    /// User part of From where the number goes elsewhere; see `IdentityForm`.
+    pub account: Option<String>,
+    /// Name and password for its challenges.
+    pub credentials: Option<(String, Secret)>,
+    pub identity: IdentityForm,
+    /// Written into each INVITE.
+    pub headers: Vec<(HeaderName, String)>,
+}
+
+impl TrunkRoute {
+    /// A call to a number behind the trunk, as the trunk wants it written. `extra` comes after the trunk's own headers,
+    /// for instance `identity::diversion`. Without an offer the trunk makes it.
+    pub fn call(
+        &self,
+        number: &str,
+        caller: &CallerId,
+        contact: Uri,
+        offer: Option<String>,
+        extra: Vec<(HeaderName, String)>,
+    ) -> CallParams {
+        let target = Uri::sip(Some(number), self.domain.clone(), self.port);
+        let (from, stated) = caller.write(self.identity, &self.domain, self.account.as_deref());
+        let route = self
+            .proxy
+            .iter()
+            .map(|proxy| (HeaderName::Route, format!("<{proxy}>")));
+        let headers = route
+            .chain(stated)
+            .chain(self.headers.iter().cloned())
+            .chain(extra);
+        CallParams {
+            credentials: self.credentials.clone(),
+            offer,
+            headers: headers.collect(),
+            party: Some(Caller::Trunk(self.trunk.clone())),
+            ..CallParams::new(target, self.flow, from, contact, String::new())
+        }
     }
 }
 

@@ -76,6 +76,7 @@ impl Endpoint {
 
     /// RFC 3261 §15.1.1; whoever calls this tells the program.
     pub(super) fn send_bye(&mut self, now: Instant, key: CallKey, reason: Option<String>) {
+        self.rehome(now, key);
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };

@@ -26,6 +26,7 @@ impl Endpoint {
         owner: Owner,
         finish: impl FnOnce(&mut Request),
     ) -> Option<u64> {
+        self.rehome(now, key);
         let call = self.calls.get_mut(&key)?;
         let flow = call.flow;
         let dialog = call.dialog_mut(tag.as_deref())?;

@@ -120,9 +120,15 @@ fn a_call_that_comes_in_is_not_replaced_before_it_is_answered() {
     assert_eq!(response.status, 481);
 }
 
-/// A call of ours that rings elsewhere is picked up.
+/// A call of ours that rings or stands elsewhere is picked up, by whose phone rings or whom the program has named.
 #[test]
-fn a_call_of_ours_that_stands_is_replaced_by_the_one_called() {
+fn a_call_of_ours_is_replaced_by_the_one_called() {
+    for status in [180, 200] {
+        picked_up(status);
+    }
+}
+
+fn picked_up(status: u16) {
     let mut peer = peer();
     let own: crate::Uri = "sip:100@192.0.2.1".parse().expect("a URI");
     let flow = FlowTarget {
@@ -146,7 +152,7 @@ fn a_call_of_ours_that_stands_is_replaced_by_the_one_called() {
     );
     peer.drain();
     let (_, invited) = last_request(&mut peer);
-    let mut answer = Response::to_request(&invited, 200);
+    let mut answer = Response::to_request(&invited, status);
     let to = invited.headers.get(&HeaderName::To).expect("To");
     answer
         .headers
@@ -154,7 +160,9 @@ fn a_call_of_ours_that_stands_is_replaced_by_the_one_called() {
     answer
         .headers
         .push(HeaderName::Contact, "<sip:phone2@192.0.2.7:5062>");
-    answer.set_body("application/sdp", super::world::ANSWER);
+    if status == 200 {
+        answer.set_body("application/sdp", super::world::ANSWER);
+    }
     peer.send(&answer.to_bytes());
     peer.take();
     let from = invited.headers.from().expect("From");

@@ -6,8 +6,10 @@ use super::world::{OFFER, PASSWORD, account, server_address};
 use crate::endpoint::{Caller, Event, Input, TrunkRegistration};
 use crate::flow::{ConnId, Flow, FlowTarget, Transport};
 use crate::header::HeaderName;
+use crate::identity::{CallerId, IdentityForm};
 use crate::message::{Request, Response};
-use crate::trunk::Trunk;
+use crate::trunk::{Trunk, TrunkRoute};
+use crate::uri::Host;
 
 fn carrier() -> Trunk {
     Trunk {
@@ -402,4 +404,90 @@ fn a_broken_connection_is_registered_anew() {
         .iter()
         .any(|(_, message)| message.headers().get(&HeaderName::Expires) == Some("0"));
     assert!(unregistered);
+}
+
+#[test]
+fn a_call_to_a_trunk_is_written_as_it_wants_and_answers_its_challenge() {
+    let mut peer = with(carrier());
+    peer.from("198.51.100.5:5060");
+    let route = TrunkRoute {
+        trunk: "carrier".to_owned(),
+        domain: Host::Name("carrier.example".to_owned()),
+        port: None,
+        flow: FlowTarget {
+            transport: Transport::Udp,
+            local: server_address(),
+            remote: peer.flow.remote,
+        },
+        proxy: Some("sip:edge.carrier.example;lr".parse().expect("a URI")),
+        account: Some("account".to_owned()),
+        credentials: Some(("auth-302".to_owned(), PASSWORD.into())),
+        identity: IdentityForm::Asserted,
+        headers: vec![(HeaderName::from("X-Tenant"), "home".to_owned())],
+    };
+    let caller = CallerId {
+        number: "+49302".to_owned(),
+        display: None,
+        is_withheld: false,
+    };
+    let contact = "sip:+49302@192.0.2.1".parse().expect("a URI");
+    let extra = vec![(HeaderName::from("X-Caller-ID"), "ada".to_owned())];
+    let params = route.call("+49301", &caller, contact, Some(OFFER.to_owned()), extra);
+    let call = peer.endpoint.call(peer.now, params);
+    peer.drain();
+    let (_, first) = last_request(&mut peer);
+    let mut challenged = Response::to_request(&first, 407);
+    let challenge = "Digest realm=\"carrier\", nonce=\"n\", qop=\"auth\"";
+    challenged
+        .headers
+        .push(HeaderName::ProxyAuthenticate, challenge);
+    peer.send(&challenged.to_bytes());
+    let (_, second) = last_request(&mut peer);
+    for invite in [&first, &second] {
+        let value = |name: &str| {
+            invite
+                .headers
+                .get(&HeaderName::from(name))
+                .unwrap_or_default()
+                .to_owned()
+        };
+        assert_eq!(invite.uri.to_string(), "sip:+49301@carrier.example");
+        assert!(value("From").starts_with("<sip:account@carrier.example>;tag="));
+        assert_eq!(value("To"), "<sip:+49301@carrier.example>");
+        assert_eq!(value("Route"), "<sip:edge.carrier.example;lr>");
+        assert_eq!(value("P-Asserted-Identity"), "<sip:+49302@carrier.example>");
+        assert_eq!(
+            (value("X-Tenant"), value("X-Caller-ID")),
+            ("home".to_owned(), "ada".to_owned())
+        );
+    }
+    let answer = second
+        .headers
+        .get(&HeaderName::ProxyAuthorization)
+        .expect("an answer");
+    assert!(answer.contains("username=\"auth-302\""), "{answer}");
+    // Moved: told, sorted, not followed.
+    let mut moved = Response::to_request(&second, 302);
+    let to = second.headers.get(&HeaderName::To).expect("To");
+    moved.headers.set(HeaderName::To, format!("{to};tag=m"));
+    moved
+        .headers
+        .push(HeaderName::Contact, "<sip:1@h>;q=0.1, <sip:2@h>;q=0.9");
+    peer.send(&moved.to_bytes());
+    match &peer.events[..] {
+        [
+            Event::Redirected {
+                call: moved,
+                contacts,
+            },
+            Event::CallEnded { .. },
+        ] => {
+            assert_eq!(*moved, call);
+            let contacts: Vec<String> = contacts.iter().map(ToString::to_string).collect();
+            assert_eq!(contacts, ["sip:2@h", "sip:1@h"]);
+        }
+        other => panic!("{other:?}"),
+    }
+    let sent = peer.take();
+    assert_eq!(sent.len(), 1, "the ACK and no other call");
 }
