@@ -34,9 +34,7 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        // A request of ours that is open asks the same question.
-        if call.phase != Phase::Established || call.transactions > 0 {
-            call.usages.heard_at = Some(now);
+        if call.phase != Phase::Established {
             return;
         }
         let is_cut = call
