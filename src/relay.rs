@@ -51,7 +51,7 @@ impl Default for RelayConfig {
         RelayConfig {
             threads: 0,
             interval: Duration::from_micros(250),
-            streams_per_thread: 300,
+            streams_per_thread: 400,
         }
     }
 }
@@ -81,6 +81,9 @@ struct Shared {
     /// Events that found the call's queue full.
     events_lost: AtomicUsize,
     stream: usize,
+    /// The next packet makes the thread panic.
+    #[cfg(test)]
+    is_cursed: std::sync::atomic::AtomicBool,
 }
 
 impl Shared {
@@ -162,6 +165,8 @@ impl RelayPool {
                 events: sender.clone(),
                 events_lost: AtomicUsize::new(0),
                 stream,
+                #[cfg(test)]
+                is_cursed: Default::default(),
             });
             let id = self.next.fetch_add(1, Ordering::Relaxed);
             let worker = self.choose();
@@ -172,7 +177,12 @@ impl RelayPool {
                 id,
                 ports,
             });
-            let entry = Entry { id, shared, pairs };
+            let entry = Entry {
+                id,
+                shared,
+                pairs,
+                rounds: [0; 4],
+            };
             self.workers[worker]
                 .tell(Command::Add(Box::new(entry)))
                 .map_err(PortError::Io)?;

@@ -1,4 +1,4 @@
-//! The system calls of a relay thread: epoll(7), recvmmsg(2), sendmmsg(2), and options of its sockets.
+//! The system calls of a relay thread: epoll(7), recvfrom(2), recvmmsg(2), sendto(2), sendmmsg(2), and options of its sockets.
 //!
 //! Owns: all unsafe code of the relay, and the buffers it points the kernel at. Does not own: what is received and sent.
 //!
@@ -10,13 +10,16 @@
 use std::io;
 use std::mem::size_of;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use media::relay::DATAGRAM_LEN_MAX;
 
-/// Datagrams of one socket taken at once.
-pub(super) const BATCH: usize = 16;
+/// Datagrams taken before they are sent.
+const ROOM: usize = 64;
+/// Datagrams of one socket taken or sent at once.
+const BURST: usize = 16;
 
 /// Expedited forwarding (RFC 3246, RFC 4594 section 4.1): 46 in the upper six bits of the octet.
 const DSCP_EF: u32 = 46 << 2;
@@ -137,16 +140,20 @@ impl Poller {
     }
 }
 
-/// Buffers for [`BATCH`] datagrams, and what is to be sent of them.
+/// Buffers for [`ROOM`] datagrams, and what is to be sent of them. All that is received in a round is sent in one go after
+/// it: the kernel's way out stays warm, and whoever listens wakes up once.
 pub(super) struct Batch {
-    buffers: Box<[[u8; DATAGRAM_LEN_MAX]; BATCH]>,
-    from: Box<[libc::sockaddr_storage; BATCH]>,
-    lengths: [usize; BATCH],
-    to: Box<[libc::sockaddr_storage; BATCH]>,
-    outgoing: [Outgoing; BATCH],
+    buffers: Box<[[u8; DATAGRAM_LEN_MAX]; ROOM]>,
+    lengths: [usize; ROOM],
+    from: Box<[libc::sockaddr_storage; ROOM]>,
+    from_lens: [libc::socklen_t; ROOM],
+    /// Buffers in use.
+    received: usize,
+    to: Box<[libc::sockaddr_storage; ROOM]>,
+    outgoing: [Outgoing; ROOM],
     outgoing_len: usize,
-    vectors: Box<[libc::iovec; BATCH]>,
-    headers: Box<[libc::mmsghdr; BATCH]>,
+    vectors: Box<[libc::iovec; BURST]>,
+    headers: Box<[libc::mmsghdr; BURST]>,
 }
 
 #[derive(Clone, Copy)]
@@ -165,15 +172,17 @@ impl Batch {
         // SAFETY: all of these are plain C data, for which zero is a value.
         unsafe {
             Batch {
-                buffers: Box::new([[0; DATAGRAM_LEN_MAX]; BATCH]),
+                buffers: Box::new([[0; DATAGRAM_LEN_MAX]; ROOM]),
+                lengths: [0; ROOM],
                 from: Box::new(std::mem::zeroed()),
-                lengths: [0; BATCH],
+                from_lens: [0; ROOM],
+                received: 0,
                 to: Box::new(std::mem::zeroed()),
                 outgoing: [Outgoing {
                     socket: -1,
                     datagram: 0,
                     address_len: 0,
-                }; BATCH],
+                }; ROOM],
                 outgoing_len: 0,
                 vectors: Box::new(std::mem::zeroed()),
                 headers: Box::new(std::mem::zeroed()),
@@ -181,48 +190,105 @@ impl Batch {
         }
     }
 
-    /// Takes up to [`BATCH`] datagrams of a socket without waiting; their number. What is queued to be sent must have
-    /// been flushed.
-    pub(super) fn receive(&mut self, socket: RawFd) -> usize {
-        debug_assert_eq!(self.outgoing_len, 0, "datagrams were not sent");
-        for n in 0..BATCH {
-            self.vectors[n] = libc::iovec {
+    /// Whether a burst still fits; otherwise [`Batch::flush`] comes first.
+    pub(super) fn has_room(&self) -> bool {
+        self.received + BURST <= ROOM
+    }
+
+    /// Datagrams queued to be sent.
+    pub(super) fn queued(&self) -> usize {
+        self.outgoing_len
+    }
+
+    /// Forgets what was queued after `queued`.
+    pub(super) fn give_up(&mut self, queued: usize) {
+        self.outgoing_len = self.outgoing_len.min(queued);
+    }
+
+    /// Takes one datagram of a socket without waiting, or up to [`BURST`]; their places.
+    pub(super) fn receive(&mut self, socket: RawFd, is_burst: bool) -> Range<usize> {
+        let first = self.received;
+        if !self.has_room() {
+            return first..first;
+        }
+        let count = if is_burst {
+            self.receive_burst(socket)
+        } else {
+            self.receive_one(socket)
+        };
+        self.received += count;
+        first..self.received
+    }
+
+    fn receive_one(&mut self, socket: RawFd) -> usize {
+        let n = self.received;
+        self.from_lens[n] = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        // SAFETY: invariant 1.
+        let length = unsafe {
+            libc::recvfrom(
+                socket,
+                self.buffers[n].as_mut_ptr().cast(),
+                DATAGRAM_LEN_MAX,
+                libc::MSG_DONTWAIT | libc::MSG_TRUNC,
+                (&raw mut self.from[n]).cast(),
+                &raw mut self.from_lens[n],
+            )
+        };
+        // Nothing there any more, or an ICMP error of an earlier packet: the peer may still come back.
+        let Ok(length) = usize::try_from(length) else {
+            return 0;
+        };
+        // A datagram that was too long is nobody's sound; it counts as malformed.
+        self.lengths[n] = if length > DATAGRAM_LEN_MAX { 0 } else { length };
+        1
+    }
+
+    fn receive_burst(&mut self, socket: RawFd) -> usize {
+        let first = self.received;
+        for at in 0..BURST {
+            let n = first + at;
+            self.vectors[at] = libc::iovec {
                 iov_base: self.buffers[n].as_mut_ptr().cast(),
                 iov_len: DATAGRAM_LEN_MAX,
             };
-            let header = &mut self.headers[n].msg_hdr;
-            header.msg_name = (&raw mut self.from[n]).cast();
-            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            header.msg_iov = &raw mut self.vectors[n];
-            header.msg_iovlen = 1;
-            header.msg_control = std::ptr::null_mut();
-            header.msg_controllen = 0;
-            header.msg_flags = 0;
+            let len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            let name = (&raw mut self.from[n]).cast();
+            self.head(at, name, len);
         }
         // SAFETY: invariant 1.
-        let received = unsafe {
+        let count = unsafe {
             libc::recvmmsg(
                 socket,
                 self.headers.as_mut_ptr(),
-                BATCH as u32,
+                BURST as u32,
                 libc::MSG_DONTWAIT as _,
                 std::ptr::null_mut(),
             )
         };
-        // Nothing there any more, or an ICMP error of an earlier packet: the peer may still come back.
-        let received = usize::try_from(received).unwrap_or(0);
-        for n in 0..received {
-            let header = &self.headers[n];
+        let count = usize::try_from(count).unwrap_or(0).min(BURST);
+        for at in 0..count {
+            let header = &self.headers[at];
             let is_cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-            // A datagram that was too long is nobody's sound; it counts as malformed.
-            self.lengths[n] = if is_cut { 0 } else { header.msg_len as usize };
+            self.lengths[first + at] = if is_cut { 0 } else { header.msg_len as usize };
+            self.from_lens[first + at] = header.msg_hdr.msg_namelen;
         }
-        received
+        count
     }
 
-    /// One of the datagrams taken last, and who sent it.
+    fn head(&mut self, at: usize, name: *mut libc::c_void, name_len: libc::socklen_t) {
+        let header = &mut self.headers[at].msg_hdr;
+        header.msg_name = name;
+        header.msg_namelen = name_len;
+        header.msg_iov = &raw mut self.vectors[at];
+        header.msg_iovlen = 1;
+        header.msg_control = std::ptr::null_mut();
+        header.msg_controllen = 0;
+        header.msg_flags = 0;
+    }
+
+    /// One of the datagrams taken since the last flush, and who sent it.
     pub(super) fn datagram(&mut self, n: usize) -> (Option<SocketAddr>, &mut [u8]) {
-        let from = read_address(&self.from[n], self.headers[n].msg_hdr.msg_namelen);
+        let from = read_address(&self.from[n], self.from_lens[n]);
         let length = self.lengths[n].min(DATAGRAM_LEN_MAX);
         (from, &mut self.buffers[n][..length])
     }
@@ -240,49 +306,72 @@ impl Batch {
         self.outgoing_len += 1;
     }
 
-    /// Sends what is queued, with one call per socket. A full socket buffer loses the rest, as the network would.
+    /// Sends what is queued, neighbours of one socket in one call, and frees the buffers. A full socket buffer loses the
+    /// rest of its socket, as the network would.
     pub(super) fn flush(&mut self) {
         let mut first = 0;
         while first < self.outgoing_len {
             let socket = self.outgoing[first].socket;
-            let mut end = first;
-            while end < self.outgoing_len && self.outgoing[end].socket == socket {
-                let outgoing = self.outgoing[end];
-                self.vectors[end] = libc::iovec {
-                    iov_base: self.buffers[outgoing.datagram].as_mut_ptr().cast(),
-                    iov_len: self.lengths[outgoing.datagram],
-                };
-                let header = &mut self.headers[end].msg_hdr;
-                header.msg_name = (&raw mut self.to[end]).cast();
-                header.msg_namelen = outgoing.address_len;
-                header.msg_iov = &raw mut self.vectors[end];
-                header.msg_iovlen = 1;
-                header.msg_control = std::ptr::null_mut();
-                header.msg_controllen = 0;
-                header.msg_flags = 0;
+            let mut end = first + 1;
+            while end < self.outgoing_len
+                && end - first < BURST
+                && self.outgoing[end].socket == socket
+            {
                 end += 1;
             }
-            first += self.send_some(socket, first, end);
+            if end - first == 1 {
+                self.send_one(first);
+            } else {
+                self.send_burst(first, end);
+            }
+            first = end;
         }
         self.outgoing_len = 0;
+        self.received = 0;
     }
 
-    /// How many of `first..end` are done with: sent, or given up.
-    fn send_some(&mut self, socket: RawFd, first: usize, end: usize) -> usize {
-        // SAFETY: invariant 1; `first..end` is within the array.
-        let sent = unsafe {
-            libc::sendmmsg(
-                socket,
-                self.headers[first..end].as_mut_ptr(),
-                (end - first) as u32,
-                libc::MSG_DONTWAIT as _,
-            )
-        };
-        match usize::try_from(sent) {
-            Ok(sent) => sent.max(1),
-            Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock => end - first,
-            // An error of this datagram, or an ICMP error of an earlier one.
-            Err(_) => 1,
+    fn send_one(&mut self, n: usize) {
+        let outgoing = self.outgoing[n];
+        // SAFETY: invariant 1. Errors are of this datagram, or ICMP errors of an earlier one: it is lost.
+        unsafe {
+            libc::sendto(
+                outgoing.socket,
+                self.buffers[outgoing.datagram].as_ptr().cast(),
+                self.lengths[outgoing.datagram],
+                libc::MSG_DONTWAIT,
+                (&raw const self.to[n]).cast(),
+                outgoing.address_len,
+            );
+        }
+    }
+
+    fn send_burst(&mut self, first: usize, end: usize) {
+        for n in first..end {
+            let outgoing = self.outgoing[n];
+            let at = n - first;
+            self.vectors[at] = libc::iovec {
+                iov_base: self.buffers[outgoing.datagram].as_mut_ptr().cast(),
+                iov_len: self.lengths[outgoing.datagram],
+            };
+            let name = (&raw mut self.to[n]).cast();
+            self.head(at, name, outgoing.address_len);
+        }
+        let (mut done, count) = (0, end - first);
+        while done < count {
+            // SAFETY: invariant 1; `done..count` is within the array.
+            let sent = unsafe {
+                libc::sendmmsg(
+                    self.outgoing[first].socket,
+                    self.headers[done..count].as_mut_ptr(),
+                    (count - done) as u32,
+                    libc::MSG_DONTWAIT as _,
+                )
+            };
+            match usize::try_from(sent) {
+                Ok(sent) => done += sent.max(1),
+                Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => done += 1,
+            }
         }
     }
 }

@@ -124,3 +124,77 @@ fn ports_run_out_and_rest() {
     let again = pool.open([LOCALHOST; 2], 1).expect("those that rested");
     drop((second, again));
 }
+
+#[test]
+fn a_panic_ends_its_own_stream_only() {
+    let pool = pool(41_048, 41_067);
+    let mut cursed = pool.open([LOCALHOST; 2], 1).expect("ports");
+    let sound = pool.open([LOCALHOST; 2], 1).expect("ports");
+    let (a, b, c) = (Phone::new(), Phone::new(), Phone::new());
+    for (handle, peer) in [(&cursed, &c), (&sound, &a)] {
+        handle.connect(Side::A, 0, peer.peer());
+        handle.connect(Side::B, 0, b.peer());
+    }
+    let is_cursed = &cursed.streams[0].shared.is_cursed;
+    is_cursed.store(true, Ordering::Relaxed);
+    let mut events = cursed.take_events().expect("not taken before");
+    c.send(cursed.ports(Side::A)[0], 1, b'x');
+    let event = RelayEvent::Failed;
+    let failed = RelayNotice { stream: 0, event };
+    assert_eq!(events.blocking_recv(), Some(failed));
+    a.send(sound.ports(Side::A)[0], 1, b'a');
+    assert_eq!(b.receive().0[12], b'a');
+    assert_eq!(pool.streams(), 1);
+    // Its ports rest like those of any call that is over.
+    assert_eq!(pool.ports.resting(), 2);
+    cursed.close();
+}
+
+#[test]
+fn a_burst_passes_whole_and_in_order() {
+    let pool = pool(41_068, 41_079);
+    let handle = pool.open([LOCALHOST; 2], 1).expect("ports");
+    let (a, b) = (Phone::new(), Phone::new());
+    handle.connect(Side::A, 0, a.peer());
+    handle.connect(Side::B, 0, b.peer());
+    let port = handle.ports(Side::A)[0];
+    for sequence in 0..200 {
+        a.send(port, sequence, sequence as u8);
+    }
+    let received: Vec<u8> = (0..200).map(|_| b.receive().0[12]).collect();
+    assert_eq!(received, (0..200).collect::<Vec<u8>>());
+}
+
+#[test]
+fn sides_may_be_of_different_families() {
+    let v6: IpAddr = std::net::Ipv6Addr::LOCALHOST.into();
+    let Ok(phone) = UdpSocket::bind((v6, 0)) else {
+        eprintln!("skipped: no IPv6 on this machine");
+        return;
+    };
+    let any: IpAddr = std::net::Ipv6Addr::UNSPECIFIED.into();
+    let pool = pool(41_080, 41_099);
+    // Side A on IPv6 alone, side B on a socket for both, with an IPv4 phone.
+    let handle = pool.open([v6, any], 1).expect("ports");
+    phone
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .expect("a timeout");
+    let (a, b) = (Phone(phone), Phone::new());
+    handle.connect(Side::A, 0, a.peer());
+    handle.connect(Side::B, 0, b.peer());
+    let packet = [0x80, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4, b'a'];
+    a.0.send_to(&packet, (v6, handle.ports(Side::A)[0]))
+        .expect("sent");
+    assert_eq!(b.receive().0, packet);
+    b.send(handle.ports(Side::B)[0], 1, b'b');
+    assert_eq!(a.receive().0[12], b'b');
+    assert_eq!(handle.stats()[0][1].source, Some(b.address()));
+}
+
+#[test]
+fn packets_carry_expedited_forwarding() {
+    let socket = UdpSocket::bind((LOCALHOST, 0)).expect("a socket");
+    batch::prepare(&socket);
+    let tos = socket2::SockRef::from(&socket).tos_v4().expect("an option");
+    assert_eq!(tos, 0xb8);
+}

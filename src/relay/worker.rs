@@ -40,6 +40,8 @@ pub(super) struct Entry {
     pub id: u64,
     pub shared: Arc<Shared>,
     pub pairs: [PortPair; 2],
+    /// The round in which each socket last had packets, by the two low bits of its token.
+    pub rounds: [u64; 4],
 }
 
 impl Entry {
@@ -77,6 +79,7 @@ impl Worker {
             inbox,
             ear,
             interval,
+            round: 2,
             ports,
             slots: Vec::new(),
             free: Vec::new(),
@@ -118,6 +121,8 @@ struct Running {
     inbox: Receiver<Command>,
     ear: UnixDatagram,
     interval: Duration,
+    /// Counts from 2, so that a socket's 0 is never the round before.
+    round: u64,
     ports: Ports,
     slots: Vec<Option<Entry>>,
     free: Vec<usize>,
@@ -151,6 +156,7 @@ impl Running {
         super::batch::sharpen_timers();
         let mut ready = Vec::with_capacity(READY_MAX);
         let mut sweep = Instant::now() + SWEEP;
+        let (mut packets, mut is_busy) = (0, false);
         loop {
             let wait = if self.places.is_empty() && self.ports.resting() == 0 {
                 None
@@ -165,29 +171,39 @@ impl Running {
                     is_rung = true;
                     continue;
                 }
-                let slot = (token >> 2) as usize;
+                if !self.batch.has_room() {
+                    self.batch.flush();
+                }
+                let queued = self.batch.queued();
                 let serve = AssertUnwindSafe(|| self.serve(now, token));
                 if catch_unwind(serve).is_err() {
                     error!("a panic in the relaying of one stream: its call ends");
-                    self.batch = Batch::new();
-                    self.fail(slot);
+                    self.batch.give_up(queued);
+                    self.batch.flush();
+                    self.fail(place(token).0);
                 }
             }
+            self.batch.flush();
+            self.round += 1;
+            packets += ready.len();
             // After the packets: tokens of this round name streams as they were when it began.
             if is_rung && self.commands() == Round::Over {
                 return Ok(());
             }
             if now >= sweep {
                 self.sweep(now);
+                let since = SWEEP + now.saturating_duration_since(sweep);
+                is_busy = packets as f64 * self.interval.as_secs_f64() > since.as_secs_f64();
+                packets = 0;
                 sweep = now + SWEEP;
             }
-            if ready.len() < READY_MAX && !is_rung {
-                let spent = now.elapsed();
-                if let Some(rest) = self.interval.checked_sub(spent)
-                    && !ready.is_empty()
-                {
-                    std::thread::sleep(rest);
-                }
+            // Where less than a packet comes per interval, each may as well wake the thread up.
+            if is_busy
+                && !ready.is_empty()
+                && !is_rung
+                && let Some(rest) = self.interval.checked_sub(now.elapsed())
+            {
+                std::thread::sleep(rest);
             }
         }
     }
@@ -195,12 +211,20 @@ impl Running {
     /// One socket has packets.
     fn serve(&mut self, now: Instant, token: u64) {
         let (slot, side, port) = place(token);
-        let Some(entry) = self.slots.get(slot).and_then(Option::as_ref) else {
+        let Some(entry) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
-        let received = self.batch.receive(entry.socket(side, port));
+        // Two rounds running: more than sound comes here, so more than one is taken.
+        let last = std::mem::replace(&mut entry.rounds[(token & 3) as usize], self.round);
+        let is_burst = last + 1 == self.round;
+        let received = self.batch.receive(entry.socket(side, port), is_burst);
         let mut relay = entry.shared.lock();
-        for n in 0..received {
+        #[cfg(test)]
+        assert!(
+            !entry.shared.is_cursed.load(Ordering::Relaxed),
+            "as a test wants"
+        );
+        for n in received {
             let (from, datagram) = self.batch.datagram(n);
             let Some(from) = from else { continue };
             let forward = relay.receive(now, side, port, from, datagram);
@@ -211,8 +235,6 @@ impl Running {
             }
         }
         entry.shared.tell(&mut relay);
-        drop(relay);
-        self.batch.flush();
     }
 
     fn commands(&mut self) -> Round {

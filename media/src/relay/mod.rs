@@ -74,8 +74,8 @@ pub struct RelayPeer {
     pub signalled_from: Option<IpAddr>,
     /// Payload type and clock rate in hertz, from `a=rtpmap`; for jitter, and for timestamps after a change of source.
     pub clock_rates_hz: Vec<(u8, u32)>,
-    /// Payload type of telephone-event (RFC 4733); its keys are told as [`RelayEvent::Digit`].
-    pub telephone_event: Option<u8>,
+    /// Payload types and clock rates of telephone-event (RFC 4733); its keys are told as [`RelayEvent::Digit`].
+    pub telephone_events: Vec<(u8, u32)>,
     /// Without a usable packet for so many seconds, [`RelayEvent::NoPackets`] is told. `None` while the peer may be silent.
     pub silence_s: Option<u32>,
     /// Not RTP at all (fax by T.38 UDPTL): datagrams pass unread.
@@ -152,7 +152,8 @@ struct Leg {
     reception: Option<Reception>,
     received_before: u64,
     expected_before: u64,
-    keys: dtmf::Decoder,
+    /// With the clock rate it counts in.
+    keys: (u32, dtmf::Decoder),
     /// Since when nothing usable came.
     silent_since: Instant,
     silence_told: bool,
@@ -177,7 +178,7 @@ impl Leg {
             reception: None,
             received_before: 0,
             expected_before: 0,
-            keys: dtmf::Decoder::new(8_000),
+            keys: (8_000, dtmf::Decoder::new(8_000)),
             silent_since: start,
             silence_told: false,
             stats: SideStats::default(),
@@ -190,6 +191,13 @@ impl Leg {
             formats.find(|(number, _)| *number == payload_type)
         });
         known.map_or(static_clock_rate_hz(payload_type), |(_, rate)| *rate)
+    }
+
+    fn event_rate_hz(&self, payload_type: u8) -> Option<u32> {
+        let peer = self.peer.as_ref()?;
+        let mut events = peer.telephone_events.iter().take(FORMATS_MAX);
+        let known = events.find(|(number, _)| *number == payload_type);
+        known.map(|(_, rate_hz)| *rate_hz)
     }
 
     fn rtcp_destination(&self) -> Option<Forward> {
@@ -265,6 +273,9 @@ impl Relay {
         if rtp::is_rtcp(datagram) {
             return self.rtcp(now, side, port, from, datagram);
         }
+        if port == Port::Rtp && is_zrtp(datagram) {
+            return self.zrtp(side, from);
+        }
         if port == Port::Rtcp || !is_rtp(datagram) {
             self.legs[side.index()].stats.packets_malformed += 1;
             return None;
@@ -276,7 +287,7 @@ impl Relay {
     pub fn time(&mut self, now: Instant) {
         for side in Side::BOTH {
             let leg = &mut self.legs[side.index()];
-            let pressed = leg.keys.timeout(now);
+            let pressed = leg.keys.1.timeout(now);
             let silence_s = leg.peer.as_ref().and_then(|peer| peer.silence_s);
             let silent = silence_s.filter(|&for_s| {
                 let silent = now.saturating_duration_since(leg.silent_since);
@@ -368,17 +379,19 @@ impl Relay {
         let payload_type = header[1] & 0x7f;
         let timestamp = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
         let leg = &mut self.legs[side.index()];
-        let is_event =
-            leg.peer.as_ref().and_then(|peer| peer.telephone_event) == Some(payload_type);
-        let clock_rate_hz = leg.clock_rate_hz(payload_type);
+        let event_rate_hz = leg.event_rate_hz(payload_type);
+        let clock_rate_hz = event_rate_hz.unwrap_or_else(|| leg.clock_rate_hz(payload_type));
         leg.stats.packets_received += 1;
         leg.stats.octets_received += packet.len() as u64;
         let arrival = now.saturating_duration_since(self.start);
-        leg.count(arrival, &header, (!is_event).then_some(clock_rate_hz));
-        let pressed = if is_event {
-            leg.key(now, timestamp, packet)
-        } else {
-            [None, None]
+        leg.count(
+            arrival,
+            &header,
+            event_rate_hz.is_none().then_some(clock_rate_hz),
+        );
+        let pressed = match event_rate_hz {
+            Some(rate_hz) => leg.key(now, rate_hz, timestamp, packet),
+            None => [None, None],
         };
         leg.continuity.rtp(now, clock_rate_hz, packet);
         for pressed in pressed.into_iter().flatten() {
@@ -436,6 +449,19 @@ impl Relay {
         other.rtcp_destination()
     }
 
+    /// Two phones may agree on keys of their own (RFC 6189), of which we know nothing. It passes between those whose sound
+    /// passes; it makes nobody a source.
+    fn zrtp(&mut self, side: Side, from: SocketAddr) -> Option<Forward> {
+        let source = self.legs[side.index()].source.destination();
+        if source != Some(canonical(from)) {
+            self.legs[side.index()].stats.packets_stranger += 1;
+            return None;
+        }
+        let to = self.legs[side.other().index()].source.destination()?;
+        let port = Port::Rtp;
+        Some(Forward { to, port })
+    }
+
     fn opaque(
         &mut self,
         now: Instant,
@@ -481,9 +507,18 @@ impl Leg {
         }
     }
 
-    fn key(&mut self, now: Instant, timestamp: u32, packet: &[u8]) -> [Option<dtmf::Pressed>; 2] {
+    fn key(
+        &mut self,
+        now: Instant,
+        rate_hz: u32,
+        timestamp: u32,
+        packet: &[u8],
+    ) -> [Option<dtmf::Pressed>; 2] {
+        if self.keys.0 != rate_hz {
+            self.keys = (rate_hz, dtmf::Decoder::new(rate_hz));
+        }
         match rtp::Packet::parse(packet).map(|packet| dtmf::Event::parse(packet.payload)) {
-            Ok(Ok(event)) => self.keys.receive(now, timestamp, event),
+            Ok(Ok(event)) => self.keys.1.receive(now, timestamp, event),
             _ => [None, None],
         }
     }
@@ -492,6 +527,11 @@ impl Leg {
 /// Whether bytes look like RTP (RFC 3550 section 5.1, RFC 7983 section 7); the far end reads the rest.
 fn is_rtp(datagram: &[u8]) -> bool {
     datagram.len() >= rtp::HEADER_LEN && datagram.len() <= DATAGRAM_LEN_MAX && datagram[0] >> 6 == 2
+}
+
+/// RFC 6189 section 5.
+fn is_zrtp(datagram: &[u8]) -> bool {
+    datagram.len() >= 16 && datagram[0] == 0x10 && datagram[4..8] == *b"ZRTP"
 }
 
 /// RFC 3551 section 6, tables 4 and 5.

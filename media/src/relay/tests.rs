@@ -13,7 +13,7 @@ fn address(text: &str) -> SocketAddr {
 fn peer(rtp: &str) -> RelayPeer {
     RelayPeer {
         remote_rtp: Some(address(rtp)),
-        telephone_event: Some(101),
+        telephone_events: vec![(101, 8_000), (110, 48_000)],
         silence_s: Some(5),
         ..RelayPeer::default()
     }
@@ -140,6 +140,17 @@ fn what_does_not_pass() {
         B,
         &vec![0x80; DATAGRAM_LEN_MAX + 1],
     );
+}
+
+#[test]
+fn phones_may_agree_on_keys_of_their_own() {
+    let mut rig = Rig::new();
+    let mut hello = vec![0x10, 0, 0, 1];
+    hello.extend_from_slice(b"ZRTP\x01\x02\x03\x04Hello   ");
+    let out = rig.send(Side::A, Port::Rtp, A, &hello);
+    assert_eq!(out, Some((B.to_owned(), Port::Rtp, hello.clone())));
+    assert_eq!(rig.send(Side::A, Port::Rtp, STRANGER, &hello), None);
+    assert_eq!(rig.send(Side::A, Port::Rtcp, A, &hello), None);
 }
 
 #[test]
@@ -325,6 +336,16 @@ fn keys_are_seen_and_pass() {
         duration_ms: 60,
     };
     assert_eq!(rig.events()[1..], [digit]);
+    // One that counts in 48 kHz, as beside Opus.
+    let mut bytes = key(6, true, 4_800);
+    bytes[1] = 110;
+    rig.send(Side::A, Port::Rtp, A, &bytes);
+    let digit = RelayEvent::Digit {
+        side: Side::A,
+        digit: '5',
+        duration_ms: 100,
+    };
+    assert_eq!(rig.events(), [digit]);
     // One whose end is lost.
     let mut bytes = key(6, false, 800);
     bytes[4..8].copy_from_slice(&[0, 0, 99, 0]);
