@@ -87,9 +87,10 @@ impl Receiver {
                     std::ptr::null_mut(),
                 )
             };
-            for n in 0..usize::try_from(received).unwrap_or(0) {
-                let arrived_ns = arrival_ns(&headers[n].msg_hdr);
-                let length = (headers[n].msg_len as usize).min(2048);
+            let received = usize::try_from(received).unwrap_or(0);
+            for (n, header) in headers.iter().enumerate().take(received) {
+                let arrived_ns = arrival_ns(&header.msg_hdr);
+                let length = (header.msg_len as usize).min(2048);
                 packet(at, &self.buffers[n][..length], arrived_ns);
             }
         }
