@@ -13,7 +13,7 @@
 mod batch;
 mod worker;
 
-pub use media::relay::{RelayEvent, RelayPeer, Side, SideStats};
+pub use media::relay::{RelayEvent, RelayPeer, RelaySecurity, Side, SideStats};
 
 use std::io;
 use std::net::IpAddr;

@@ -18,6 +18,8 @@ use media::relay::DATAGRAM_LEN_MAX;
 
 /// Datagrams taken before they are sent.
 const ROOM: usize = 64;
+/// A datagram, and what it grows by when it is encrypted.
+const BUFFER_LEN: usize = DATAGRAM_LEN_MAX + media::relay::ROOM;
 /// Datagrams of one socket taken or sent at once.
 const BURST: usize = 16;
 
@@ -143,7 +145,7 @@ impl Poller {
 /// Buffers for [`ROOM`] datagrams, and what is to be sent of them. All that is received in a round is sent in one go after
 /// it: the kernel's way out stays warm, and whoever listens wakes up once.
 pub(super) struct Batch {
-    buffers: Box<[[u8; DATAGRAM_LEN_MAX]; ROOM]>,
+    buffers: Box<[[u8; BUFFER_LEN]; ROOM]>,
     lengths: [usize; ROOM],
     from: Box<[libc::sockaddr_storage; ROOM]>,
     from_lens: [libc::socklen_t; ROOM],
@@ -172,7 +174,7 @@ impl Batch {
         // SAFETY: all of these are plain C data, for which zero is a value.
         unsafe {
             Batch {
-                buffers: Box::new([[0; DATAGRAM_LEN_MAX]; ROOM]),
+                buffers: Box::new([[0; BUFFER_LEN]; ROOM]),
                 lengths: [0; ROOM],
                 from: Box::new(std::mem::zeroed()),
                 from_lens: [0; ROOM],
@@ -286,15 +288,23 @@ impl Batch {
         header.msg_flags = 0;
     }
 
-    /// One of the datagrams taken since the last flush, and who sent it.
-    pub(super) fn datagram(&mut self, n: usize) -> (Option<SocketAddr>, &mut [u8]) {
+    /// One of the datagrams taken since the last flush: who sent it, its buffer, and its length there.
+    pub(super) fn datagram(&mut self, n: usize) -> (Option<SocketAddr>, &mut [u8], usize) {
         let from = read_address(&self.from[n], self.from_lens[n]);
         let length = self.lengths[n].min(DATAGRAM_LEN_MAX);
-        (from, &mut self.buffers[n][..length])
+        (from, &mut self.buffers[n][..], length)
     }
 
-    /// Queues datagram `n` to be sent from `socket`.
-    pub(super) fn send(&mut self, n: usize, socket: RawFd, to: SocketAddr, is_ipv6: bool) {
+    /// Queues the first `len` bytes of buffer `n` to be sent from `socket`.
+    pub(super) fn send(
+        &mut self,
+        n: usize,
+        len: usize,
+        socket: RawFd,
+        to: SocketAddr,
+        is_ipv6: bool,
+    ) {
+        self.lengths[n] = len.min(BUFFER_LEN);
         let Some(outgoing) = self.outgoing.get_mut(self.outgoing_len) else {
             return;
         };

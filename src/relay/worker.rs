@@ -225,13 +225,14 @@ impl Running {
             "as a test wants"
         );
         for n in received {
-            let (from, datagram) = self.batch.datagram(n);
+            let (from, buffer, len) = self.batch.datagram(n);
             let Some(from) = from else { continue };
-            let forward = relay.receive(now, side, port, from, datagram);
+            let forward = relay.receive(now, side, port, from, buffer, len);
             if let Some(forward) = forward {
                 let out = side.other();
                 let socket = entry.socket(out, forward.port);
-                self.batch.send(n, socket, forward.to, entry.is_ipv6(out));
+                self.batch
+                    .send(n, forward.len, socket, forward.to, entry.is_ipv6(out));
             }
         }
         entry.shared.tell(&mut relay);

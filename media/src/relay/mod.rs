@@ -11,6 +11,7 @@
 //! PURE.
 
 pub mod continuity;
+mod leg;
 pub mod source;
 
 use std::collections::VecDeque;
@@ -18,19 +19,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::dtmf;
-use crate::receiver::reception::{Reception, Sequence};
+use crate::receiver::reception::Reception;
 use crate::rtp;
-use continuity::Continuity;
-use source::{Origin, Source, canonical, is_sendable};
+use crate::srtp::{GROWTH_MAX, SrtpKeys};
+use leg::Leg;
+use source::{Origin, canonical};
 
 /// Events that may wait to be taken.
 pub const EVENTS_MAX: usize = 64;
 
 /// Largest datagram relayed, in bytes: what an Ethernet carries, and some more.
 pub const DATAGRAM_LEN_MAX: usize = 2_048;
-
-/// Formats of one side whose clock rate is known; further ones count as 8 kHz.
-const FORMATS_MAX: usize = 32;
 
 /// One of the two peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,6 +60,16 @@ pub enum Port {
     Rtcp,
 }
 
+/// How packets of one side are protected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RelaySecurity {
+    #[default]
+    None,
+    /// Keys from SDP (RFC 4568): the other side never sees them. A packet that they open is the peer's, from wherever it
+    /// comes: a phone that changes its network is heard at its next packet.
+    Srtp(SrtpKeys),
+}
+
 /// What signalling knows of one side of one stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RelayPeer {
@@ -78,6 +87,7 @@ pub struct RelayPeer {
     pub telephone_events: Vec<(u8, u32)>,
     /// Without a usable packet for so many seconds, [`RelayEvent::NoPackets`] is told. `None` while the peer may be silent.
     pub silence_s: Option<u32>,
+    pub security: RelaySecurity,
     /// Not RTP at all (fax by T.38 UDPTL): datagrams pass unread.
     pub is_opaque: bool,
 }
@@ -126,6 +136,8 @@ pub struct SideStats {
     pub packets_stranger: u64,
     /// Dropped because they are neither RTP nor RTCP.
     pub packets_malformed: u64,
+    /// Dropped because its keys do not open them.
+    pub packets_refused: u64,
     /// Dropped because the other side has no address yet, or is on hold.
     pub packets_homeless: u64,
     pub source_changes: u32,
@@ -139,26 +151,12 @@ pub struct Forward {
     pub to: SocketAddr,
     /// The port of the other side to send it from.
     pub port: Port,
+    /// Length of the datagram as it goes out.
+    pub len: usize,
 }
 
-#[derive(Debug)]
-struct Leg {
-    peer: Option<RelayPeer>,
-    source: Source,
-    /// Where this side's RTCP really comes from, if it has a port of its own.
-    rtcp_source: Option<SocketAddr>,
-    /// Of what this side sends.
-    continuity: Continuity,
-    reception: Option<Reception>,
-    received_before: u64,
-    expected_before: u64,
-    /// With the clock rate it counts in.
-    keys: (u32, dtmf::Decoder),
-    /// Since when nothing usable came.
-    silent_since: Instant,
-    silence_told: bool,
-    stats: SideStats,
-}
+/// Room a datagram needs behind it in its buffer.
+pub const ROOM: usize = GROWTH_MAX;
 
 /// One relayed stream: one `m=` line of a call.
 #[derive(Debug)]
@@ -166,59 +164,6 @@ pub struct Relay {
     legs: [Leg; 2],
     start: Instant,
     events: VecDeque<RelayEvent>,
-}
-
-impl Leg {
-    fn new(start: Instant) -> Leg {
-        Leg {
-            peer: None,
-            source: Source::default(),
-            rtcp_source: None,
-            continuity: Continuity::default(),
-            reception: None,
-            received_before: 0,
-            expected_before: 0,
-            keys: (8_000, dtmf::Decoder::new(8_000)),
-            silent_since: start,
-            silence_told: false,
-            stats: SideStats::default(),
-        }
-    }
-
-    fn clock_rate_hz(&self, payload_type: u8) -> u32 {
-        let known = self.peer.as_ref().and_then(|peer| {
-            let mut formats = peer.clock_rates_hz.iter().take(FORMATS_MAX);
-            formats.find(|(number, _)| *number == payload_type)
-        });
-        known.map_or(static_clock_rate_hz(payload_type), |(_, rate)| *rate)
-    }
-
-    fn event_rate_hz(&self, payload_type: u8) -> Option<u32> {
-        let peer = self.peer.as_ref()?;
-        let mut events = peer.telephone_events.iter().take(FORMATS_MAX);
-        let known = events.find(|(number, _)| *number == payload_type);
-        known.map(|(_, rate_hz)| *rate_hz)
-    }
-
-    fn rtcp_destination(&self) -> Option<Forward> {
-        let rtp = self.source.destination()?;
-        let peer = self.peer.as_ref()?;
-        if peer.rtcp_mux {
-            let port = Port::Rtp;
-            return Some(Forward { to: rtp, port });
-        }
-        let above = |mut address: SocketAddr| {
-            // RFC 3550 section 11: the next higher port.
-            address.set_port(address.port().checked_add(1)?);
-            Some(address)
-        };
-        let to = self
-            .rtcp_source
-            .or(peer.remote_rtcp.filter(is_sendable))
-            .or_else(|| above(rtp))?;
-        let port = Port::Rtcp;
-        Some(Forward { to, port })
-    }
 }
 
 impl Relay {
@@ -248,17 +193,20 @@ impl Relay {
         if is_another {
             leg.continuity.source_changed();
         }
+        leg.secure(&peer.security);
         leg.peer = Some(peer);
     }
 
-    /// Takes one datagram that came to `port` of `side`, brings it in line in place, and says where it goes.
+    /// Takes one datagram that came to `port` of `side`: the first `len` bytes of `buffer`, behind which there are at least
+    /// [`ROOM`] more. Brings it in line in place, and says where it goes.
     pub fn receive(
         &mut self,
         now: Instant,
         side: Side,
         port: Port,
         from: SocketAddr,
-        datagram: &mut [u8],
+        buffer: &mut [u8],
+        len: usize,
     ) -> Option<Forward> {
         let is_opaque = match &self.legs[side.index()].peer {
             None => {
@@ -268,19 +216,20 @@ impl Relay {
             Some(peer) => peer.is_opaque,
         };
         if is_opaque {
-            return self.opaque(now, side, port, from, datagram.len());
+            return self.opaque(now, side, port, from, len);
         }
+        let datagram = buffer.get(..len)?;
         if rtp::is_rtcp(datagram) {
-            return self.rtcp(now, side, port, from, datagram);
+            return self.rtcp(now, side, port, from, buffer, len);
         }
         if port == Port::Rtp && is_zrtp(datagram) {
-            return self.zrtp(side, from);
+            return self.zrtp(side, from, len);
         }
         if port == Port::Rtcp || !is_rtp(datagram) {
             self.legs[side.index()].stats.packets_malformed += 1;
             return None;
         }
-        self.rtp(now, side, from, datagram)
+        self.rtp(now, side, from, buffer, len)
     }
 
     /// Tells what is due by now.
@@ -340,7 +289,7 @@ impl Relay {
     /// Whether a packet of this source is taken; tells what is new about it.
     fn admit(&mut self, now: Instant, side: Side, from: SocketAddr) -> bool {
         let leg = &mut self.legs[side.index()];
-        let origin = leg.source.check(now, from, false);
+        let origin = leg.source.check(now, from, leg.is_secure());
         if let Origin::Stranger { first } = origin {
             leg.stats.packets_stranger += 1;
             if first {
@@ -370,11 +319,15 @@ impl Relay {
         now: Instant,
         side: Side,
         from: SocketAddr,
-        packet: &mut [u8],
+        buffer: &mut [u8],
+        len: usize,
     ) -> Option<Forward> {
+        // Opened first: with keys, a packet that opens is what makes a source.
+        let len = self.legs[side.index()].open(buffer, len)?;
         if !self.admit(now, side, from) {
             return None;
         }
+        let packet = &mut buffer[..len];
         let header = *packet.first_chunk::<12>()?;
         let payload_type = header[1] & 0x7f;
         let timestamp = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
@@ -401,11 +354,12 @@ impl Relay {
             self.legs[side.index()].stats.packets_homeless += 1;
             return None;
         };
-        let stats = &mut self.legs[side.other().index()].stats;
-        stats.packets_sent += 1;
-        stats.octets_sent += packet.len() as u64;
+        let other = &mut self.legs[side.other().index()];
+        let len = other.seal(buffer, len)?;
+        other.stats.packets_sent += 1;
+        other.stats.octets_sent += len as u64;
         let port = Port::Rtp;
-        Some(Forward { to, port })
+        Some(Forward { to, port, len })
     }
 
     /// RTCP is taken from where the RTP comes from, from where it came before, and from the hosts that signalling names.
@@ -415,12 +369,16 @@ impl Relay {
         side: Side,
         port: Port,
         from: SocketAddr,
-        datagram: &mut [u8],
+        buffer: &mut [u8],
+        len: usize,
     ) -> Option<Forward> {
         let from = canonical(from);
         let leg = &mut self.legs[side.index()];
+        let len = leg.open(buffer, len)?;
+        let datagram = &mut buffer[..len];
         let named = leg.peer.as_ref().and_then(|peer| peer.remote_rtcp);
-        let is_peer = leg.rtcp_source == Some(from)
+        let is_peer = leg.is_secure()
+            || leg.rtcp_source == Some(from)
             || named.map(canonical) == Some(from)
             || leg.source.is_known_host(from.ip());
         if !is_peer {
@@ -446,20 +404,25 @@ impl Relay {
             Side::B => (b, a),
         };
         continuity::rtcp(&leg.continuity, &other.continuity, datagram);
-        other.rtcp_destination()
+        let (to, port) = other.rtcp_destination()?;
+        let len = self.legs[side.other().index()].seal(buffer, len)?;
+        Some(Forward { to, port, len })
     }
 
     /// Two phones may agree on keys of their own (RFC 6189), of which we know nothing. It passes between those whose sound
     /// passes; it makes nobody a source.
-    fn zrtp(&mut self, side: Side, from: SocketAddr) -> Option<Forward> {
+    fn zrtp(&mut self, side: Side, from: SocketAddr, len: usize) -> Option<Forward> {
         let source = self.legs[side.index()].source.destination();
         if source != Some(canonical(from)) {
             self.legs[side.index()].stats.packets_stranger += 1;
             return None;
         }
+        if self.legs.iter().any(Leg::is_secure) {
+            return None;
+        }
         let to = self.legs[side.other().index()].source.destination()?;
         let port = Port::Rtp;
-        Some(Forward { to, port })
+        Some(Forward { to, port, len })
     }
 
     fn opaque(
@@ -480,47 +443,7 @@ impl Relay {
         let to = other.source.destination()?;
         other.stats.packets_sent += 1;
         other.stats.octets_sent += len as u64;
-        Some(Forward { to, port })
-    }
-}
-
-impl Leg {
-    /// Sequence and jitter of one packet.
-    fn count(&mut self, arrival: Duration, header: &[u8; 12], clock_rate_hz: Option<u32>) {
-        let sequence = u16::from_be_bytes([header[2], header[3]]);
-        let timestamp = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-        let ssrc = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
-        let reception = match &mut self.reception {
-            Some(reception) if reception.ssrc() == ssrc => reception,
-            other => {
-                if let Some(before) = other.take() {
-                    self.received_before += before.received();
-                    self.expected_before += before.expected();
-                }
-                other.insert(Reception::new(ssrc, sequence))
-            }
-        };
-        if reception.sequence(sequence) != Sequence::OutOfPlace
-            && let Some(clock_rate_hz) = clock_rate_hz
-        {
-            reception.arrival(arrival, timestamp, clock_rate_hz);
-        }
-    }
-
-    fn key(
-        &mut self,
-        now: Instant,
-        rate_hz: u32,
-        timestamp: u32,
-        packet: &[u8],
-    ) -> [Option<dtmf::Pressed>; 2] {
-        if self.keys.0 != rate_hz {
-            self.keys = (rate_hz, dtmf::Decoder::new(rate_hz));
-        }
-        match rtp::Packet::parse(packet).map(|packet| dtmf::Event::parse(packet.payload)) {
-            Ok(Ok(event)) => self.keys.1.receive(now, timestamp, event),
-            _ => [None, None],
-        }
+        Some(Forward { to, port, len })
     }
 }
 
@@ -534,17 +457,7 @@ fn is_zrtp(datagram: &[u8]) -> bool {
     datagram.len() >= 16 && datagram[0] == 0x10 && datagram[4..8] == *b"ZRTP"
 }
 
-/// RFC 3551 section 6, tables 4 and 5.
-fn static_clock_rate_hz(payload_type: u8) -> u32 {
-    match payload_type {
-        6 => 16_000,
-        10 | 11 => 44_100,
-        14 | 25..=34 => 90_000,
-        16 => 11_025,
-        17 => 22_050,
-        _ => 8_000,
-    }
-}
-
+#[cfg(test)]
+mod srtp_tests;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,8 @@
 //! (2) The first usable packet of the first two ranks fixes the source. An address of no rank is tried first:
 //!     [`TRIAL_PACKETS`] packets over [`TRIAL_MS`], with nobody better around. Packets on trial go nowhere.
 //! (3) A higher rank takes over at once; the same or a lower one only after [`SILENT_MS_MAX`] of silence.
-//! (4) A packet that proved itself (SRTP) moves the source at once, from wherever it comes.
+//! (4) A packet that proved itself (SRTP) moves the source at once, from wherever it comes. Those still on their way from
+//!     where it was pass for [`LEFT_MS`], and do not move it back.
 //! (5) After signalling named another address, the source before it is refused for [`LEFT_MS`]: its last packets are on
 //!     their way.
 //!
@@ -157,15 +158,19 @@ impl Source {
                         >= Duration::from_millis(SILENT_MS_MAX)
             }
         };
-        let is_left = rank < Rank::Exact
-            && self.left.is_some_and(|(left, at)| {
-                left == from && now.saturating_duration_since(at) < Duration::from_millis(LEFT_MS)
-            });
+        let is_left = self.left.is_some_and(|(left, at)| {
+            left == from && now.saturating_duration_since(at) < Duration::from_millis(LEFT_MS)
+        });
+        if is_proven && is_left && self.current.is_some() {
+            return Origin::Same;
+        }
+        let is_left = is_left && rank < Rank::Exact;
         let is_taken = is_proven
             || (is_open && !is_left && (rank > Rank::None || self.passed_trial(now, from)));
         if !is_taken {
             return self.stranger(from);
         }
+        let before = self.current();
         let origin = match self.current {
             None => Origin::First,
             Some(_) => Origin::Moved,
@@ -176,7 +181,7 @@ impl Source {
             last: now,
         });
         self.trial = None;
-        self.left = None;
+        self.left = before.filter(|_| is_proven).map(|before| (before, now));
         origin
     }
 

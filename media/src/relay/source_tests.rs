@@ -140,6 +140,10 @@ fn whose_packets_count() {
         &[
             From(0, SDP, Origin::First),
             Proven(20, "203.0.113.5:7000", Origin::Moved),
+            // Late from where it was.
+            Proven(21, SDP, Origin::Same),
+            Proven(40, "203.0.113.5:7000", Origin::Same),
+            Proven(600, SDP, Origin::Moved),
         ],
     );
     check(

@@ -62,10 +62,13 @@ impl Rig {
         from: &str,
         bytes: &[u8],
     ) -> Option<(String, Port, Vec<u8>)> {
+        let len = bytes.len();
         let mut bytes = bytes.to_vec();
+        bytes.resize(len + ROOM, 0xee);
         let forward = self
             .relay
-            .receive(self.now, side, port, address(from), &mut bytes)?;
+            .receive(self.now, side, port, address(from), &mut bytes, len)?;
+        bytes.truncate(forward.len);
         Some((forward.to.to_string(), forward.port, bytes))
     }
 
@@ -158,18 +161,19 @@ fn nothing_passes_before_both_sides_are_known() {
     let start = Instant::now();
     let mut relay = Relay::new(start);
     let mut sound = packet(0, 1, 7, &[0; 160]);
+    let len = sound.len();
     assert_eq!(
-        relay.receive(start, Side::A, Port::Rtp, address(A), &mut sound),
+        relay.receive(start, Side::A, Port::Rtp, address(A), &mut sound, len),
         None
     );
     relay.connect(start, Side::A, peer(A));
     assert_eq!(
-        relay.receive(start, Side::A, Port::Rtp, address(A), &mut sound),
+        relay.receive(start, Side::A, Port::Rtp, address(A), &mut sound, len),
         None
     );
     assert_eq!(relay.stats(Side::A).packets_homeless, 1);
     relay.connect(start, Side::B, peer(B));
-    let forward = relay.receive(start, Side::A, Port::Rtp, address(A), &mut sound);
+    let forward = relay.receive(start, Side::A, Port::Rtp, address(A), &mut sound, len);
     assert_eq!(forward.map(|forward| forward.to), Some(address(B)));
 }
 
