@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod banner;
+pub mod bridge;
 pub mod call;
 pub mod cli;
 pub mod commands;

@@ -1,0 +1,677 @@
+//! PURE.
+//! Calls between two parties, one bridge each: who rings, who answers first, what each side is told of the other's media,
+//! and how the end of one side ends the other. Owns legs and what they are to each other; not dialogs (`sip::Endpoint`),
+//! not packets (`relay`), not what numbers mean (`routing`), not calls with the assistant (`switchboard`).
+//!
+//! Contract: after each `handle` take `poll_output` until it is empty, then sleep to `next_timeout`. `OpenRelay` is
+//! answered at once. A leg is spoken of until `Input::Ended`, or until an output hands it on or hangs it up.
+
+mod boundary;
+mod hunt;
+pub mod joint;
+mod meter;
+mod session;
+mod transfer;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+pub use boundary::*;
+use hunt::Hunt;
+pub use hunt::best_status;
+pub use meter::Meter;
+use session::{Exchange, Line};
+use transfer::Moving;
+
+/// A phone that transferred is given so long to hang up by itself.
+const LEAVE_GRACE: Duration = Duration::from_secs(4);
+/// What the losers of a fork are told, RFC 3326.
+const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
+/// Bounds and identity.
+#[derive(Debug, Clone)]
+pub struct BridgeConfig {
+    /// At the bound a further call is refused with 503.
+    pub bridges_max: usize,
+    /// At the bound a user's further call is refused with 486.
+    pub per_user_max: usize,
+    /// No call lasts longer.
+    pub duration_max: Duration,
+    /// Keys, ports and origins of our descriptions come from it.
+    pub session_seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Waits for ports.
+    Opening,
+    Ringing,
+    /// Two parties that stood already are being put together.
+    Joining,
+    Up,
+}
+
+/// A leg that rings.
+#[derive(Debug)]
+struct Fork {
+    line: Line,
+    /// What it was offered; none where it is asked for its own.
+    offered: Option<String>,
+    redirected: Vec<String>,
+}
+
+/// What a call outside costs whom.
+#[derive(Debug, Clone)]
+struct Charge {
+    user: String,
+    trunk: usize,
+}
+
+#[derive(Debug)]
+struct Bridge {
+    id: BridgeId,
+    state: State,
+    caller: Party,
+    shown: Shown,
+    dialled: String,
+    remote: SocketAddr,
+    a: Line,
+    b: Option<Line>,
+    forks: Vec<Fork>,
+    /// The fork whose early media A hears.
+    early: Option<LegId>,
+    told_ringing: bool,
+    hunt: Hunt,
+    relay: Option<RelayId>,
+    /// Address of its B side, and the ports there.
+    relay_b: Option<IpAddr>,
+    ports_b: Vec<u16>,
+    exchange: Option<Exchange>,
+    moving: Option<Moving>,
+    /// Legs that are on their way out, and relays that end with the transfer.
+    leavers: Vec<LegId>,
+    /// The leg whose place A takes.
+    replaced: Option<LegId>,
+    old_relays: Vec<RelayId>,
+    charge: Option<Charge>,
+    ring_until: Option<Instant>,
+    leave_by: Option<Instant>,
+    end_at: Option<Instant>,
+    answered_at: Option<Instant>,
+    is_begun: bool,
+    /// As it stands in the table of timers.
+    timer: Option<Instant>,
+}
+
+/// All calls between parties.
+pub struct Bridges {
+    config: BridgeConfig,
+    bridges: BTreeMap<BridgeId, Bridge>,
+    legs: HashMap<LegId, BridgeId>,
+    relays: HashMap<RelayId, BridgeId>,
+    timers: BTreeSet<(Instant, BridgeId)>,
+    outputs: VecDeque<Output>,
+    meter: Meter,
+    last: u64,
+    draining: bool,
+}
+
+impl Bridges {
+    pub fn new(config: BridgeConfig) -> Bridges {
+        Bridges {
+            config,
+            bridges: BTreeMap::new(),
+            legs: HashMap::new(),
+            relays: HashMap::new(),
+            timers: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            meter: Meter::default(),
+            last: 0,
+            draining: false,
+        }
+    }
+
+    /// Applies one input.
+    pub fn handle(&mut self, now: Instant, input: Input, view: &dyn View) {
+        match input {
+            Input::Incoming(incoming) => self.incoming(now, incoming, view),
+            Input::Progress { leg, status, sdp } => {
+                self.with(now, leg, |all, bridge| {
+                    all.progress(bridge, leg, status, sdp)
+                });
+            }
+            Input::Answered { leg, answer } => {
+                let is_known = self.with(now, leg, |all, bridge| {
+                    all.answered(now, bridge, leg, answer)
+                });
+                if !is_known {
+                    self.hang_up(leg, Some(ELSEWHERE.to_owned()));
+                }
+            }
+            Input::Confirmed { leg, answer } => {
+                self.with(now, leg, |all, bridge| {
+                    all.confirmed(now, bridge, leg, answer)
+                });
+            }
+            Input::ReInvite { leg, offer } => {
+                let is_known = self.with(now, leg, |all, bridge| all.reinvited(bridge, leg, offer));
+                if !is_known {
+                    let answer = Err(481);
+                    self.put(Output::AnswerReinvite { leg, answer });
+                }
+            }
+            Input::Reoffered { leg, result } => {
+                self.with(now, leg, |all, bridge| {
+                    all.reoffered(now, bridge, leg, result)
+                });
+            }
+            Input::Redirected { leg, numbers } => {
+                self.with(now, leg, |_, bridge| {
+                    if let Some(fork) = bridge.forks.iter_mut().find(|fork| fork.line.leg == leg) {
+                        fork.redirected = numbers;
+                    }
+                });
+            }
+            Input::Transfer {
+                leg,
+                number,
+                replaces,
+            } => self.transfer(now, leg, &number, replaces, view),
+            Input::Digit {
+                leg,
+                digit,
+                duration_ms,
+            } => {
+                self.with(now, leg, |all, bridge| {
+                    if let Some(other) = bridge.peer_of(leg) {
+                        all.put(Output::SendDigit {
+                            leg: other,
+                            digit,
+                            duration_ms,
+                        });
+                    }
+                });
+            }
+            Input::Ended { leg, end } => self.ended(now, leg, end, view),
+            Input::RelayOpened { relay, ports } => self.relay_opened(now, relay, ports, view),
+            Input::RelayQuiet { relay, side } => self.relay_quiet(now, relay, side),
+            Input::Timeout => self.timeout(now, view),
+            Input::HangUpAll => self.hang_up_all(now),
+        }
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// A name for a leg.
+    pub fn new_leg(&mut self) -> LegId {
+        LegId(self.next())
+    }
+
+    /// Whether a leg belongs to a bridge.
+    pub fn has(&self, leg: LegId) -> bool {
+        self.legs.contains_key(&leg)
+    }
+
+    pub fn len(&self) -> usize {
+        self.bridges.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bridges.is_empty()
+    }
+
+    /// Legs of all bridges, for whoever counts.
+    pub fn legs_len(&self) -> usize {
+        self.legs.len()
+    }
+
+    pub fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
+    }
+
+    /// Calls for the console: caller, what was dialled, when they began.
+    pub fn list(&self) -> impl Iterator<Item = (BridgeId, &Party, &str, Option<Instant>)> {
+        let row = |bridge: &'_ Bridge| bridge.answered_at;
+        self.bridges.values().map(move |bridge| {
+            (
+                bridge.id,
+                &bridge.caller,
+                bridge.dialled.as_str(),
+                row(bridge),
+            )
+        })
+    }
+
+    /// Calls of a user that are not over.
+    pub fn calls_of(&self, user: &str) -> usize {
+        let is_theirs =
+            |bridge: &&Bridge| matches!(&bridge.caller, Party::User(name) if name == user);
+        self.bridges.values().filter(is_theirs).count()
+    }
+
+    fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    fn put(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    /// Runs `act` on the bridge of a leg. False: it has none.
+    fn with(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        act: impl FnOnce(&mut Bridges, &mut Bridge),
+    ) -> bool {
+        let Some(mut bridge) = self.take(leg) else {
+            return false;
+        };
+        act(self, &mut bridge);
+        self.keep(now, bridge);
+        true
+    }
+
+    /// Takes the bridge of a leg out of the table, until `keep` or `over`.
+    fn take(&mut self, leg: LegId) -> Option<Bridge> {
+        let id = self.legs.get(&leg)?;
+        self.bridges.remove(id)
+    }
+
+    fn keep(&mut self, _now: Instant, mut bridge: Bridge) {
+        let due = [bridge.ring_until, bridge.leave_by, bridge.end_at]
+            .into_iter()
+            .flatten()
+            .min();
+        if bridge.timer != due {
+            if let Some(old) = bridge.timer {
+                self.timers.remove(&(old, bridge.id));
+            }
+            if let Some(due) = due {
+                self.timers.insert((due, bridge.id));
+            }
+            bridge.timer = due;
+        }
+        self.bridges.insert(bridge.id, bridge);
+    }
+
+    fn incoming(&mut self, now: Instant, incoming: Incoming, view: &dyn View) {
+        let leg = incoming.leg;
+        let refusal = match &incoming.caller {
+            _ if self.draining || self.bridges.len() >= self.config.bridges_max => Some(503),
+            Party::User(name) if self.calls_of(name) >= self.config.per_user_max => Some(486),
+            _ => None,
+        };
+        if let Some(status) = refusal {
+            let reason = None;
+            return self.put(Output::Reject {
+                leg,
+                status,
+                reason,
+            });
+        }
+        let id = BridgeId(self.next());
+        let session = self.session_id();
+        let payer = incoming.caller.payer().map(str::to_owned);
+        let bridge = Bridge {
+            id,
+            state: State::Opening,
+            a: Line::new(
+                leg,
+                incoming.caller.clone(),
+                incoming.anchor,
+                session,
+                incoming.offer,
+            ),
+            caller: incoming.caller,
+            shown: incoming.shown,
+            dialled: incoming.dialled,
+            remote: incoming.remote,
+            b: None,
+            forks: Vec::new(),
+            early: None,
+            told_ringing: false,
+            hunt: Hunt::new(payer),
+            relay: None,
+            relay_b: None,
+            ports_b: Vec::new(),
+            exchange: None,
+            moving: None,
+            leavers: Vec::new(),
+            replaced: None,
+            old_relays: Vec::new(),
+            charge: None,
+            ring_until: None,
+            leave_by: None,
+            end_at: None,
+            answered_at: None,
+            is_begun: false,
+            timer: None,
+        };
+        self.legs.insert(leg, id);
+        if let Some(replaced) = incoming.replaces {
+            return self.replace(now, bridge, replaced);
+        }
+        self.pursue(now, bridge, incoming.destination, view);
+    }
+
+    fn progress(&mut self, bridge: &mut Bridge, leg: LegId, status: u16, sdp: Option<String>) {
+        if bridge.state != State::Ringing || !bridge.forks.iter().any(|fork| fork.line.leg == leg) {
+            return;
+        }
+        if let Some(moving) = &bridge.moving {
+            let leg = moving.referrer;
+            if !bridge.told_ringing && status >= 180 {
+                bridge.told_ringing = true;
+                if bridge.leavers.contains(&leg) {
+                    self.put(Output::TransferProgress { leg, status: 180 });
+                }
+            }
+            return;
+        }
+        if let Some(sdp) = sdp
+            && bridge.early.is_none_or(|early| early == leg)
+            && let Some(ours) = self.early_media(bridge, leg, &sdp)
+        {
+            bridge.early = Some(leg);
+            bridge.told_ringing = true;
+            let (leg, status) = (bridge.a.leg, 183);
+            let sdp = Some(ours);
+            return self.put(Output::Provisional { leg, status, sdp });
+        }
+        // A phone that rings is told on once; the rest of the fork adds nothing.
+        if !bridge.told_ringing && matches!(status, 180 | 183) {
+            bridge.told_ringing = true;
+            let leg = bridge.a.leg;
+            self.put(Output::Provisional {
+                leg,
+                status: 180,
+                sdp: None,
+            });
+        }
+    }
+
+    fn answered(&mut self, now: Instant, bridge: &mut Bridge, leg: LegId, answer: Option<String>) {
+        let at = bridge.forks.iter().position(|fork| fork.line.leg == leg);
+        let Some(at) = at.filter(|_| bridge.state == State::Ringing) else {
+            self.legs.remove(&leg);
+            return self.hang_up(leg, Some(ELSEWHERE.to_owned()));
+        };
+        let winner = bridge.forks.remove(at);
+        self.drop_forks(bridge, Some(ELSEWHERE));
+        bridge.ring_until = None;
+        let with = winner.line.party.clone();
+        let joined = self.first_answer(bridge, winner, answer);
+        if let Err(status) = joined {
+            let reason = format!("SIP;cause={status};text=\"No common media\"");
+            return self.fail(bridge, status, &reason);
+        }
+        if bridge.a.stands && bridge.state == State::Up {
+            self.talking(now, bridge, with);
+        }
+    }
+
+    /// From now on somebody talks.
+    fn talking(&mut self, now: Instant, bridge: &mut Bridge, with: Party) {
+        if bridge.answered_at.is_none() {
+            bridge.answered_at = Some(now);
+            let longest = bridge.hunt.longest.unwrap_or(self.config.duration_max);
+            bridge.end_at = Some(now + longest.min(self.config.duration_max));
+            self.put(Output::Talking {
+                bridge: bridge.id,
+                with,
+            });
+        }
+    }
+
+    /// Ends both sides because they cannot be joined. The bridge is over when its legs say so.
+    fn fail(&mut self, bridge: &mut Bridge, status: u16, reason: &str) {
+        bridge.hunt.failure = Some(status);
+        if let Some(b) = &bridge.b {
+            self.hang_up(b.leg, Some(reason.to_owned()));
+        }
+        let leg = bridge.a.leg;
+        if bridge.a.stands {
+            // Its end comes back, and ends the bridge.
+            let reason = Some(reason.to_owned());
+            self.put(Output::Hangup { leg, reason });
+        } else {
+            let reason = Some(reason.to_owned());
+            self.put(Output::Reject {
+                leg,
+                status,
+                reason,
+            });
+        }
+    }
+
+    fn ended(&mut self, now: Instant, leg: LegId, end: LegEnd, view: &dyn View) {
+        let Some(mut bridge) = self.take(leg) else {
+            return;
+        };
+        self.legs.remove(&leg);
+        if let Some(at) = bridge.leavers.iter().position(|leaver| *leaver == leg) {
+            bridge.leavers.remove(at);
+            return self.keep(now, bridge);
+        }
+        if let Some(at) = bridge.forks.iter().position(|fork| fork.line.leg == leg) {
+            let fork = bridge.forks.remove(at);
+            if bridge.early == Some(leg) {
+                bridge.early = None;
+            }
+            bridge.hunt.note(end.status, fork.redirected);
+            if bridge.forks.is_empty() && bridge.state == State::Ringing {
+                return self.nobody_answered(now, bridge, view);
+            }
+            return self.keep(now, bridge);
+        }
+        // One of the two who talk, or the caller of a call that rings.
+        let text = match bridge.hunt.failure {
+            Some(status) => format!("the two phones have no media in common ({status})"),
+            None => end.text,
+        };
+        let is_failure = end.is_failure || bridge.hunt.failure.is_some();
+        self.over(now, bridge, Some(leg), end.reason, text, is_failure);
+    }
+
+    /// Ends every leg but `ended`, and the bridge.
+    fn over(
+        &mut self,
+        now: Instant,
+        mut bridge: Bridge,
+        ended: Option<LegId>,
+        reason: Option<String>,
+        text: String,
+        is_failure: bool,
+    ) {
+        let reason = reason.or_else(|| {
+            (!bridge.forks.is_empty()).then(|| "SIP;cause=487;text=\"Caller gave up\"".to_owned())
+        });
+        self.drop_forks(&mut bridge, reason.as_deref());
+        let lines = std::iter::once(&bridge.a)
+            .chain(&bridge.b)
+            .map(|line| (line.leg, line.stands));
+        let others: Vec<(LegId, bool)> = lines.filter(|(leg, _)| Some(*leg) != ended).collect();
+        for (leg, stands) in others {
+            match stands {
+                true => self.hang_up(leg, reason.clone()),
+                false => {
+                    self.legs.remove(&leg);
+                    let status = bridge.hunt.failure.unwrap_or(480);
+                    self.put(Output::Reject {
+                        leg,
+                        status,
+                        reason: reason.clone(),
+                    });
+                }
+            }
+        }
+        for leg in std::mem::take(&mut bridge.leavers) {
+            self.hang_up(leg, None);
+        }
+        self.close(now, bridge, text, is_failure);
+    }
+
+    /// The bridge is gone; its legs have been seen to.
+    fn close(&mut self, now: Instant, mut bridge: Bridge, text: String, is_failure: bool) {
+        if let Some(due) = bridge.timer.take() {
+            self.timers.remove(&(due, bridge.id));
+        }
+        let lines = std::iter::once(&bridge.a).chain(&bridge.b);
+        for line in lines {
+            self.legs.remove(&line.leg);
+        }
+        let bridge_id = bridge.id;
+        let relays = bridge.relay.into_iter().chain(bridge.old_relays);
+        for relay in relays {
+            self.relays.remove(&relay);
+            self.put(Output::CloseRelay {
+                relay,
+                bridge: bridge_id,
+            });
+        }
+        let talked = bridge
+            .answered_at
+            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        if let (Some(charge), Some(_)) = (&bridge.charge, bridge.answered_at) {
+            let (user, day) = (charge.user.clone(), bridge.hunt.day);
+            let (calls, seconds) = self.meter.talked(&user, day, talked);
+            self.put(Output::Metered {
+                user,
+                day,
+                calls,
+                seconds,
+            });
+        }
+        if bridge.is_begun {
+            let end = BridgeEnd {
+                was_answered: bridge.answered_at.is_some(),
+                is_failure,
+                text,
+                talked,
+            };
+            self.put(Output::Over {
+                bridge: bridge_id,
+                end,
+            });
+        }
+    }
+
+    fn drop_forks(&mut self, bridge: &mut Bridge, reason: Option<&str>) {
+        for fork in std::mem::take(&mut bridge.forks) {
+            self.hang_up(fork.line.leg, reason.map(str::to_owned));
+        }
+        bridge.early = None;
+    }
+
+    /// The leg is nobody's from now on.
+    fn hang_up(&mut self, leg: LegId, reason: Option<String>) {
+        self.legs.remove(&leg);
+        self.put(Output::Hangup { leg, reason });
+    }
+
+    fn timeout(&mut self, now: Instant, view: &dyn View) {
+        while let Some((due, id)) = self.timers.first().copied() {
+            if due > now {
+                break;
+            }
+            self.timers.remove(&(due, id));
+            let Some(mut bridge) = self.bridges.remove(&id) else {
+                continue;
+            };
+            bridge.timer = None;
+            let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+            if is_due(bridge.end_at) {
+                let reason = Some("SIP;cause=480;text=\"Longest call\"".to_owned());
+                let text = "it lasted as long as calls may".to_owned();
+                self.over(now, bridge, None, reason, text, false);
+                continue;
+            }
+            if is_due(bridge.leave_by) {
+                bridge.leave_by = None;
+                for leg in std::mem::take(&mut bridge.leavers) {
+                    self.hang_up(leg, None);
+                }
+            }
+            if is_due(bridge.ring_until) {
+                bridge.ring_until = None;
+                self.drop_forks(&mut bridge, None);
+                bridge.hunt.note(408, Vec::new());
+                self.nobody_answered(now, bridge, view);
+                continue;
+            }
+            self.keep(now, bridge);
+        }
+    }
+
+    fn relay_quiet(&mut self, now: Instant, relay: RelayId, side: Option<Side>) {
+        let Some(bridge) = self
+            .relays
+            .get(&relay)
+            .and_then(|id| self.bridges.remove(id))
+        else {
+            return;
+        };
+        if bridge.relay != Some(relay) || bridge.state != State::Up {
+            return self.keep(now, bridge);
+        }
+        let text = match side {
+            Some(Side::A) => "no sound came from the caller any more",
+            Some(Side::B) => "no sound came from the called side any more",
+            None => "the relay failed",
+        };
+        let reason = Some("SIP;cause=408;text=\"No media\"".to_owned());
+        self.over(now, bridge, None, reason, text.to_owned(), true);
+    }
+
+    fn hang_up_all(&mut self, now: Instant) {
+        self.draining = true;
+        while let Some((_, bridge)) = self.bridges.pop_first() {
+            let text = "the program stopped".to_owned();
+            let reason = Some("SIP;cause=503;text=\"Shutting down\"".to_owned());
+            self.over(now, bridge, None, reason, text, false);
+        }
+    }
+}
+
+impl Bridge {
+    fn line(&mut self, side: Side) -> Option<&mut Line> {
+        match side {
+            Side::A => Some(&mut self.a),
+            Side::B => self.b.as_mut(),
+        }
+    }
+
+    fn side_of(&self, leg: LegId) -> Option<Side> {
+        if self.a.leg == leg {
+            return Some(Side::A);
+        }
+        self.b
+            .as_ref()
+            .is_some_and(|b| b.leg == leg)
+            .then_some(Side::B)
+    }
+
+    fn leg_of(&self, side: Side) -> Option<LegId> {
+        match side {
+            Side::A => Some(self.a.leg),
+            Side::B => self.b.as_ref().map(|b| b.leg),
+        }
+    }
+
+    /// Who a party of this call talks with.
+    fn peer_of(&self, leg: LegId) -> Option<LegId> {
+        self.leg_of(self.side_of(leg)?.other())
+    }
+}
