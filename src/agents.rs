@@ -2,8 +2,10 @@
 //! chain and who in it may retry; no conversation and no request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_bridge::gateways::demo::Demo;
+use agent_bridge::gateways::message::MessageTaker;
 use agent_bridge::gateways::openai::{OpenAi, OpenAiConfig};
 use agent_bridge::gateways::readback::ReadBack;
 use agent_bridge::gateways::{Gateway, Secret};
@@ -108,6 +110,17 @@ fn one(
 pub fn readback() -> Arc<dyn Gateway> {
     Arc::new(ReadBack)
 }
+
+/// The gateway that takes messages.
+pub fn messages(silence: Duration) -> Arc<dyn Gateway> {
+    Arc::new(MessageTaker {
+        silence,
+        thanks: MESSAGE_THANKS.to_owned(),
+    })
+}
+
+/// Said when a message is over.
+pub const MESSAGE_THANKS: &str = "Thank you. Your message has been taken. Goodbye.";
 
 #[cfg(test)]
 mod tests {

@@ -73,6 +73,7 @@ pub fn text(facts: &Facts<'_>) -> String {
             Answerer::Agent => "the assistant: talk to it",
             Answerer::Echo => "echo test: you hear yourself",
             Answerer::Readback => "hearing test: it repeats what it heard",
+            Answerer::Message => "takes a message",
         };
         row(
             if n == 0 { "Dial" } else { "" },

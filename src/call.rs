@@ -11,6 +11,7 @@ mod boundary;
 pub mod driver;
 pub mod echo;
 mod hearing;
+mod message;
 mod onset;
 pub mod record;
 mod speaking;
@@ -71,6 +72,8 @@ pub struct Call {
     expected_from: Option<SocketAddr>,
     confirmed: bool,
     no_audio_said: bool,
+    /// The tone behind the greeting of a message box has been played.
+    has_toned: bool,
     /// When the phone was last heard from, or when what it sends was last agreed on.
     heard_from_at: Instant,
     is_receiving: bool,
@@ -130,6 +133,7 @@ impl Call {
             expected_from,
             confirmed: false,
             no_audio_said: false,
+            has_toned: false,
             heard_from_at: now,
             is_receiving,
             is_held,
@@ -349,7 +353,9 @@ impl Call {
                 MediaOutput::Frame { pcm, .. } => self.frame(now, &pcm),
                 MediaOutput::Dtmf { digit, .. } => {
                     self.note(Note::Digit { digit });
-                    if self.reflector.is_none() {
+                    if self.ends_message(digit) {
+                        self.end_message(now);
+                    } else if self.reflector.is_none() {
                         self.turn_event(now, agent_bridge::turn::Event::Dtmf { digit });
                     }
                 }

@@ -13,16 +13,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
+use crate::bridge::BridgeConfig;
 use crate::call::CallSettings;
 use crate::config::{Answerer, Bind, Config, EndStrategy};
 use crate::engines::{self, EnginePlan, EngineState};
 use crate::home::Home;
 use crate::ports::Ports;
 use crate::records::Recorder;
+use crate::relay::{RelayConfig, RelayPool};
+use crate::routing::DialPlan;
 use crate::secrets::SecretStore;
 use crate::signalling::{self, Listeners};
 use crate::store::{Store, TraceStore};
-use crate::switchboard::{Command, Switchboard, SwitchboardConfig};
+use crate::switchboard::{BridgingConfig, Command, Switchboard, SwitchboardConfig, Trunks};
 use crate::{agents, banner, console, models, records, tailnet};
 
 /// Commands to the signalling task; senders wait when it is full.
@@ -101,7 +104,9 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         now,
         unix_ms,
     );
-    endpoint.set_users(logins(&secrets, &config));
+    let users = logins(&secrets, &config);
+    let accounts = signalling::callable(&users);
+    endpoint.set_users(users);
     let restored = bindings.len();
     endpoint.restore_bindings(now, bindings.into_iter().map(records::from_row).collect());
     endpoint.restore_bans(now, bans);
@@ -114,8 +119,12 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     endpoint.end_lost_dialogs(now, cut_off);
 
     let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
+    let passwords = trunk_passwords(&config, &secrets, &home)?;
+    // One range for the assistant's calls and relayed ones.
+    let ports = Ports::new(config.media.port_min, config.media.port_max, rand::random());
     let switchboard = Switchboard::new(
-        switchboard_config(&config, agent.clone()),
+        switchboard_config(&config, agent.clone(), ports.clone()),
+        bridging_config(&config, accounts, passwords, ports)?,
         engines.clone(),
         recorder.clone(),
         commands.clone(),
@@ -316,12 +325,53 @@ fn endpoint_config(config: &Config, addresses: &[IpAddr]) -> EndpointConfig {
     endpoint
 }
 
-fn switchboard_config(config: &Config, agent: Arc<dyn Gateway>) -> SwitchboardConfig {
+/// The trunks' passwords, in their order. One that was named and is not there ends the start.
+fn trunk_passwords(
+    config: &Config,
+    secrets: &SecretStore,
+    home: &Home,
+) -> anyhow::Result<Vec<Option<sip::Secret>>> {
+    let password = |trunk: &crate::config::Trunk| {
+        let found = secrets.resolve(&trunk.password, &trunk.name, home.root());
+        let found = found.with_context(|| format!("password of trunk {}", trunk.name))?;
+        Ok(found.map(|secret| sip::Secret::new(secret.expose())))
+    };
+    config.trunks.iter().map(password).collect()
+}
+
+fn bridging_config(
+    config: &Config,
+    accounts: Vec<String>,
+    passwords: Vec<Option<sip::Secret>>,
+    ports: Ports,
+) -> anyhow::Result<BridgingConfig> {
+    let mut plan = DialPlan::new(config);
+    plan.set_accounts(accounts);
+    let trunks = Trunks::new(passwords, config.sip.port);
+    let relays =
+        RelayPool::start(RelayConfig::default(), ports).context("threads that relay sound")?;
+    Ok(BridgingConfig {
+        plan,
+        trunks,
+        relays,
+        bridge: BridgeConfig {
+            bridges_max: config.calls.max,
+            per_user_max: config.calls.per_user_max,
+            duration_max: Duration::from_secs(u64::from(config.calls.duration_s_max)),
+            session_seed: rand::random(),
+        },
+        advertise: config.media.advertise,
+        silence_max: Duration::from_secs(u64::from(config.calls.no_audio_hangup_s)),
+    })
+}
+
+fn switchboard_config(config: &Config, agent: Arc<dyn Gateway>, ports: Ports) -> SwitchboardConfig {
     SwitchboardConfig {
-        numbers: config.numbers.clone(),
+        voicemail: config.voicemail.clone(),
+        messages: agents::messages(Duration::from_secs(u64::from(config.voicemail.silence_s))),
         calls_max: config.calls.max,
         calls_per_user_max: config.calls.per_user_max,
-        ports: Ports::new(config.media.port_min, config.media.port_max, rand::random()),
+        ports,
         advertise: config.media.advertise,
         settings: call_settings(config),
         agent,

@@ -192,10 +192,17 @@ pub async fn run(
         switchboard,
         pending: VecDeque::new(),
     };
+    shell.switchboard.open_trunks(&mut shell.endpoint);
     // What the last run left to be said.
     shell.drain();
     loop {
-        let due = shell.endpoint.next_timeout();
+        let due = [
+            shell.endpoint.next_timeout(),
+            shell.switchboard.next_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         let sleep = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -211,6 +218,9 @@ pub async fn run(
             },
             () = sleep => {
                 shell.endpoint.handle(Instant::now(), Input::Timeout);
+                shell.drain();
+                let due = shell.switchboard.timeout(&shell.endpoint);
+                shell.pending.extend(due);
                 shell.drain();
             }
         }
@@ -299,7 +309,8 @@ impl Shell {
             Output::SaveBan(ban) => self.recorder.keep(Lasting::Ban(ban)),
             Output::ForgetBan(block) => self.recorder.keep(Lasting::BanOver(block)),
             Output::Event(event) => {
-                self.pending.extend(self.switchboard.event(event));
+                self.pending
+                    .extend(self.switchboard.event(event, &self.endpoint));
             }
             Output::Log(line) => match line.level {
                 LogLevel::Debug => debug!("{}", line.text),
@@ -345,9 +356,29 @@ impl Shell {
             Command::AnswerReinvite { call, answer } => {
                 self.endpoint.answer_reinvite(now, call, answer)
             }
+            Command::Reoffer { call, offer } => self.endpoint.reoffer(now, call, Some(offer)),
+            Command::Bridge(output) => {
+                let more = self.switchboard.perform(*output, &mut self.endpoint);
+                // Before whatever waits: what a bridge wants done has an order.
+                for command in more.into_iter().rev() {
+                    self.pending.push_front(command);
+                }
+                Ok(())
+            }
+            Command::TrunkFound { at, address } => {
+                self.switchboard
+                    .trunk_found(at, address, &mut self.endpoint);
+                Ok(())
+            }
+            Command::RelayQuiet { relay, side } => {
+                let more = self.switchboard.relay_quiet(relay, side, &self.endpoint);
+                self.pending.extend(more);
+                Ok(())
+            }
             Command::Users(users) => {
                 self.switchboard
                     .set_users(users.iter().map(|user| user.name.clone()).collect());
+                self.switchboard.set_accounts(callable(&users));
                 self.endpoint.set_users(users);
                 Ok(())
             }
@@ -360,7 +391,7 @@ impl Shell {
                 Ok(())
             }
             Command::Drain => {
-                self.pending.extend(self.switchboard.drain());
+                self.pending.extend(self.switchboard.drain(&self.endpoint));
                 Ok(())
             }
             Command::HangupAll => {
@@ -392,6 +423,12 @@ impl Shell {
             debug!(remote = %flow.remote, %error, "datagram not sent");
         }
     }
+}
+
+/// Accounts that are somebody's phones; the program's own account for test calls is nobody's.
+pub fn callable(users: &[sip::User]) -> Vec<String> {
+    let somebody = users.iter().filter(|user| !user.local_only);
+    somebody.map(|user| user.name.clone()).collect()
 }
 
 async fn read_datagrams(socket: Arc<UdpSocket>, local: SocketAddr, inbox: mpsc::Sender<Inbound>) {

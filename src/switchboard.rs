@@ -2,9 +2,11 @@
 //! Owns the table of calls, the limits and the SDP of our side; not the dialogs (`sip::Endpoint`), not the
 //! talk (`call`). Lives in the signalling task; everything here returns at once.
 
+mod bridging;
 mod endings;
 mod line;
 mod session;
+mod trunks;
 mod view;
 
 use std::collections::HashMap;
@@ -18,16 +20,20 @@ use sip::{CallKey, EndCause, Endpoint, Event, Flow, HeaderName, User};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
+use crate::bridge::{Input as BridgeInput, Output as BridgeOutput, RelayId, Side};
 use crate::call::CallSettings;
 use crate::call::driver::Control;
 use crate::call::record::{Blame, CallResult, Termination};
-use crate::config::{Answerer, Numbers};
+use crate::config::{Answerer, Voicemail};
 use crate::engines::{EngineState, Engines};
 use crate::ports::{Ports, source_address};
 use crate::records::{Recorder, unix_ms};
-use crate::routing::route;
+use crate::routing::Destination;
+pub use bridging::BridgingConfig;
+use bridging::{Arrived, Bridging};
 use endings::{cause, termination};
 use session::session_config;
+pub use trunks::Trunks;
 pub use view::{CallView, RegistrationView, Snapshot};
 
 /// Control messages on their way to one call; a call that does not empty them is broken and ends.
@@ -64,6 +70,23 @@ pub enum Command {
         call: CallKey,
         answer: Result<String, u16>,
     },
+    /// An offer of ours inside a call that stands.
+    Reoffer {
+        call: CallKey,
+        offer: String,
+    },
+    /// What a call between phones wants.
+    Bridge(Box<BridgeOutput>),
+    /// Where a trunk is now; `None`: nobody knows.
+    TrunkFound {
+        at: usize,
+        address: Option<std::net::SocketAddr>,
+    },
+    /// No packets come from a side any more, or its relay has failed.
+    RelayQuiet {
+        relay: RelayId,
+        side: Option<Side>,
+    },
     Users(Vec<User>),
     /// The engines are warm, or will not be.
     Ready(CallKey),
@@ -78,7 +101,6 @@ pub enum Command {
 
 /// What is the same for every call.
 pub struct SwitchboardConfig {
-    pub numbers: Numbers,
     pub calls_max: usize,
     pub calls_per_user_max: usize,
     pub ports: Ports,
@@ -89,6 +111,9 @@ pub struct SwitchboardConfig {
     pub agent: Arc<dyn Gateway>,
     pub readback: Arc<dyn Gateway>,
     pub readback_greeting: String,
+    pub voicemail: Voicemail,
+    /// Takes messages.
+    pub messages: Arc<dyn Gateway>,
     pub goodbye: String,
     pub host_name: String,
 }
@@ -98,6 +123,7 @@ pub struct Switchboard {
     engines: watch::Receiver<EngineState>,
     recorder: Recorder,
     commands: mpsc::Sender<Command>,
+    bridging: Bridging,
     calls: HashMap<CallKey, Line>,
     users: Vec<String>,
     calls_total: u64,
@@ -126,6 +152,10 @@ enum LineState {
 
 struct Waiting {
     service: Answerer,
+    /// The user a message is for.
+    message_for: Option<String>,
+    /// It was answered before, and is handed to us: we offer.
+    standing: bool,
     offer: Option<String>,
     flow: Flow,
     user_agent: Option<String>,
@@ -134,11 +164,13 @@ struct Waiting {
 impl Switchboard {
     pub fn new(
         config: SwitchboardConfig,
+        bridging: BridgingConfig,
         engines: watch::Receiver<EngineState>,
         recorder: Recorder,
         commands: mpsc::Sender<Command>,
     ) -> Switchboard {
         Switchboard {
+            bridging: Bridging::new(bridging),
             config,
             engines,
             recorder,
@@ -151,24 +183,36 @@ impl Switchboard {
     }
 
     /// One event of the endpoint; the commands returned are applied before the next one.
-    pub fn event(&mut self, event: Event) -> Vec<Command> {
+    pub fn event(&mut self, event: Event, endpoint: &Endpoint) -> Vec<Command> {
+        let event = match self.bridging.event(event, endpoint) {
+            Ok(commands) => return commands,
+            Err(event) => event,
+        };
         match event {
             Event::IncomingCall {
                 call,
                 caller,
                 target,
+                from,
                 offer,
                 flow,
                 user_agent,
+                replaces,
                 ..
-            } => self.incoming(
-                call,
-                caller.name().to_owned(),
-                target,
-                offer,
-                flow,
-                user_agent,
-            ),
+            } => {
+                let arrived = Arrived {
+                    call,
+                    caller,
+                    from,
+                    target,
+                    offer,
+                    flow,
+                    user_agent,
+                    replaces,
+                };
+                self.incoming(arrived, endpoint)
+            }
+            Event::ReofferAnswered { call, result } => self.joined(call, result),
             Event::CallConfirmed { call, answer } => self.confirmed(call, answer),
             Event::ReInvite { call, offer } => self.reinvite(call, offer),
             Event::CallEnded { call, cause } => {
@@ -200,7 +244,6 @@ impl Switchboard {
             // Answers to requests of our own; this program places no calls here.
             Event::CallProgress { .. }
             | Event::CallAnswered { .. }
-            | Event::ReofferAnswered { .. }
             | Event::Redirected { .. }
             | Event::Transfer { .. }
             | Event::Digits { .. }
@@ -210,17 +253,10 @@ impl Switchboard {
         }
     }
 
-    fn incoming(
-        &mut self,
-        call: CallKey,
-        user: String,
-        target: String,
-        offer: Option<String>,
-        flow: Flow,
-        user_agent: Option<String>,
-    ) -> Vec<Command> {
+    fn incoming(&mut self, arrived: Arrived, endpoint: &Endpoint) -> Vec<Command> {
+        let (call, user) = (arrived.call, arrived.caller.name().to_owned());
         let refuse = |status: u16, headers: Vec<(HeaderName, String)>, why: &str| {
-            info!(%user, number = %target, status, "call refused: {why}");
+            info!(%user, number = %arrived.target, status, "call refused: {why}");
             vec![Command::Reject {
                 call,
                 status,
@@ -231,18 +267,18 @@ impl Switchboard {
         if self.draining {
             return refuse(503, later, "the program is stopping");
         }
-        let Some(service) = route(&self.config.numbers, &target) else {
-            return refuse(
-                404,
-                Vec::new(),
-                "nobody has this number; the numbers are in [[numbers]]",
-            );
+        let destination = match self.bridging.find(&arrived.caller, &arrived.target) {
+            Ok(destination) => destination,
+            Err(why) => return refuse(why.status(), Vec::new(), &why.to_string()),
         };
-        if self.calls.values().filter(|line| line.user == user).count()
-            >= self.config.calls_per_user_max
-        {
+        let talking = self.calls.values().filter(|line| line.user == user).count();
+        if talking + self.bridging.calls_of(&user) >= self.config.calls_per_user_max {
             return refuse(486, Vec::new(), "this user has as many calls as allowed");
         }
+        let service = match destination {
+            Destination::Service(service) if arrived.replaces.is_none() => service,
+            destination => return self.bridging.incoming(arrived, destination, endpoint),
+        };
         if self.calls.len() >= self.config.calls_max {
             return refuse(
                 503,
@@ -252,15 +288,23 @@ impl Switchboard {
         }
         let line = Line {
             user,
-            target,
+            target: arrived.target,
             since: Instant::now(),
             state: LineState::Waiting(Box::new(Waiting {
                 service,
-                offer,
-                flow,
-                user_agent,
+                message_for: None,
+                standing: false,
+                offer: arrived.offer,
+                flow: arrived.flow,
+                user_agent: arrived.user_agent,
             })),
         };
+        self.admit(call, line)
+    }
+
+    /// A call for the assistant: answered at once, or when the engines are warm.
+    fn admit(&mut self, call: CallKey, line: Line) -> Vec<Command> {
+        let is_ringing = matches!(&line.state, LineState::Waiting(waiting) if !waiting.standing);
         self.calls.insert(call, line);
         if matches!(*self.engines.borrow(), EngineState::Warming) {
             let mut engines = self.engines.clone();
@@ -270,7 +314,8 @@ impl Switchboard {
                 let _ = tokio::time::timeout(WARMING_MAX, warm).await;
                 let _ = commands.send(Command::Ready(call)).await;
             });
-            return vec![Command::Provisional { call, status: 180 }];
+            let ring = Command::Provisional { call, status: 180 };
+            return is_ringing.then_some(ring).into_iter().collect();
         }
         self.ready(call)
     }
@@ -293,6 +338,7 @@ impl Switchboard {
             EngineState::Failed(why) => Err(why.clone()),
         };
         let (user, target) = (line.user.clone(), line.target.clone());
+        let standing = waiting.standing;
         let answered = match engines {
             Ok(engines) => self.answer(call, &user, &target, *waiting, engines),
             Err(why) => Err((503, vec![(HeaderName::RetryAfter, "30".to_owned())], why)),
@@ -302,6 +348,10 @@ impl Switchboard {
             Err((status, headers, why)) => {
                 warn!(%user, number = %target, status, "call refused: {why}");
                 self.calls.remove(&call);
+                if standing {
+                    let reason = Some(cause(status, "Not served"));
+                    return vec![Command::Hangup { call, reason }];
+                }
                 vec![Command::Reject {
                     call,
                     status,
@@ -325,6 +375,8 @@ impl Switchboard {
     ) -> Result<Vec<Command>, (u16, Vec<(HeaderName, String)>, String)> {
         let Waiting {
             service,
+            message_for,
+            standing,
             offer,
             flow,
             user_agent,
@@ -340,7 +392,7 @@ impl Switchboard {
             rtcp_mux: false,
             ..LocalMedia::new(self.config.advertise.unwrap_or(address), port)
         };
-        let (sdp, negotiated, our_offer) = match &offer {
+        let (sdp, negotiated, our_offer) = match offer.as_ref().filter(|_| !standing) {
             Some(offer) => {
                 let (sdp, negotiated) = offer_answer::answer(offer, &local).map_err(|error| {
                     let warning = format!(
@@ -363,7 +415,15 @@ impl Switchboard {
         };
         self.calls_total += 1;
         let control = self.start(
-            call, user, target, service, flow, user_agent, sockets, negotiated, engines,
+            call,
+            user,
+            target,
+            (service, message_for),
+            flow,
+            user_agent,
+            sockets,
+            negotiated,
+            engines,
         );
         if let Some(line) = self.calls.get_mut(&call) {
             line.state = LineState::Up {
@@ -372,7 +432,21 @@ impl Switchboard {
                 our_offer,
             };
         }
-        Ok(vec![Command::Answer { call, sdp }])
+        Ok(vec![match standing {
+            true => Command::Reoffer { call, offer: sdp },
+            false => Command::Answer { call, sdp },
+        }])
+    }
+
+    /// What a party who was handed to us answered to our offer.
+    fn joined(&mut self, call: CallKey, result: Result<Option<String>, u16>) -> Vec<Command> {
+        match result {
+            Ok(answer) => self.confirmed(call, answer),
+            Err(status) => vec![Command::Hangup {
+                call,
+                reason: Some(cause(status, "no common media")),
+            }],
+        }
     }
 
     fn confirmed(&mut self, call: CallKey, answer: Option<String>) -> Vec<Command> {
@@ -499,10 +573,15 @@ impl Switchboard {
         self.calls.remove(&call);
     }
 
+    /// The accounts whose names can be dialled.
+    pub fn set_accounts(&mut self, accounts: Vec<String>) {
+        self.bridging.set_accounts(accounts);
+    }
+
     /// From now on new calls are refused, and those that are up hear a goodbye.
-    pub fn drain(&mut self) -> Vec<Command> {
+    pub fn drain(&mut self, endpoint: &Endpoint) -> Vec<Command> {
         self.draining = true;
-        let mut commands = Vec::new();
+        let mut commands = self.bridging.input(BridgeInput::HangUpAll, endpoint);
         for (call, line) in &self.calls {
             match &line.state {
                 LineState::Up { control, .. } => {
@@ -549,13 +628,16 @@ impl Switchboard {
                 user_agent: binding.user_agent,
             })
             .collect();
-        let calls = self
-            .calls
-            .values()
-            .map(|line| CallView {
-                user: line.user.clone(),
-                number: line.target.clone(),
-                seconds: line.since.elapsed().as_secs(),
+        let with_us = self.calls.values().map(|line| {
+            let seconds = line.since.elapsed().as_secs();
+            (line.user.as_str(), line.target.as_str(), seconds)
+        });
+        let calls = with_us
+            .chain(self.bridging.running())
+            .map(|(user, number, seconds)| CallView {
+                user: user.to_owned(),
+                number: number.to_owned(),
+                seconds,
             })
             .collect();
         Snapshot {
@@ -573,6 +655,7 @@ fn service_name(service: Answerer) -> &'static str {
         Answerer::Agent => "agent",
         Answerer::Echo => "echo",
         Answerer::Readback => "readback",
+        Answerer::Message => "message",
     }
 }
 

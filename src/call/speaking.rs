@@ -124,6 +124,7 @@ impl Call {
             exchange.doors.first_sound.get_or_insert(now);
         }
         if is_audible {
+            self.tone_before_end(id, clause, &sound);
             self.play(id, clause, &text, &sound);
         } else {
             self.wiring.voice(id).held.push((clause, text, sound));

@@ -397,6 +397,8 @@ pub enum Answerer {
     Echo,
     /// Says what was heard.
     Readback,
+    /// Takes a message for a user who did not answer. No number of its own.
+    Message,
 }
 
 /// One `[[numbers]]` table.

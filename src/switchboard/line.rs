@@ -2,7 +2,7 @@
 //! Owns the wall around the task: a panic in there ends this call and no other.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sip::offer_answer::{AudioCodec, NegotiatedAudio};
 use sip::{CallKey, Flow};
@@ -11,14 +11,35 @@ use tracing::{Instrument as _, error, info, info_span, warn};
 
 use super::session::session_config;
 use super::{CONTROLS_MAX, Command, MEMORY_MAX, REPORTS_MAX, Switchboard, call_id, service_name};
-use crate::call::Call;
 use crate::call::driver::{Control, Driver, MediaSockets, Report};
 use crate::call::record::{Blame, CallResult, Termination};
+use crate::call::{Call, CallSettings};
 use crate::config::Answerer;
 use crate::engines::Engines;
 use crate::records::{CallStart, unix_ms};
 
+/// Nothing said for so long after the tone: asked once, then the call ends.
+const MESSAGE_HANGUP_MS: u32 = 4_000;
+
 impl Switchboard {
+    /// Makes the call one that takes a message for `callee`.
+    fn take_message(&self, settings: &mut CallSettings, callee: &str) {
+        let voicemail = &self.config.voicemail;
+        let (name, _) = self.bridging.plan().shown(callee);
+        settings.greeting = voicemail.greeting.replace("{name}", &name);
+        // What is left for a user is one conversation, whoever left it.
+        settings.session = format!("{callee}/messages");
+        settings.duration_max = Duration::from_secs(u64::from(voicemail.message_s_max) + 20);
+        let silence_ms = voicemail.silence_s.saturating_mul(1_000);
+        settings.turn.filler_after_ms = 0;
+        settings.turn.progress_after_ms = 0;
+        settings.turn.reply_timeout_ms = silence_ms + 10_000;
+        settings.turn.idle_prompt_ms = silence_ms + 4_000;
+        settings.turn.phrases.still_there = "I have not heard anything yet.".to_owned();
+        settings.turn.idle_hangup_ms = MESSAGE_HANGUP_MS;
+        settings.trace = false;
+    }
+
     #[allow(
         clippy::too_many_arguments,
         reason = "everything that one call is made of, in one place"
@@ -28,7 +49,7 @@ impl Switchboard {
         call: CallKey,
         user: &str,
         target: &str,
-        service: Answerer,
+        (service, message_for): (Answerer, Option<String>),
         flow: Flow,
         user_agent: Option<String>,
         sockets: MediaSockets,
@@ -43,8 +64,12 @@ impl Switchboard {
         if service == Answerer::Readback {
             settings.greeting = self.config.readback_greeting.clone();
         }
+        if let Some(callee) = &message_for {
+            self.take_message(&mut settings, callee);
+        }
         let gateway = match service {
             Answerer::Readback => self.config.readback.clone(),
+            Answerer::Message => self.config.messages.clone(),
             _ => self.config.agent.clone(),
         };
         // Only where asking is known to do no harm is anything asked before the caller has finished.

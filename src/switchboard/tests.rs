@@ -3,9 +3,13 @@
 
 use agent_bridge::gateways::fake::FakeGateway;
 use agent_bridge::turn::TurnConfig;
-use sip::{Host, Uri};
+use sip::{EndpointConfig, Host, Uri};
 
 use super::*;
+use crate::bridge::BridgeConfig;
+use crate::config::Config;
+use crate::relay::{RelayConfig, RelayPool};
+use crate::routing::DialPlan;
 use crate::store::Store;
 use crate::testing::Scratch;
 
@@ -56,8 +60,30 @@ fn settings() -> CallSettings {
     }
 }
 
+fn bridging(ports: Ports) -> BridgingConfig {
+    let relay = RelayConfig {
+        threads: 1,
+        ..RelayConfig::default()
+    };
+    let (config, _) = Config::parse("", &[]).expect("a config");
+    BridgingConfig {
+        plan: DialPlan::new(&config),
+        trunks: Trunks::default(),
+        relays: RelayPool::start(relay, ports).expect("a thread"),
+        bridge: BridgeConfig {
+            bridges_max: 3,
+            per_user_max: 2,
+            duration_max: Duration::from_secs(600),
+            session_seed: 1,
+        },
+        advertise: None,
+        silence_max: Duration::from_secs(60),
+    }
+}
+
 struct Rig {
     board: Switchboard,
+    endpoint: Endpoint,
     state: watch::Sender<EngineState>,
     inbox: mpsc::Receiver<Command>,
     calls: u64,
@@ -72,11 +98,13 @@ impl Rig {
         let (recorder, _thread) = Recorder::start(store, true).expect("a thread");
         let (commands, inbox) = mpsc::channel(64);
         let (state, engines) = watch::channel(state);
+        let ports = Ports::new(first, first + 19, 0);
         let config = SwitchboardConfig {
-            numbers: Numbers::default(),
+            voicemail: Voicemail::default(),
+            messages: Arc::new(FakeGateway::new([])),
             calls_max: 3,
             calls_per_user_max: 2,
-            ports: Ports::new(first, first + 19, 0),
+            ports: ports.clone(),
             advertise: None,
             settings: settings(),
             agent: Arc::new(FakeGateway::new([])),
@@ -86,7 +114,8 @@ impl Rig {
             host_name: "offhook".to_owned(),
         };
         Rig {
-            board: Switchboard::new(config, engines, recorder, commands),
+            board: Switchboard::new(config, bridging(ports), engines, recorder, commands),
+            endpoint: Endpoint::new(EndpointConfig::default(), [1; 32], Instant::now(), 0),
             state,
             inbox,
             calls: 0,
@@ -98,7 +127,7 @@ impl Rig {
         self.calls += 1;
         let local = "127.0.0.1:5060".parse().expect("an address");
         let remote = "127.0.0.1:5062".parse().expect("an address");
-        self.board.event(Event::IncomingCall {
+        let event = Event::IncomingCall {
             call: CallKey(self.calls),
             caller: sip::Caller::User(user.to_owned()),
             target: target.to_owned(),
@@ -110,7 +139,8 @@ impl Rig {
             user_agent: None,
             diversion: None,
             replaces: None,
-        })
+        };
+        self.board.event(event, &self.endpoint)
     }
 }
 
@@ -167,7 +197,7 @@ async fn who_is_answered_and_who_is_refused() {
             "{user} {target}"
         );
     }
-    let drained = rig.board.drain();
+    let drained = rig.board.drain(&rig.endpoint);
     assert_eq!(
         spell(&drained),
         "",
@@ -190,7 +220,7 @@ async fn a_phone_rings_while_the_models_warm_up() {
         call: CallKey(1),
         cause: EndCause::Cancelled { reason: None },
     };
-    assert_eq!(spell(&rig.board.event(given_up)), "");
+    assert_eq!(spell(&rig.board.event(given_up, &rig.endpoint)), "");
     rig.state.send_replace(EngineState::Ready(engines()));
     for _ in 0..2 {
         let Some(Command::Ready(call)) = rig.inbox.recv().await else {
@@ -206,7 +236,7 @@ async fn a_phone_rings_while_the_models_warm_up() {
 async fn a_drain_refuses_those_that_ring() {
     let mut rig = Rig::new(EngineState::Warming, 41_200);
     assert_eq!(spell(&rig.dial("a", "100", Some(OFFER))), "provisional 180");
-    assert_eq!(spell(&rig.board.drain()), "reject 503");
+    assert_eq!(spell(&rig.board.drain(&rig.endpoint)), "reject 503");
 }
 
 #[tokio::test]
@@ -241,7 +271,7 @@ async fn re_invites_count_the_version_up_by_one() {
             call: *call,
             offer: offer.map(str::to_owned),
         };
-        let commands = rig.board.event(event);
+        let commands = rig.board.event(event, &rig.endpoint);
         let [Command::AnswerReinvite { answer, .. }] = commands.as_slice() else {
             panic!("{commands:?}")
         };
@@ -255,7 +285,7 @@ async fn re_invites_count_the_version_up_by_one() {
         call: CallKey(99),
         offer: None,
     };
-    assert_eq!(spell(&rig.board.event(gone)), "refuse 481");
+    assert_eq!(spell(&rig.board.event(gone, &rig.endpoint)), "refuse 481");
 }
 
 /// RFC 3261 section 13.2.1: an offer in the 2xx is answered in its ACK.
@@ -275,7 +305,11 @@ async fn a_late_offer_wants_its_answer() {
             call: CallKey(1),
             answer: answer.map(str::to_owned),
         };
-        assert_eq!(spell(&rig.board.event(confirmed)), expected, "{answer:?}");
+        assert_eq!(
+            spell(&rig.board.event(confirmed, &rig.endpoint)),
+            expected,
+            "{answer:?}"
+        );
     }
 }
 
@@ -291,7 +325,10 @@ async fn a_line_is_freed_when_its_call_is_over() {
         if end {
             let cause = EndCause::ByeReceived { reason: None };
             assert_eq!(
-                spell(&rig.board.event(Event::CallEnded { call: *call, cause })),
+                spell(
+                    &rig.board
+                        .event(Event::CallEnded { call: *call, cause }, &rig.endpoint)
+                ),
                 ""
             );
         } else {

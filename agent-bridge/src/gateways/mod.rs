@@ -14,6 +14,7 @@ pub use crate::turn::{Progress, ToolCall};
 
 pub mod demo;
 pub mod fake;
+pub mod message;
 pub mod openai;
 pub mod readback;
 mod secret;

@@ -1,0 +1,613 @@
+//! Calls between phones, and over trunks: the shell around the bridges. Owns the ports of relayed calls, what the bridges
+//! may see of the world, and their records; decides nothing about a call (`bridge`) and passes no packet (`relay`).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use sip::relayed::RelayedSide;
+use sip::{CallKey, Caller, Endpoint, Event, Flow, FlowTarget, NameAddr, Transport};
+use tracing::{debug, info, warn};
+
+use super::call_id;
+use super::endings::cause;
+use super::trunks::Trunks;
+use super::{Command, Line, LineState, Switchboard, Waiting};
+use crate::bridge::joint::{Joint, NewCall, call_of};
+use crate::bridge::{
+    Anchor, BridgeConfig, BridgeEnd, BridgeId, Input, Output, Party, RelayId, Service, Shown, Side,
+    Target, View,
+};
+use crate::call::driver::Summary;
+use crate::call::record::{Blame, CallResult, Termination};
+use crate::ports::source_address;
+use crate::records::{CallRecorder, CallStart, Recorder, unix_ms};
+use crate::relay::{RelayEvent, RelayHandle, RelayPeer, RelayPool, Side as RelaySide};
+use crate::routing::{Destination, DialPlan, Outside, Refused};
+use media::relay::RelaySecurity;
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+/// What is the same for all relayed calls.
+pub struct BridgingConfig {
+    pub plan: DialPlan,
+    pub trunks: Trunks,
+    pub relays: RelayPool,
+    pub bridge: BridgeConfig,
+    /// Advertised in SDP instead of the socket's address, where the owner configured one.
+    pub advertise: Option<IpAddr>,
+    /// So long without a packet from a side that should send ends the call.
+    pub silence_max: Duration,
+}
+
+/// The bridges and what they need of the world.
+pub struct Bridging {
+    joint: Joint,
+    config: BridgingConfig,
+    relays: HashMap<RelayId, RelayHandle>,
+    running: HashMap<BridgeId, Running>,
+    /// Dialogs of ours with somebody who may be handed to the assistant.
+    known: HashMap<CallKey, Known>,
+}
+
+struct Known {
+    flow: Flow,
+    user_agent: Option<String>,
+}
+
+/// A call that has a record.
+struct Running {
+    record: CallRecorder,
+    user: String,
+    number: String,
+    since: Instant,
+    summary: Summary,
+}
+
+/// What bridges see while they decide.
+struct Sight<'a> {
+    plan: &'a DialPlan,
+    trunks: &'a Trunks,
+    endpoint: &'a Endpoint,
+    advertise: Option<IpAddr>,
+    now: Instant,
+}
+
+impl View for Sight<'_> {
+    fn plan(&self) -> &DialPlan {
+        self.plan
+    }
+
+    fn phones(&self, user: &str) -> Vec<Target> {
+        let targets = self.endpoint.targets(user, self.now);
+        targets
+            .into_iter()
+            .map(|target| Target {
+                party: Party::User(user.to_owned()),
+                anchor: anchor(target.flow, self.advertise),
+                uri: target.uri,
+                flow: target.flow,
+                trunk: None,
+            })
+            .collect()
+    }
+
+    fn outside(&self, call: &Outside, payer: &str) -> Option<Target> {
+        let anchor = |flow| anchor(flow, self.advertise);
+        self.trunks.target(self.plan, call, payer, anchor)
+    }
+
+    fn day(&self) -> u32 {
+        u32::try_from(unix_ms() / DAY_MS).unwrap_or(u32::MAX)
+    }
+}
+
+fn anchor(flow: FlowTarget, advertise: Option<IpAddr>) -> Anchor {
+    let bind = source_address(flow.local.ip(), flow.remote);
+    Anchor {
+        bind,
+        shown: advertise.unwrap_or(bind).to_canonical(),
+        peer: flow.remote.ip().to_canonical(),
+        is_private: is_private(flow.transport, flow.remote.ip()),
+    }
+}
+
+/// Whether nobody on the way can read the signalling: TLS, this machine, a tailnet (100.64.0.0/10, fd7a:115c:a1e0::/48).
+fn is_private(transport: Transport, remote: IpAddr) -> bool {
+    let is_tailnet = match remote.to_canonical() {
+        IpAddr::V4(v4) => v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64,
+        IpAddr::V6(v6) => v6.segments()[..3] == [0xfd7a, 0x115c, 0xa1e0],
+    };
+    is_tailnet
+        || remote.to_canonical().is_loopback()
+        || matches!(transport, Transport::Tls | Transport::Wss)
+}
+
+fn way_of(flow: Flow) -> FlowTarget {
+    FlowTarget {
+        transport: flow.transport,
+        local: flow.local,
+        remote: flow.remote,
+    }
+}
+
+/// Who calls, and what the phone that rings is shown.
+pub(super) struct Arrived {
+    pub(super) call: CallKey,
+    pub(super) caller: Caller,
+    pub(super) from: NameAddr,
+    pub(super) target: String,
+    pub(super) offer: Option<String>,
+    pub(super) flow: Flow,
+    pub(super) user_agent: Option<String>,
+    pub(super) replaces: Option<CallKey>,
+}
+
+impl Bridging {
+    pub(super) fn new(config: BridgingConfig) -> Bridging {
+        Bridging {
+            joint: Joint::new(config.bridge.clone()),
+            config,
+            relays: HashMap::new(),
+            running: HashMap::new(),
+            known: HashMap::new(),
+        }
+    }
+
+    fn with<T>(
+        &mut self,
+        endpoint: &Endpoint,
+        act: impl FnOnce(&mut Joint, Instant, &dyn View) -> T,
+    ) -> T {
+        let now = Instant::now();
+        let sight = Sight {
+            plan: &self.config.plan,
+            trunks: &self.config.trunks,
+            endpoint,
+            advertise: self.config.advertise,
+            now,
+        };
+        act(&mut self.joint, now, &sight)
+    }
+
+    /// What the bridges want done, as commands.
+    fn commands(&mut self) -> Vec<Command> {
+        std::iter::from_fn(|| self.joint.poll_output())
+            .map(|output| Command::Bridge(Box::new(output)))
+            .collect()
+    }
+
+    /// What a number means to whoever dials it.
+    pub(super) fn find(&self, caller: &Caller, target: &str) -> Result<Destination, Refused> {
+        let plan = &self.config.plan;
+        match caller {
+            Caller::User(name) => plan.find(target, Some(name)),
+            Caller::Trunk(name) => match plan.trunk_named(name) {
+                Some(trunk) => plan.from_trunk(trunk, target),
+                None => Err(Refused::Nobody),
+            },
+        }
+    }
+
+    pub(super) fn set_accounts(&mut self, accounts: Vec<String>) {
+        self.config.plan.set_accounts(accounts);
+    }
+
+    pub(super) fn trunks(&mut self) -> &mut Trunks {
+        &mut self.config.trunks
+    }
+
+    pub(super) fn plan(&self) -> &DialPlan {
+        &self.config.plan
+    }
+
+    pub(super) fn calls_of(&self, user: &str) -> usize {
+        self.joint.bridges_ref().calls_of(user)
+    }
+
+    pub(super) fn incoming(
+        &mut self,
+        arrived: Arrived,
+        destination: Destination,
+        endpoint: &Endpoint,
+    ) -> Vec<Command> {
+        let plan = &self.config.plan;
+        let (caller, shown) = match &arrived.caller {
+            Caller::User(name) => {
+                let (shown, number) = plan.shown(name);
+                let shown = Shown {
+                    name: shown,
+                    number,
+                };
+                (Party::User(name.clone()), shown)
+            }
+            Caller::Trunk(name) => {
+                let shown = Shown {
+                    name: arrived.from.display.clone().unwrap_or_default(),
+                    number: arrived.from.uri.user_decoded().unwrap_or_default(),
+                };
+                let trunk = plan.trunk_named(name).unwrap_or(usize::MAX);
+                (Party::Trunk(trunk), shown)
+            }
+        };
+        self.known.insert(
+            arrived.call,
+            Known {
+                flow: arrived.flow,
+                user_agent: arrived.user_agent,
+            },
+        );
+        let new = NewCall {
+            call: arrived.call,
+            caller,
+            shown,
+            dialled: arrived.target,
+            destination,
+            offer: arrived.offer,
+            anchor: anchor(way_of(arrived.flow), self.config.advertise),
+            remote: arrived.flow.remote,
+            replaces: arrived.replaces,
+        };
+        self.with(endpoint, |joint, now, view| joint.incoming(now, new, view));
+        self.commands()
+    }
+
+    /// An event of a bridged dialog. What is not one comes back.
+    pub(super) fn event(
+        &mut self,
+        event: Event,
+        endpoint: &Endpoint,
+    ) -> Result<Vec<Command>, Event> {
+        let Some(call) = call_of(&event).filter(|call| self.joint.owns(*call)) else {
+            return Err(event);
+        };
+        let is_over = matches!(event, Event::CallEnded { .. });
+        self.with(endpoint, |joint, now, view| joint.event(now, event, view));
+        if is_over {
+            self.known.remove(&call);
+        }
+        Ok(self.commands())
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.joint.next_timeout()
+    }
+
+    pub(super) fn input(&mut self, input: Input, endpoint: &Endpoint) -> Vec<Command> {
+        self.with(endpoint, |joint, now, view| joint.handle(now, input, view));
+        self.commands()
+    }
+
+    /// Calls for the console: who called whom, for how long.
+    pub(super) fn running(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+        self.running.values().map(|running| {
+            let seconds = running.since.elapsed().as_secs();
+            (running.user.as_str(), running.number.as_str(), seconds)
+        })
+    }
+
+    fn name(&self, party: &Party) -> String {
+        match party {
+            Party::User(name) => name.clone(),
+            Party::Trunk(at) => {
+                let trunk = self.config.plan.trunk(*at);
+                trunk.map_or_else(|| "trunk".to_owned(), |trunk| trunk.name.clone())
+            }
+        }
+    }
+
+    fn connect(
+        &self,
+        relay: RelayId,
+        side: Side,
+        stream: usize,
+        peer: &RelayedSide,
+        anchor: Anchor,
+        is_fax: bool,
+    ) {
+        let Some(handle) = self.relays.get(&relay) else {
+            return;
+        };
+        let clock_rate = |(number, map): &(u8, String)| {
+            let rate = map.split('/').nth(1)?.trim().parse().ok()?;
+            Some((*number, rate))
+        };
+        let silence_s = u32::try_from(self.config.silence_max.as_secs()).unwrap_or(u32::MAX);
+        let peer = RelayPeer {
+            remote_rtp: peer.remote_rtp,
+            remote_rtcp: peer.remote_rtcp,
+            rtcp_mux: peer.rtcp_mux,
+            signalled_from: Some(anchor.peer),
+            clock_rates_hz: peer.formats.iter().filter_map(clock_rate).collect(),
+            telephone_events: peer.telephone_events.clone(),
+            security: RelaySecurity::default(),
+            // A phone on hold may be silent; fax and pictures may be anyway.
+            silence_s: (peer.direction.receives()
+                && peer.direction.sends()
+                && !is_fax
+                && stream == 0)
+                .then_some(silence_s),
+            is_opaque: is_fax,
+        };
+        handle.connect(relay_side(side), stream, peer);
+    }
+
+    fn close(&mut self, relay: RelayId, bridge: BridgeId) {
+        let Some(handle) = self.relays.remove(&relay) else {
+            return;
+        };
+        let stats = handle.close();
+        let Some(running) = self.running.get_mut(&bridge) else {
+            return;
+        };
+        for side in stats.iter().flatten() {
+            running.summary.packets_received += side.packets_received;
+            running.summary.packets_lost += side.packets_lost.max(0);
+            running.summary.packets_sent += side.packets_sent;
+            running.summary.jitter_ms = running.summary.jitter_ms.max(side.jitter_ms);
+        }
+    }
+
+    fn over(&mut self, bridge: BridgeId, end: &BridgeEnd) {
+        let Some(running) = self.running.remove(&bridge) else {
+            return;
+        };
+        let result = match (end.is_failure, end.was_answered) {
+            (true, _) => CallResult::Failed,
+            (false, true) => CallResult::Completed,
+            (false, false) if end.text.contains("gave up") => CallResult::Cancelled,
+            (false, false) => CallResult::Refused,
+        };
+        let termination = Termination {
+            result,
+            reason: end.text.clone(),
+            blame: if end.is_failure {
+                Blame::Peer
+            } else {
+                Blame::Nobody
+            },
+        };
+        info!(
+            user = %running.user,
+            number = %running.number,
+            talked_s = end.talked.as_secs(),
+            received = running.summary.packets_received,
+            lost = running.summary.packets_lost,
+            "call between phones ended: {termination}"
+        );
+        running.record.ended(&termination, &running.summary);
+    }
+}
+
+fn relay_side(side: Side) -> RelaySide {
+    match side {
+        Side::A => RelaySide::A,
+        Side::B => RelaySide::B,
+    }
+}
+
+impl Switchboard {
+    /// When the bridges want to be woken.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.bridging.next_timeout()
+    }
+
+    pub fn timeout(&mut self, endpoint: &Endpoint) -> Vec<Command> {
+        match self.bridging.next_timeout() {
+            Some(due) if due <= Instant::now() => self.bridging.input(Input::Timeout, endpoint),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Something the relay has to say about a call.
+    pub fn relay_quiet(
+        &mut self,
+        relay: RelayId,
+        side: Option<Side>,
+        endpoint: &Endpoint,
+    ) -> Vec<Command> {
+        self.bridging
+            .input(Input::RelayQuiet { relay, side }, endpoint)
+    }
+
+    /// Carries out what a bridge wants.
+    pub fn perform(&mut self, output: Output, endpoint: &mut Endpoint) -> Vec<Command> {
+        let way = match &output {
+            Output::Call { leg, target, .. } => Some((*leg, target.flow)),
+            _ => None,
+        };
+        let now = Instant::now();
+        let left = self.bridging.joint.perform(now, output, endpoint);
+        if let Some((leg, flow)) = way
+            && let Some(call) = self.bridging.joint.call_of(leg)
+        {
+            let flow = Flow {
+                transport: flow.transport,
+                local: flow.local,
+                remote: flow.remote,
+                conn: None,
+            };
+            let user_agent = None;
+            self.bridging.known.insert(call, Known { flow, user_agent });
+        }
+        match left {
+            Some(output) => self.perform_here(output, endpoint),
+            None => Vec::new(),
+        }
+    }
+
+    fn perform_here(&mut self, output: Output, endpoint: &Endpoint) -> Vec<Command> {
+        match output {
+            Output::OpenRelay {
+                relay,
+                addresses,
+                streams,
+            } => return self.open_relay(relay, addresses, streams, endpoint),
+            Output::Connect {
+                relay,
+                side,
+                stream,
+                peer,
+                anchor,
+                is_fax,
+            } => self
+                .bridging
+                .connect(relay, side, stream, &peer, anchor, is_fax),
+            Output::CloseRelay { relay, bridge } => self.bridging.close(relay, bridge),
+            Output::Serve {
+                leg,
+                service,
+                caller,
+                dialled,
+                standing,
+                offer,
+            } => return self.serve(leg, service, &caller, dialled, standing, offer, endpoint),
+            Output::Begun {
+                bridge,
+                caller,
+                dialled,
+                remote,
+                ..
+            } => self.begun(bridge, &caller, dialled, remote),
+            Output::Talking { bridge, with } => {
+                let with = self.bridging.name(&with);
+                if let Some(running) = self.bridging.running.get(&bridge) {
+                    info!(user = %running.user, number = %running.number, %with, "call between phones answered");
+                }
+            }
+            Output::Refused {
+                caller,
+                dialled,
+                status,
+                why,
+            } => {
+                let user = self.bridging.name(&caller);
+                info!(%user, number = %dialled, status, "call refused: {why}");
+            }
+            Output::Over { bridge, end } => self.bridging.over(bridge, &end),
+            Output::Metered {
+                user,
+                calls,
+                seconds,
+                ..
+            } => info!(%user, calls, seconds, "dialled outside today"),
+            other => debug!(?other, "nobody carries this out"),
+        }
+        Vec::new()
+    }
+
+    fn open_relay(
+        &mut self,
+        relay: RelayId,
+        addresses: [IpAddr; 2],
+        streams: usize,
+        endpoint: &Endpoint,
+    ) -> Vec<Command> {
+        let ports = match self.bridging.config.relays.open(addresses, streams) {
+            Ok(mut handle) => {
+                let ports = [handle.ports(RelaySide::A), handle.ports(RelaySide::B)];
+                if let Some(events) = handle.take_events() {
+                    self.watch(relay, events);
+                }
+                self.bridging.relays.insert(relay, handle);
+                Some(ports)
+            }
+            Err(error) => {
+                warn!(%error, "no ports for a call between phones");
+                None
+            }
+        };
+        self.bridging
+            .input(Input::RelayOpened { relay, ports }, endpoint)
+    }
+
+    /// Events of a relayed call on their way here; the task ends with the relay.
+    fn watch(
+        &self,
+        relay: RelayId,
+        mut events: tokio::sync::mpsc::Receiver<crate::relay::RelayNotice>,
+    ) {
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            while let Some(notice) = events.recv().await {
+                let quiet = match notice.event {
+                    RelayEvent::NoPackets { side, .. } if notice.stream == 0 => Some(Some(side)),
+                    RelayEvent::Failed => Some(None),
+                    event => {
+                        debug!(?event, "relayed media");
+                        None
+                    }
+                };
+                if let Some(side) = quiet {
+                    let side = side.map(|side| match side {
+                        RelaySide::A => Side::A,
+                        RelaySide::B => Side::B,
+                    });
+                    let quiet = Command::RelayQuiet { relay, side };
+                    if commands.send(quiet).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    fn begun(&mut self, bridge: BridgeId, caller: &Party, number: String, remote: SocketAddr) {
+        self.calls_total += 1;
+        let user = self.bridging.name(caller);
+        let recorder: &Recorder = &self.recorder;
+        let record = recorder.call_started(CallStart {
+            id: call_id(),
+            user: user.clone(),
+            number: number.clone(),
+            remote: remote.to_string(),
+            user_agent: None,
+            conversation: String::new(),
+            codec: "relayed".to_owned(),
+        });
+        info!(%user, %number, "call between phones rings");
+        let running = Running {
+            record,
+            user,
+            number,
+            since: Instant::now(),
+            summary: Summary::default(),
+        };
+        self.bridging.running.insert(bridge, running);
+    }
+
+    /// A caller whom nobody else answered, or who is transferred to us.
+    #[allow(clippy::too_many_arguments, reason = "what `Output::Serve` is made of")]
+    fn serve(
+        &mut self,
+        leg: crate::bridge::LegId,
+        service: Service,
+        caller: &Party,
+        dialled: String,
+        standing: bool,
+        offer: Option<String>,
+        _endpoint: &Endpoint,
+    ) -> Vec<Command> {
+        let Some(call) = self.bridging.joint.release(leg) else {
+            return Vec::new();
+        };
+        let Some(known) = self.bridging.known.remove(&call) else {
+            let reason = Some(cause(500, "unknown dialog"));
+            return vec![Command::Hangup { call, reason }];
+        };
+        let line = Line {
+            user: self.bridging.name(caller),
+            target: dialled,
+            since: Instant::now(),
+            state: LineState::Waiting(Box::new(Waiting {
+                service: service.answerer,
+                message_for: service.message_for,
+                offer,
+                flow: known.flow,
+                user_agent: known.user_agent,
+                standing,
+            })),
+        };
+        self.admit(call, line)
+    }
+}
