@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::codec::Codec;
-use crate::session::{Input, Output, Session, SessionConfig};
-use crate::{SILENCE, dtmf, file, frame_clock, rtcp, rtp};
+use crate::session::{Delivery, Input, Output, Session, SessionConfig};
+use crate::{SILENCE, comfort_noise, dtmf, dtmf_inband, file, frame_clock, rtcp, rtp};
 
 /// What parses is written and parsed again to the same packet.
 pub fn parse_rtp(data: &[u8]) {
@@ -40,6 +40,25 @@ pub fn parse_dtmf(data: &[u8]) {
         let bytes = event.to_bytes();
         assert_eq!(dtmf::Event::parse(&bytes), Ok(event));
         assert_eq!(bytes[1] | 0x40, data[1] | 0x40);
+    }
+}
+
+/// Any sound may be listened to for keys, in any pieces; any description of silence makes noise that stays in bounds.
+pub fn sound(data: &[u8]) {
+    let pcm: Vec<i16> = data
+        .chunks_exact(2)
+        .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        .collect();
+    let mut detector = dtmf_inband::Detector::new();
+    let size = 1 + usize::from(data.first().copied().unwrap_or(0)) * 4;
+    for part in pcm.chunks(size) {
+        for pressed in detector.push(part) {
+            assert!(dtmf::code(pressed.digit).is_some());
+        }
+    }
+    if let Some(description) = comfort_noise::Description::parse(data) {
+        let noise = comfort_noise::Generator::new(&description).noise(4_000);
+        assert!(noise.iter().all(|sample| sample.unsigned_abs() < 30_000));
     }
 }
 
@@ -76,7 +95,15 @@ pub fn session(start: Instant, data: &[u8]) {
         receive: n & 16 == 0,
         ..SessionConfig::default()
     };
-    let mut session = Session::new(config(0), [5; 32], start);
+    let delivery = match data.first() {
+        Some(first) if first & 0x80 != 0 => Delivery::Steady,
+        _ => Delivery::Eager,
+    };
+    let first = SessionConfig {
+        delivery,
+        ..config(0)
+    };
+    let mut session = Session::new(first, [5; 32], start);
     let mut now = start;
     let mut frames = 0u64;
     let mut rest = data;

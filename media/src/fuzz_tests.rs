@@ -111,5 +111,20 @@ fn sessions() {
         steady.extend([2, 40, 0, n, 0, 0, n, 0xa0, 0, 0, 0, 1, 0, 20, 6, 0]);
     }
     let noise: Vec<u8> = (0..2_000).map(|_| random.random()).collect();
-    mutate(&[steady, noise], 120, |data| session(start, data));
+    // The highest bit of the first octet asks for a constant pace; the operation is the same.
+    let mut paced = steady.clone();
+    paced[0] |= 0x80;
+    mutate(&[steady, paced, noise], 120, |data| session(start, data));
+}
+
+#[test]
+fn sounds() {
+    let tone: Vec<u8> = (0..1_600)
+        .flat_map(|n| {
+            let at = f64::from(n) / 16_000.0 * std::f64::consts::TAU;
+            let sample = 5_000.0 * ((770.0 * at).sin() + (1_336.0 * at).sin());
+            (sample as i16).to_le_bytes()
+        })
+        .collect();
+    mutate(&[tone, vec![40, 200, 100, 0, 254]], 500, sound);
 }
