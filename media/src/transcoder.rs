@@ -101,6 +101,8 @@ pub struct Transcoder {
 fn steady(config: SessionConfig) -> SessionConfig {
     SessionConfig {
         delivery: Delivery::Steady,
+        // A phone that agreed on events says its keys with them.
+        in_band_digits: config.telephone_event.is_none(),
         ..config
     }
 }
@@ -256,8 +258,11 @@ impl Transcoder {
                     continue;
                 }
                 Output::Dtmf { digit, duration_ms } => {
-                    let key = Carried::Key { digit, duration_ms };
-                    self.carried.push_back((side.other(), key));
+                    // Without events at either end the key was in the sound, and crosses with it.
+                    if self.legs.iter().any(|leg| leg.has_events) {
+                        let key = Carried::Key { digit, duration_ms };
+                        self.carried.push_back((side.other(), key));
+                    }
                     TranscoderOutput::Dtmf {
                         side,
                         digit,
