@@ -2,7 +2,7 @@
 //! PURE.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use agent_bridge::gateways::GatewayInfo;
@@ -19,6 +19,8 @@ pub struct Facts<'a> {
     pub home: &'a Path,
     pub config: &'a Config,
     pub sip: &'a [(Transport, SocketAddr)],
+    /// Of the certificate for TLS.
+    pub fingerprint: Option<&'a str>,
     pub web: &'a [SocketAddr],
     /// Made just now; its password is shown this once.
     pub first_phone: Option<&'a NewUser>,
@@ -41,6 +43,9 @@ pub fn text(facts: &Facts<'_>) -> String {
     row("", "");
     for (n, server) in servers(facts.sip).iter().enumerate() {
         row(if n == 0 { "SIP server" } else { "" }, server);
+    }
+    if let Some(fingerprint) = facts.fingerprint {
+        row("TLS", &format!("SHA-256 {fingerprint}"));
     }
     match facts.first_phone {
         Some(phone) => {
@@ -131,19 +136,33 @@ fn fallback_name(agent: &FallbackAgent) -> &str {
     }
 }
 
-/// One row per address, its transports together.
+/// One row per address: its ports, each with its transports.
 fn servers(listening: &[(Transport, SocketAddr)]) -> Vec<String> {
-    let mut rows: Vec<(SocketAddr, Vec<&str>)> = Vec::new();
+    let mut rows: Vec<(IpAddr, Vec<(SocketAddr, Vec<&str>)>)> = Vec::new();
     for (transport, address) in listening {
         let name = transport.via_token();
-        match rows.iter_mut().find(|(known, _)| known == address) {
+        let at = rows.iter().position(|(ip, _)| *ip == address.ip());
+        let at = at.unwrap_or_else(|| {
+            rows.push((address.ip(), Vec::new()));
+            rows.len() - 1
+        });
+        let ports = &mut rows[at].1;
+        match ports.iter_mut().find(|(known, _)| known == address) {
             Some((_, names)) => names.push(name),
-            None => rows.push((*address, vec![name])),
+            None => ports.push((*address, vec![name])),
         }
     }
-    rows.into_iter()
-        .map(|(address, names)| format!("{address} ({})", names.join(", ")))
-        .collect()
+    let row = |ports: Vec<(SocketAddr, Vec<&str>)>| {
+        let shown = ports.iter().enumerate().map(|(n, (address, names))| {
+            let names = names.join(", ");
+            match n {
+                0 => format!("{address} ({names})"),
+                _ => format!("port {} ({names})", address.port()),
+            }
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    };
+    rows.into_iter().map(|(_, ports)| row(ports)).collect()
 }
 
 fn next_steps(facts: &Facts<'_>) -> Vec<String> {
@@ -190,7 +209,12 @@ mod tests {
             program: "target/release/offhook",
             home: Path::new("/home/me/offhook"),
             config,
-            sip: &[(Transport::Udp, address), (Transport::Tcp, address)],
+            sip: &[
+                (Transport::Udp, address),
+                (Transport::Tcp, address),
+                (Transport::Tls, SocketAddr::new(address.ip(), 5061)),
+            ],
+            fingerprint: Some("AB:CD"),
             web: &["127.0.0.1:8060".parse().expect("an address")],
             first_phone: phone,
             users: &["phone1".to_owned(), "kitchen".to_owned()],
@@ -218,7 +242,8 @@ mod tests {
         };
         let first = banner("100.64.0.7:5060", Some(&phone));
         for wanted in [
-            "100.64.0.7:5060 (UDP, TCP)",
+            "100.64.0.7:5060 (UDP, TCP), port 5061 (TLS)",
+            "SHA-256 AB:CD",
             "phone1",
             "abcd-efgh",
             "100 or agent",

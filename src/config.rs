@@ -13,6 +13,7 @@ mod phones_keys;
 mod reader;
 mod sections;
 mod template;
+mod transports;
 
 #[cfg(test)]
 mod phones_tests;
@@ -23,6 +24,7 @@ pub use phones::*;
 pub use reader::{Problem, Setting, Source};
 pub use sections::*;
 pub use template::TEMPLATE;
+pub use transports::{Advertise, Inside, Streams};
 
 use std::fmt;
 use std::fs;
@@ -105,6 +107,8 @@ impl Config {
             &mut self.models.dir,
             &mut self.agent.api_key.file,
             &mut self.turn.end_of_turn_model,
+            &mut self.sip.streams.certificate,
+            &mut self.sip.streams.certificate_key,
         ];
         let fallback = &mut self.agent.fallback;
         let keys = fallback.iter_mut().map(|agent| &mut agent.api_key.file);

@@ -12,6 +12,7 @@ use crate::config::{Answerer, Bind, Config};
 use crate::engines::{self, Engines};
 use crate::home::Home;
 use crate::secrets::SecretStore;
+use crate::signalling::certificate::{Certificate, CertificateFiles};
 use crate::store::Store;
 use crate::test_caller::report::{self, CallOptions};
 use crate::{agents, models, server, tailnet};
@@ -99,6 +100,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<bool> {
     });
     disk(&mut report, home.root());
     network(&mut report, &config).await;
+    certificate(&mut report, &home, &config);
     let is_running = listening(&mut report, &config).await;
     let engines = ears_and_voice(&mut report, &home, &config).await;
     if let Some(secrets) = &secrets {
@@ -165,6 +167,30 @@ async fn network(report: &mut Report, config: &Config) {
             "no address: only phones on this machine can register. Start Tailscale, or set `bind` in [sip]",
         ),
     }
+}
+
+/// The certificate that phones are shown, as its owner can compare it.
+fn certificate(report: &mut Report, home: &Home, config: &Config) {
+    let streams = &config.sip.streams;
+    if !streams.tls && !streams.ws {
+        return;
+    }
+    let files = CertificateFiles::of(streams, home);
+    if files.is_self_made && !files.certificate.exists() && !files.key.exists() {
+        report.line(
+            Verdict::Good,
+            "TLS",
+            "a certificate will be made at the first start",
+        );
+        return;
+    }
+    report.result("TLS", Certificate::open(files, &[]), |certificate| {
+        let origin = match certificate.is_self_made() {
+            true => "our own certificate; phones are to trust it by its",
+            false => "the certificate of [sip],",
+        };
+        format!("{origin} SHA-256 {}", certificate.fingerprint())
+    });
 }
 
 /// Whether our SIP server runs on its port.

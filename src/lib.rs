@@ -18,6 +18,7 @@ pub mod records;
 pub mod redact;
 pub mod relay;
 pub mod replay;
+pub mod resolve;
 pub mod routing;
 pub mod secrets;
 pub mod server;

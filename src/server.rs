@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use agent_bridge::gateways::Gateway;
 use agent_bridge::phone_text::{PromptFacts, system_prompt};
 use anyhow::Context as _;
-use sip::{Endpoint, EndpointConfig};
+use sip::{Advertised, Endpoint, EndpointConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::bridge::BridgeConfig;
 use crate::call::CallSettings;
-use crate::config::{Answerer, Bind, Config, EndStrategy};
+use crate::config::{Advertise, Answerer, Bind, Config, EndStrategy};
 use crate::engines::{self, EnginePlan, EngineState};
 use crate::home::Home;
 use crate::ports::Ports;
@@ -23,7 +23,9 @@ use crate::records::Recorder;
 use crate::relay::{RelayConfig, RelayPool};
 use crate::routing::DialPlan;
 use crate::secrets::SecretStore;
-use crate::signalling::{self, Listeners};
+use crate::signalling::certificate::{self, Certificate, CertificateFiles};
+use crate::signalling::dial::TlsPeers;
+use crate::signalling::{self, Listeners, advertise};
 use crate::store::{Store, TraceStore};
 use crate::switchboard::{BridgingConfig, Command, Switchboard, SwitchboardConfig, Trunks};
 use crate::{agents, banner, console, models, records, tailnet};
@@ -40,7 +42,7 @@ pub async fn addresses(bind: &[Bind]) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = Vec::new();
     for wish in bind {
         let add: Vec<IpAddr> = match wish {
-            Bind::Loopback => vec![IpAddr::from([127, 0, 0, 1])],
+            Bind::Loopback => loopback(),
             Bind::Tailnet => tailnet::addresses().await,
             Bind::Address(address) => vec![*address],
         };
@@ -51,6 +53,30 @@ pub async fn addresses(bind: &[Bind]) -> Vec<IpAddr> {
         }
     }
     found
+}
+
+/// 127.0.0.1, and ::1 unless this machine has no IPv6.
+fn loopback() -> Vec<IpAddr> {
+    let six = IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1]);
+    let has_six = std::net::UdpSocket::bind((six, 0)).is_ok();
+    let mut found = vec![IpAddr::from([127, 0, 0, 1])];
+    found.extend(has_six.then_some(six));
+    found
+}
+
+/// The certificate for TLS; `None` where neither TLS nor WebSocket is wanted.
+async fn certificate(
+    home: &Home,
+    config: &Config,
+    addresses: &[IpAddr],
+) -> anyhow::Result<Option<Certificate>> {
+    let streams = &config.sip.streams;
+    if !streams.tls && !streams.ws {
+        return Ok(None);
+    }
+    let names = certificate::own_names(addresses).await;
+    let opened = Certificate::open(CertificateFiles::of(streams, home), &names);
+    Ok(Some(opened.context("certificate for TLS")?))
 }
 
 /// Runs until SIGINT or SIGTERM, then says goodbye in every call and stops.
@@ -82,13 +108,9 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
 
     // Ports before models: a port that is taken is said at once, not after a download.
     let sip_addresses = addresses(&config.sip.bind).await;
-    let listeners = Listeners::bind(
-        &sip_addresses,
-        config.sip.port,
-        config.sip.udp,
-        config.sip.tcp,
-    )
-    .await?;
+    let certificate = certificate(&home, &config, &sip_addresses).await?;
+    let listeners = Listeners::bind(&sip_addresses, &config.sip, certificate).await?;
+    let fingerprint = listeners.fingerprint();
     let web = console::Listeners::bind(&config.web).await?;
 
     let model = models::choose_for_run(&home, &config).await;
@@ -123,8 +145,8 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     // One range for the assistant's calls and relayed ones.
     let ports = Ports::new(config.media.port_min, config.media.port_max, rand::random());
     let switchboard = Switchboard::new(
-        switchboard_config(&config, agent.clone(), ports.clone()),
-        bridging_config(&config, accounts, passwords, ports)?,
+        switchboard_config(&config, agent.clone(), ports.clone(), &sip_addresses),
+        bridging_config(&config, accounts, passwords, ports, &sip_addresses)?,
         engines.clone(),
         recorder.clone(),
         commands.clone(),
@@ -141,6 +163,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
             home: home.root(),
             config: &config,
             sip: &sip_listening,
+            fingerprint: fingerprint.as_deref(),
             web: &web.addresses(),
             first_phone: first_phone.as_ref(),
             users: &secrets
@@ -157,6 +180,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let signalling = tokio::spawn(signalling::run(
         endpoint,
         listeners,
+        TlsPeers::default(),
         recorder.clone(),
         switchboard,
         command_queue,
@@ -301,6 +325,21 @@ fn prompts(config: &Config) -> Vec<String> {
 pub const READBACK_GREETING: &str = "Say something, and I will repeat what I heard.";
 pub const GOODBYE: &str = "I have to stop now. Goodbye.";
 
+/// What our addresses are called outside.
+fn advertised(rows: &[Advertise], addresses: &[IpAddr]) -> Vec<Advertised> {
+    let interfaces = tailnet::interfaces().unwrap_or_default();
+    advertise::table(rows, addresses, &interfaces)
+}
+
+/// The same in SDP: sound goes where signalling goes, unless it is told otherwise.
+fn advertised_for_sound(config: &Config, addresses: &[IpAddr]) -> Vec<Advertised> {
+    let rows = match config.media.advertise.is_empty() {
+        true => &config.sip.advertise,
+        false => &config.media.advertise,
+    };
+    advertised(rows, addresses)
+}
+
 fn endpoint_config(config: &Config, addresses: &[IpAddr]) -> EndpointConfig {
     let mut endpoint = EndpointConfig {
         realm: config.sip.realm.clone(),
@@ -317,6 +356,10 @@ fn endpoint_config(config: &Config, addresses: &[IpAddr]) -> EndpointConfig {
     endpoint
         .domains
         .extend(addresses.iter().map(IpAddr::to_string));
+    endpoint.advertised = advertised(&config.sip.advertise, addresses);
+    endpoint.flow_timer_s = config.sip.streams.flow_timer_s;
+    endpoint.streams.streams_max = config.sip.streams.connections_max;
+    endpoint.streams.streams_per_address_max = config.sip.streams.connections_per_address_max;
     endpoint.auth.nonce_ttl_s = config.sip.nonce_ttl_s;
     endpoint.auth.failures_per_address_max = config.sip.failures_per_address_max;
     endpoint.auth.failures_per_user_max = config.sip.failures_per_user_max;
@@ -344,6 +387,7 @@ fn bridging_config(
     accounts: Vec<String>,
     passwords: Vec<Option<sip::Secret>>,
     ports: Ports,
+    addresses: &[IpAddr],
 ) -> anyhow::Result<BridgingConfig> {
     let mut plan = DialPlan::new(config);
     plan.set_accounts(accounts);
@@ -360,19 +404,24 @@ fn bridging_config(
             duration_max: Duration::from_secs(u64::from(config.calls.duration_s_max)),
             session_seed: rand::random(),
         },
-        advertise: config.media.advertise,
+        advertise: advertised_for_sound(config, addresses),
         silence_max: Duration::from_secs(u64::from(config.calls.no_audio_hangup_s)),
     })
 }
 
-fn switchboard_config(config: &Config, agent: Arc<dyn Gateway>, ports: Ports) -> SwitchboardConfig {
+fn switchboard_config(
+    config: &Config,
+    agent: Arc<dyn Gateway>,
+    ports: Ports,
+    addresses: &[IpAddr],
+) -> SwitchboardConfig {
     SwitchboardConfig {
         voicemail: config.voicemail.clone(),
         messages: agents::messages(Duration::from_secs(u64::from(config.voicemail.silence_s))),
         calls_max: config.calls.max,
         calls_per_user_max: config.calls.per_user_max,
         ports,
-        advertise: config.media.advertise,
+        advertise: advertised_for_sound(config, addresses),
         settings: call_settings(config),
         agent,
         readback: agents::readback(),

@@ -1,136 +1,51 @@
-//! SIP sockets to and from `sip::Endpoint`: one task owns the endpoint; a reader per socket feeds it.
-//! Owns listening, connections and the order "bindings to disk, then the 200 OK"; decides nothing about
-//! calls (`switchboard`) and nothing about SIP (the `sip` crate).
+//! SIP sockets to and from `sip::Endpoint`: one task owns the endpoint and the UDP sockets; a task for each connection
+//! feeds it. Owns the order "bindings to disk, then the 200 OK"; decides nothing about calls (`switchboard`) and nothing
+//! about SIP (the `sip` crate).
+
+pub mod advertise;
+pub mod certificate;
+mod connection;
+mod datagrams;
+#[cfg(target_os = "linux")]
+mod datagrams_linux;
+#[cfg(not(target_os = "linux"))]
+mod datagrams_portable;
+pub mod dial;
+mod limits;
+mod listen;
+mod web_socket;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use sip::{ConnId, Endpoint, Flow, Input, LogLevel, Output, Transport};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use sip::{ConnId, Endpoint, Flow, Input, LogLevel, Output};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error, info, warn};
 
-use crate::ports::source_address;
 use crate::records::Recorder;
 use crate::store::{Lasting, StoreError};
 use crate::switchboard::{Command, Switchboard};
+use connection::Connections;
+use datagrams::Datagrams;
+use dial::TlsPeers;
+use limits::Limits;
+pub use listen::{ListenError, Listeners};
 
-/// Datagrams and stream chunks waiting for the endpoint. When full the readers wait, and the kernel drops
-/// datagrams, which SIP retransmits.
+/// What connections have to say, waiting for the endpoint. When full they wait, and their peers with them.
 const INBOX_MAX: usize = 1024;
 /// Outputs whose save is through, on their way back. The store waits when it is full.
 const SAVED_MAX: usize = 1024;
-/// The largest UDP payload.
-const DATAGRAM_MAX: usize = 65_535;
-const STREAM_CHUNK: usize = 8 * 1024;
-pub const CONNECTIONS_MAX: usize = 256;
-pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
-/// Chunks on their way into one connection; a peer that does not read loses the connection.
-const STREAM_OUTBOX_MAX: usize = 64;
-/// A connection that says nothing for this long is closed; phones ping every few minutes at most.
-const STREAM_IDLE: Duration = Duration::from_secs(2 * 3600);
-/// A peer that takes nothing for this long has lost the connection.
-const WRITE_MAX: Duration = Duration::from_secs(20);
-const SOCKET_ERROR_PAUSE: Duration = Duration::from_millis(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections we open count from here, so that they never meet the endpoint's own numbers.
-const INBOUND_CONN_FIRST: u64 = 1 << 32;
-
-/// Where to listen: bound before anything else starts, so that a port that is taken ends the start.
-pub struct Listeners {
-    udp: Vec<Arc<UdpSocket>>,
-    tcp: Vec<TcpListener>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    #[error(
-        "SIP port {port} on {address} is taken ({transport}): is Offhook or another SIP server already running? \
-         Stop it, or set another `port` in [sip]"
-    )]
-    Taken {
-        address: IpAddr,
-        port: u16,
-        transport: &'static str,
-    },
-    #[error("this machine has no address {address}: correct `bind` in [sip]")]
-    NoSuchAddress { address: IpAddr },
-    #[error("cannot listen on {address} port {port} ({transport}): {source}")]
-    Other {
-        address: IpAddr,
-        port: u16,
-        transport: &'static str,
-        source: io::Error,
-    },
-}
-
-impl Listeners {
-    /// Binds UDP and TCP on every address.
-    pub async fn bind(
-        addresses: &[IpAddr],
-        port: u16,
-        udp: bool,
-        tcp: bool,
-    ) -> Result<Listeners, ListenError> {
-        let mut listeners = Listeners {
-            udp: Vec::new(),
-            tcp: Vec::new(),
-        };
-        for &address in addresses {
-            let at = SocketAddr::new(address, port);
-            let refused = |transport| {
-                move |source: io::Error| match source.kind() {
-                    io::ErrorKind::AddrInUse => ListenError::Taken {
-                        address,
-                        port,
-                        transport,
-                    },
-                    io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress { address },
-                    _ => ListenError::Other {
-                        address,
-                        port,
-                        transport,
-                        source,
-                    },
-                }
-            };
-            if udp {
-                let socket = UdpSocket::bind(at).await.map_err(refused("UDP"))?;
-                listeners.udp.push(Arc::new(socket));
-            }
-            if tcp {
-                listeners
-                    .tcp
-                    .push(TcpListener::bind(at).await.map_err(refused("TCP"))?);
-            }
-        }
-        Ok(listeners)
-    }
-
-    /// The addresses in use, for printing.
-    pub fn addresses(&self) -> Vec<(Transport, SocketAddr)> {
-        let udp = self
-            .udp
-            .iter()
-            .filter_map(|s| Some((Transport::Udp, s.local_addr().ok()?)));
-        let tcp = self
-            .tcp
-            .iter()
-            .filter_map(|s| Some((Transport::Tcp, s.local_addr().ok()?)));
-        udp.chain(tcp).collect()
-    }
-}
+/// Chunks of connections, and saves that are through, that are taken in one go.
+const ITEMS_AT_ONCE: usize = 64;
+/// Batches of datagrams that are taken in before connections and calls get their turn.
+const BATCHES_AT_ONCE: usize = 4;
 
 enum Inbound {
-    Datagram {
-        flow: Flow,
-        data: Vec<u8>,
-    },
     Opened {
         flow: Flow,
         outbox: mpsc::Sender<Vec<u8>>,
@@ -147,22 +62,31 @@ enum Inbound {
 /// What became of a save, and what was to follow it.
 type Saved = (Result<(), StoreError>, Vec<Output>);
 
+/// What leaves when everything that was taken in together has been dealt with.
+enum Outgoing {
+    Datagram { flow: Flow, data: Vec<u8> },
+    Stream { conn: ConnId, data: Vec<u8> },
+    Close { conn: ConnId },
+}
+
 struct Shell {
     endpoint: Endpoint,
-    udp: Vec<(SocketAddr, Arc<UdpSocket>)>,
-    connections: HashMap<ConnId, mpsc::Sender<Vec<u8>>>,
-    inbox: mpsc::Sender<Inbound>,
+    datagrams: Datagrams,
+    outboxes: HashMap<ConnId, mpsc::Sender<Vec<u8>>>,
+    connections: Arc<Connections>,
     saved: mpsc::Sender<Saved>,
     recorder: Recorder,
     switchboard: Switchboard,
     /// Carried out one by one, each after the endpoint has nothing more to hand out.
     pending: VecDeque<Command>,
+    outgoing: Vec<Outgoing>,
 }
 
-/// Runs until the switchboard's command channel closes.
+/// Runs until the switchboard's command channel closes. `peers`: whom we call over TLS.
 pub async fn run(
     endpoint: Endpoint,
     listeners: Listeners,
+    peers: TlsPeers,
     recorder: Recorder,
     switchboard: Switchboard,
     mut commands: mpsc::Receiver<Command>,
@@ -171,30 +95,46 @@ pub async fn run(
     switchboard.set_users(recorder.registered_users().await);
     let (inbox, mut inbound) = mpsc::channel(INBOX_MAX);
     let (saved, mut saves) = mpsc::channel(SAVED_MAX);
-    let mut udp = Vec::new();
-    for socket in listeners.udp {
-        let Ok(local) = socket.local_addr() else {
-            continue;
-        };
-        udp.push((local, socket.clone()));
-        tokio::spawn(read_datagrams(socket, local, inbox.clone()));
+    let datagrams = match Datagrams::new(listeners.udp) {
+        Ok(datagrams) => datagrams,
+        Err(error) => return error!(%error, "SIP sockets"),
+    };
+    let tls = match listeners.certificate.as_ref().map(|c| c.server_config()) {
+        Some(Ok(config)) => Some(TlsAcceptor::from(Arc::new(config))),
+        Some(Err(error)) => return error!(%error, "TLS"),
+        None => None,
+    };
+    let config = listeners.config;
+    let limits = Limits::new(config.connections_max, config.connections_per_address_max);
+    let connections = Connections::new(inbox, limits, tls, config.ws_origins, peers);
+    let connections = Arc::new(connections);
+    // Their tasks end with this one.
+    let mut beside = tokio::task::JoinSet::new();
+    if let Some(certificate) = listeners.certificate {
+        beside.spawn(certificate.follow());
     }
-    for listener in listeners.tcp {
-        tokio::spawn(accept(listener, inbox.clone()));
+    for (door, listener) in listeners.streams {
+        beside.spawn(connection::accept(door, listener, connections.clone()));
     }
+    let sockets = datagrams.sockets();
     let mut shell = Shell {
         endpoint,
-        udp,
-        connections: HashMap::new(),
-        inbox,
+        datagrams,
+        outboxes: HashMap::new(),
+        connections,
         saved,
         recorder,
         switchboard,
         pending: VecDeque::new(),
+        outgoing: Vec::new(),
     };
     shell.switchboard.open_trunks(&mut shell.endpoint);
     // What the last run left to be said.
     shell.drain();
+    shell.flush();
+    let mut items = Vec::with_capacity(ITEMS_AT_ONCE);
+    let mut through = Vec::with_capacity(ITEMS_AT_ONCE);
+    let mut last = 0;
     loop {
         let due = [
             shell.endpoint.next_timeout(),
@@ -210,8 +150,22 @@ pub async fn run(
             }
         };
         tokio::select! {
-            Some(item) = inbound.recv() => shell.inbound(item),
-            Some((saved, then)) = saves.recv() => shell.saved(saved, then),
+            n = datagrams::readable(&sockets, last) => {
+                last = n;
+                shell.datagrams(n);
+            }
+            // Neither channel closes: the shell keeps a sender of each.
+            _ = inbound.recv_many(&mut items, ITEMS_AT_ONCE) => {
+                for item in items.drain(..) {
+                    shell.inbound(item);
+                }
+            }
+            _ = saves.recv_many(&mut through, ITEMS_AT_ONCE) => {
+                for (saved, then) in through.drain(..) {
+                    shell.saved(saved, then);
+                }
+                shell.drain();
+            }
             command = commands.recv() => match command {
                 Some(command) => shell.command(command),
                 None => break,
@@ -224,20 +178,34 @@ pub async fn run(
                 shell.drain();
             }
         }
+        shell.flush();
     }
 }
 
 impl Shell {
+    fn datagrams(&mut self, n: usize) {
+        for _ in 0..BATCHES_AT_ONCE {
+            let count = self.datagrams.receive(n);
+            let now = Instant::now();
+            for at in 0..count {
+                if let Some((flow, data)) = self.datagrams.taken(n, at) {
+                    self.endpoint.handle(now, Input::Datagram { flow, data });
+                }
+                self.drain();
+            }
+            self.flush();
+            if count < datagrams::BATCH {
+                break;
+            }
+        }
+    }
+
     fn inbound(&mut self, item: Inbound) {
         let now = Instant::now();
         match item {
-            Inbound::Datagram { flow, data } => {
-                self.endpoint
-                    .handle(now, Input::Datagram { flow, data: &data });
-            }
             Inbound::Opened { flow, outbox } => {
                 if let Some(conn) = flow.conn {
-                    self.connections.insert(conn, outbox);
+                    self.outboxes.insert(conn, outbox);
                 }
                 self.endpoint.handle(now, Input::StreamOpened { flow });
             }
@@ -246,7 +214,7 @@ impl Shell {
                     .handle(now, Input::StreamData { conn, data: &data });
             }
             Inbound::Closed { conn } => {
-                self.connections.remove(&conn);
+                self.outboxes.remove(&conn);
                 self.endpoint.handle(now, Input::StreamClosed { conn });
             }
         }
@@ -254,7 +222,7 @@ impl Shell {
     }
 
     /// Carries out what the endpoint wants, in its order, and what the switchboard makes of its events,
-    /// until neither wants anything.
+    /// until neither wants anything. What leaves this machine waits for `flush`.
     fn drain(&mut self) {
         loop {
             self.drain_endpoint();
@@ -273,21 +241,21 @@ impl Shell {
 
     fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Datagram { flow, data } => self.send_datagram(flow, &data),
+            Output::Datagram { flow, data } => {
+                self.outgoing.push(Outgoing::Datagram { flow, data });
+            }
             Output::StreamData { conn, data } => {
-                let is_lost = match self.connections.get(&conn) {
-                    Some(outbox) => outbox.try_send(data).is_err(),
-                    None => false,
-                };
-                if is_lost {
-                    // Dropping the outbox ends the writer, which closes the connection.
-                    self.connections.remove(&conn);
-                }
+                self.outgoing.push(Outgoing::Stream { conn, data });
             }
-            Output::OpenStream { conn, remote, .. } => {
-                tokio::spawn(connect(conn, remote, self.inbox.clone()));
+            Output::CloseStream { conn } => self.outgoing.push(Outgoing::Close { conn }),
+            Output::OpenStream {
+                conn,
+                transport,
+                remote,
+            } => {
+                let all = self.connections.clone();
+                tokio::spawn(connection::connect(conn, transport, remote, all));
             }
-            Output::CloseStream { conn } => drop(self.connections.remove(&conn)),
             // A registration that was confirmed is on disk. Nothing else waits for it.
             Output::SaveBindings {
                 user,
@@ -327,6 +295,27 @@ impl Shell {
         for output in then {
             self.carry_out(output);
         }
+    }
+
+    /// Lets out what waits: what came in together is answered together.
+    fn flush(&mut self) {
+        for item in self.outgoing.drain(..) {
+            match item {
+                Outgoing::Datagram { flow, data } => self.datagrams.send(flow, data),
+                Outgoing::Stream { conn, data } => {
+                    let is_lost = match self.outboxes.get(&conn) {
+                        Some(outbox) => outbox.try_send(data).is_err(),
+                        None => false,
+                    };
+                    if is_lost {
+                        // Dropping the outbox ends the writer, which closes the connection.
+                        self.outboxes.remove(&conn);
+                    }
+                }
+                Outgoing::Close { conn } => drop(self.outboxes.remove(&conn)),
+            }
+        }
+        self.datagrams.flush();
     }
 
     fn command(&mut self, command: Command) {
@@ -408,153 +397,10 @@ impl Shell {
             debug!(%error, "command for a call that is gone");
         }
     }
-
-    fn send_datagram(&self, flow: Flow, data: &[u8]) {
-        // A socket on a wildcard address serves flows whose local address was found by routing.
-        let exact = self.udp.iter().find(|(local, _)| *local == flow.local);
-        let Some((_, socket)) = exact.or_else(|| {
-            self.udp.iter().find(|(local, _)| {
-                local.ip().is_unspecified() && local.is_ipv4() == flow.remote.is_ipv4()
-            })
-        }) else {
-            return;
-        };
-        if let Err(error) = socket.try_send_to(data, flow.remote) {
-            debug!(remote = %flow.remote, %error, "datagram not sent");
-        }
-    }
 }
 
 /// Accounts that are somebody's phones; the program's own account for test calls is nobody's.
 pub fn callable(users: &[sip::User]) -> Vec<String> {
     let somebody = users.iter().filter(|user| !user.local_only);
     somebody.map(|user| user.name.clone()).collect()
-}
-
-async fn read_datagrams(socket: Arc<UdpSocket>, local: SocketAddr, inbox: mpsc::Sender<Inbound>) {
-    let mut buffer = vec![0u8; DATAGRAM_MAX];
-    loop {
-        match socket.recv_from(&mut buffer).await {
-            Ok((length, remote)) => {
-                let local = SocketAddr::new(source_address(local.ip(), remote), local.port());
-                let flow = Flow {
-                    transport: Transport::Udp,
-                    local,
-                    remote,
-                    conn: None,
-                };
-                let data = buffer[..length].to_vec();
-                if inbox.send(Inbound::Datagram { flow, data }).await.is_err() {
-                    return;
-                }
-            }
-            // ICMP port unreachable of an earlier answer; the socket is fine. One that is not must not spin.
-            Err(error) => {
-                debug!(%error, "SIP socket");
-                tokio::time::sleep(SOCKET_ERROR_PAUSE).await;
-            }
-        }
-    }
-}
-
-async fn accept(listener: TcpListener, inbox: mpsc::Sender<Inbound>) {
-    static NEXT: AtomicU64 = AtomicU64::new(INBOUND_CONN_FIRST);
-    let total = Arc::new(AtomicUsize::new(0));
-    let per_address: Arc<std::sync::Mutex<HashMap<IpAddr, usize>>> = Arc::default();
-    loop {
-        let (stream, remote) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, most likely: wait for some to come back.
-                warn!(%error, "connection not accepted");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                continue;
-            }
-        };
-        let is_allowed = {
-            let mut counts = per_address.lock().expect("no panic while held");
-            let count = counts.entry(remote.ip()).or_default();
-            let is_allowed = *count < CONNECTIONS_PER_ADDRESS_MAX
-                && total.load(Ordering::Relaxed) < CONNECTIONS_MAX;
-            if is_allowed {
-                *count += 1;
-                total.fetch_add(1, Ordering::Relaxed);
-            } else if *count == 0 {
-                counts.remove(&remote.ip());
-            }
-            is_allowed
-        };
-        if !is_allowed {
-            debug!(%remote, "too many connections");
-            continue;
-        }
-        let conn = ConnId(NEXT.fetch_add(1, Ordering::Relaxed));
-        let (inbox, total, per_address) = (inbox.clone(), total.clone(), per_address.clone());
-        tokio::spawn(async move {
-            serve(stream, conn, remote, inbox).await;
-            total.fetch_sub(1, Ordering::Relaxed);
-            let mut counts = per_address.lock().expect("no panic while held");
-            if let Some(count) = counts.get_mut(&remote.ip()) {
-                *count -= 1;
-                if *count == 0 {
-                    counts.remove(&remote.ip());
-                }
-            }
-        });
-    }
-}
-
-async fn connect(conn: ConnId, remote: SocketAddr, inbox: mpsc::Sender<Inbound>) {
-    match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(remote)).await {
-        Ok(Ok(stream)) => serve(stream, conn, remote, inbox).await,
-        Ok(Err(_)) | Err(_) => drop(inbox.send(Inbound::Closed { conn }).await),
-    }
-}
-
-/// One connection: reads until the peer closes, writes until the outbox is dropped.
-async fn serve(stream: TcpStream, conn: ConnId, remote: SocketAddr, inbox: mpsc::Sender<Inbound>) {
-    let Ok(local) = stream.local_addr() else {
-        return;
-    };
-    let _ = stream.set_nodelay(true);
-    let (mut reader, mut writer) = stream.into_split();
-    let (outbox, mut outgoing) = mpsc::channel::<Vec<u8>>(STREAM_OUTBOX_MAX);
-    let flow = Flow {
-        transport: Transport::Tcp,
-        local,
-        remote,
-        conn: Some(conn),
-    };
-    if inbox.send(Inbound::Opened { flow, outbox }).await.is_err() {
-        return;
-    }
-    let writing = async {
-        while let Some(data) = outgoing.recv().await {
-            match tokio::time::timeout(WRITE_MAX, writer.write_all(&data)).await {
-                Ok(Ok(())) => {}
-                // Closed, or a peer that no longer reads.
-                Ok(Err(_)) | Err(_) => break,
-            }
-        }
-        let _ = writer.shutdown().await;
-    };
-    let reading = async {
-        let mut buffer = vec![0u8; STREAM_CHUNK];
-        loop {
-            match tokio::time::timeout(STREAM_IDLE, reader.read(&mut buffer)).await {
-                Ok(Ok(length)) if length > 0 => {
-                    let data = buffer[..length].to_vec();
-                    if inbox.send(Inbound::Chunk { conn, data }).await.is_err() {
-                        break;
-                    }
-                }
-                _ => break,
-            }
-        }
-    };
-    tokio::select! {
-        () = writing => {}
-        () = reading => {}
-    }
-    let _ = inbox.send(Inbound::Closed { conn }).await;
 }

@@ -10,13 +10,12 @@ mod trunks;
 mod view;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_bridge::gateways::Gateway;
 use sip::offer_answer::{self, LocalMedia};
-use sip::{CallKey, EndCause, Endpoint, Event, Flow, HeaderName, User};
+use sip::{Advertised, CallKey, EndCause, Endpoint, Event, Flow, HeaderName, User};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
@@ -105,7 +104,7 @@ pub struct SwitchboardConfig {
     pub calls_per_user_max: usize,
     pub ports: Ports,
     /// Advertised in SDP instead of the socket's address, where the owner configured one.
-    pub advertise: Option<IpAddr>,
+    pub advertise: Vec<Advertised>,
     /// Template of every call's settings; service, session and seed are filled in per call.
     pub settings: CallSettings,
     pub agent: Arc<dyn Gateway>,
@@ -390,7 +389,7 @@ impl Switchboard {
         let local = LocalMedia {
             session_id: unix_ms() & 0x7fff_ffff_ffff,
             rtcp_mux: false,
-            ..LocalMedia::new(self.config.advertise.unwrap_or(address), port)
+            ..LocalMedia::new(Advertised::of(&self.config.advertise, address), port)
         };
         let (sdp, negotiated, our_offer) = match offer.as_ref().filter(|_| !standing) {
             Some(offer) => {

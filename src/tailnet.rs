@@ -48,6 +48,12 @@ pub async fn addresses() -> Vec<IpAddr> {
         .unwrap_or_default()
 }
 
+/// This machine's name on the tailnet, such as `box.example.ts.net`.
+pub async fn name() -> Option<String> {
+    let asked = tokio::task::spawn_blocking(|| answer_of(Path::new(SOCKET), ASK_TIMEOUT));
+    read_name(&asked.await.ok()?.ok()?)
+}
+
 fn find(socket: &Path) -> Vec<IpAddr> {
     let interfaces = interfaces().unwrap_or_default();
     let claimed = ask(socket, ASK_TIMEOUT).ok();
@@ -106,7 +112,8 @@ pub fn choose(
     (chosen, note)
 }
 
-fn interfaces() -> io::Result<Vec<Interface>> {
+/// All addresses of this machine.
+pub fn interfaces() -> io::Result<Vec<Interface>> {
     let found = if_addrs::get_if_addrs()?;
     Ok(found
         .into_iter()
@@ -138,6 +145,11 @@ fn is_uplink(name: &str) -> bool {
 
 /// Asks tailscaled for the addresses of this node. An error where there is none, or it is slow.
 fn ask(socket: &Path, patience: Duration) -> io::Result<Vec<IpAddr>> {
+    read_status(&answer_of(socket, patience)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The whole answer to a question for the node's status.
+fn answer_of(socket: &Path, patience: Duration) -> io::Result<Vec<u8>> {
     let until = Instant::now() + patience;
     let mut stream = UnixStream::connect(socket)?;
     stream.set_write_timeout(Some(patience))?;
@@ -158,23 +170,36 @@ fn ask(socket: &Path, patience: Duration) -> io::Result<Vec<IpAddr>> {
             count => answer.extend_from_slice(&buffer[..count]),
         }
     }
-    read_status(&answer).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    Ok(answer)
 }
 
 /// The addresses in tailscaled's answer; none if it is no such answer.
 fn read_status(answer: &[u8]) -> Option<Vec<IpAddr>> {
-    let head_end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let first_line = answer.split(|byte| *byte == b'\r').next()?;
-    if !first_line.starts_with(b"HTTP/1.") || !first_line.get(8..)?.starts_with(b" 200") {
-        return None;
-    }
-    let status: serde_json::Value = serde_json::from_slice(&answer[head_end + 4..]).ok()?;
+    let status = read_json(answer)?;
     let listed = status.get("Self")?.get("TailscaleIPs")?.as_array()?;
     let texts = listed
         .iter()
         .take(ADDRESSES_MAX)
         .filter_map(serde_json::Value::as_str);
     Some(texts.filter_map(|text| text.parse().ok()).collect())
+}
+
+/// The node's own name, without the dot at its end.
+fn read_name(answer: &[u8]) -> Option<String> {
+    let status = read_json(answer)?;
+    let name = status.get("Self")?.get("DNSName")?.as_str()?;
+    let name = name.trim_end_matches('.');
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    ((1..=253).contains(&name.len()) && name.chars().all(plain)).then(|| name.to_owned())
+}
+
+fn read_json(answer: &[u8]) -> Option<serde_json::Value> {
+    let head_end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let first_line = answer.split(|byte| *byte == b'\r').next()?;
+    if !first_line.starts_with(b"HTTP/1.") || !first_line.get(8..)?.starts_with(b" 200") {
+        return None;
+    }
+    serde_json::from_slice(&answer[head_end + 4..]).ok()
 }
 
 #[cfg(test)]
@@ -280,6 +305,22 @@ mod tests {
         check("HTTP/1.0 200 OK\r\n\r\n", None);
         check("HTTP/1.", None);
         check("", None);
+    }
+
+    #[test]
+    fn the_name_of_this_node() {
+        for (status, expected) in [
+            (
+                r#"{"Self":{"DNSName":"box.example.ts.net."}}"#,
+                Some("box.example.ts.net"),
+            ),
+            (r#"{"Self":{"DNSName":"a b"}}"#, None),
+            (r#"{"Self":{"DNSName":""}}"#, None),
+            (r#"{"Self":{}}"#, None),
+        ] {
+            let answer = format!("HTTP/1.0 200 OK\r\n\r\n{status}");
+            assert_eq!(read_name(answer.as_bytes()).as_deref(), expected);
+        }
     }
 
     #[test]

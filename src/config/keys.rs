@@ -2,12 +2,12 @@
 //! that join several keys.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::phones_keys;
 use super::reader::{Reader, Section};
 use super::sections::*;
+use super::transports;
 
 const HOUR_S: u64 = 3600;
 /// Decoding more often than this costs more than it tells.
@@ -73,9 +73,11 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
 }
 
 fn sip(section: &mut Section<'_, '_>, d: Sip) -> Sip {
+    let port = section.integer("port", d.port, 1..=65_535);
     let sip = Sip {
         bind: bind(section, &d.bind),
-        port: section.integer("port", d.port, 1..=65_535),
+        port,
+        streams: transports::streams(section, port),
         udp: section.flag("udp", d.udp),
         tcp: section.flag("tcp", d.tcp),
         realm: section.parsed(
@@ -92,7 +94,7 @@ fn sip(section: &mut Section<'_, '_>, d: Sip) -> Sip {
             host_name,
             String::clone,
         ),
-        advertise: address(section, "advertise"),
+        advertise: transports::advertise(section),
         expires_s_min: section.integer("expires_s_min", d.expires_s_min, 1..=HOUR_S),
         expires_s: section.integer("expires_s", d.expires_s, 1..=7 * 24 * HOUR_S),
         expires_s_max: section.integer("expires_s_max", d.expires_s_max, 60..=7 * 24 * HOUR_S),
@@ -122,6 +124,11 @@ fn sip(section: &mut Section<'_, '_>, d: Sip) -> Sip {
         "at least one address is needed",
     );
     section.require(
+        "bind",
+        !sip.bind.iter().any(is_link_local),
+        "a link-local address means nothing without its interface: name another address of it",
+    );
+    section.require(
         "expires_s",
         sip.expires_s >= sip.expires_s_min,
         "less than expires_s_min",
@@ -138,7 +145,7 @@ fn media(section: &mut Section<'_, '_>, d: Media) -> Media {
     let media = Media {
         port_min: section.integer("port_min", d.port_min, 1024..=65_534),
         port_max: section.integer("port_max", d.port_max, 1025..=65_535),
-        advertise: address(section, "advertise"),
+        advertise: transports::advertise(section),
     };
     section.require(
         "port_max",
@@ -490,9 +497,9 @@ fn bind(section: &mut Section<'_, '_>, default: &[Bind]) -> Vec<Bind> {
     )
 }
 
-fn address(section: &mut Section<'_, '_>, key: &'static str) -> Option<IpAddr> {
-    let parse = |text: &str| text.parse().ok();
-    section.optional_parsed(key, None, "an IP address", parse, IpAddr::to_string)
+/// fe80::/10, RFC 4291 §2.5.6.
+fn is_link_local(bind: &Bind) -> bool {
+    matches!(bind, Bind::Address(std::net::IpAddr::V6(address)) if address.segments()[0] & 0xffc0 == 0xfe80)
 }
 
 /// The realm stands inside quotes in every challenge; RFC 3261 25.1 would let it escape them, peers

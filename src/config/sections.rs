@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
+use super::transports::{Advertise, Streams};
 
 /// Everything the owner can set.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -32,11 +33,11 @@ pub struct Config {
 /// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bind {
-    /// 127.0.0.1 (and ::1 where there is one).
+    /// 127.0.0.1, and ::1 where there is one.
     Loopback,
     /// This machine's address on the tailnet, if it has one.
     Tailnet,
-    /// This address; 0.0.0.0 and :: mean all.
+    /// This address; 0.0.0.0 means all of IPv4, :: all of IPv6.
     Address(IpAddr),
 }
 
@@ -72,8 +73,10 @@ pub struct Sip {
     pub realm: String,
     /// Host names accepted in a Request-URI besides our own addresses.
     pub domains: Vec<String>,
-    /// The address put into Contact and Via instead of the one a packet came in on.
-    pub advertise: Option<IpAddr>,
+    /// Addresses put into Contact and Via instead of our own.
+    pub advertise: Vec<Advertise>,
+    /// TLS, WebSocket and the bounds of connections: keys of this section too.
+    pub streams: Streams,
     pub expires_s_min: u32,
     pub expires_s: u32,
     pub expires_s_max: u32,
@@ -96,7 +99,8 @@ impl Default for Sip {
             tcp: true,
             realm: "offhook".to_owned(),
             domains: Vec::new(),
-            advertise: None,
+            advertise: Vec::new(),
+            streams: Streams::default(),
             expires_s_min: 60,
             expires_s: 3600,
             expires_s_max: 86_400,
@@ -117,8 +121,8 @@ pub struct Media {
     pub port_min: u16,
     /// Last port of the range, included.
     pub port_max: u16,
-    /// The address put into SDP instead of the one the phone reached us on.
-    pub advertise: Option<IpAddr>,
+    /// Addresses put into SDP instead of our own; where it is empty, those of `[sip]`.
+    pub advertise: Vec<Advertise>,
 }
 
 impl Default for Media {
@@ -126,7 +130,7 @@ impl Default for Media {
         Media {
             port_min: 16_384,
             port_max: 16_583,
-            advertise: None,
+            advertise: Vec::new(),
         }
     }
 }

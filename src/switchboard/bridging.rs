@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use sip::relayed::RelayedSide;
-use sip::{CallKey, Caller, Endpoint, Event, Flow, FlowTarget, NameAddr, Transport};
+use sip::{Advertised, CallKey, Caller, Endpoint, Event, Flow, FlowTarget, NameAddr, Transport};
 use tracing::{debug, info, warn};
 
 use super::call_id;
@@ -35,7 +35,7 @@ pub struct BridgingConfig {
     pub relays: RelayPool,
     pub bridge: BridgeConfig,
     /// Advertised in SDP instead of the socket's address, where the owner configured one.
-    pub advertise: Option<IpAddr>,
+    pub advertise: Vec<Advertised>,
     /// So long without a packet from a side that should send ends the call.
     pub silence_max: Duration,
 }
@@ -69,7 +69,7 @@ struct Sight<'a> {
     plan: &'a DialPlan,
     trunks: &'a Trunks,
     endpoint: &'a Endpoint,
-    advertise: Option<IpAddr>,
+    advertise: &'a [Advertised],
     now: Instant,
 }
 
@@ -102,11 +102,11 @@ impl View for Sight<'_> {
     }
 }
 
-fn anchor(flow: FlowTarget, advertise: Option<IpAddr>) -> Anchor {
+fn anchor(flow: FlowTarget, advertise: &[Advertised]) -> Anchor {
     let bind = source_address(flow.local.ip(), flow.remote);
     Anchor {
         bind,
-        shown: advertise.unwrap_or(bind).to_canonical(),
+        shown: Advertised::of(advertise, bind),
         peer: flow.remote.ip().to_canonical(),
         is_private: is_private(flow.transport, flow.remote.ip()),
     }
@@ -164,7 +164,7 @@ impl Bridging {
             plan: &self.config.plan,
             trunks: &self.config.trunks,
             endpoint,
-            advertise: self.config.advertise,
+            advertise: &self.config.advertise,
             now,
         };
         act(&mut self.joint, now, &sight)
@@ -244,7 +244,7 @@ impl Bridging {
             dialled: arrived.target,
             destination,
             offer: arrived.offer,
-            anchor: anchor(way_of(arrived.flow), self.config.advertise),
+            anchor: anchor(way_of(arrived.flow), &self.config.advertise),
             remote: arrived.flow.remote,
             replaces: arrived.replaces,
         };

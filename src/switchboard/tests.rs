@@ -76,7 +76,7 @@ fn bridging(ports: Ports) -> BridgingConfig {
             duration_max: Duration::from_secs(600),
             session_seed: 1,
         },
-        advertise: None,
+        advertise: Vec::new(),
         silence_max: Duration::from_secs(60),
     }
 }
@@ -105,7 +105,7 @@ impl Rig {
             calls_max: 3,
             calls_per_user_max: 2,
             ports: ports.clone(),
-            advertise: None,
+            advertise: Vec::new(),
             settings: settings(),
             agent: Arc::new(FakeGateway::new([])),
             readback: Arc::new(FakeGateway::new([])),

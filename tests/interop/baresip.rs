@@ -24,6 +24,17 @@ const RATE_HZ: u32 = 8_000;
 pub enum Transport {
     Udp,
     Tcp,
+    Tls,
+}
+
+impl Transport {
+    fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+        }
+    }
 }
 
 /// How a phone is set up.
@@ -62,7 +73,7 @@ impl Phone {
             .then(&Sound::silence(RATE_HZ, MICROPHONE_TAIL_MS))
             .write(&microphone);
 
-        let config = config(sip, control, rtp, folder.path(), &microphone);
+        let config = config(server, sip, control, rtp, folder.path(), &microphone);
         fs::write(folder.path().join("config"), config).expect("a writable folder");
         fs::write(folder.path().join("accounts"), account(server, setup))
             .expect("a writable folder");
@@ -70,7 +81,7 @@ impl Phone {
 
         let mut command = Command::new("baresip");
         command
-            .args(["-4", "-s", "-v", "-f"])
+            .args([if server.is_ipv4() { "-4" } else { "-6" }, "-s", "-v", "-f"])
             .arg(folder.path())
             .env("HOME", folder.path());
         let mut process = Process::start("baresip", &mut command);
@@ -98,7 +109,16 @@ impl Phone {
 
     /// A phone that is registered when this returns.
     pub fn registered(offhook: &Offhook, setup: &Setup) -> Phone {
-        let mut phone = Phone::start(offhook.sip, setup);
+        let server = match setup.transport {
+            Transport::Tls => offhook.tls,
+            _ => offhook.sip,
+        };
+        Phone::registered_at(server, offhook, setup)
+    }
+
+    /// The same at another of the server's addresses.
+    pub fn registered_at(server: SocketAddr, offhook: &Offhook, setup: &Setup) -> Phone {
+        let mut phone = Phone::start(server, setup);
         let outcome = phone.registration(Duration::from_secs(20));
         assert_eq!(
             outcome,
@@ -264,11 +284,7 @@ fn register_statuses(trace: &str) -> Vec<u16> {
 }
 
 fn account(server: SocketAddr, setup: &Setup) -> String {
-    let transport = if setup.transport == Transport::Tcp {
-        "tcp"
-    } else {
-        "udp"
-    };
+    let transport = setup.transport.name();
     let Account { user, password } = setup.account;
     let outbound = if setup.outbound {
         format!(";outbound=\"sip:{server};transport={transport}\"")
@@ -280,11 +296,21 @@ fn account(server: SocketAddr, setup: &Setup) -> String {
     )
 }
 
-fn config(sip: u16, control: u16, rtp: u16, folder: &Path, microphone: &Path) -> String {
+fn config(
+    server: SocketAddr,
+    sip: u16,
+    control: u16,
+    rtp: u16,
+    folder: &Path,
+    microphone: &Path,
+) -> String {
+    // The phone lives on the server's address: loopback, of either family.
+    let own = server.ip();
+    let listen = SocketAddr::new(own, sip);
     format!(
         "poll_method epoll\n\
-         sip_listen 127.0.0.1:{sip}\n\
-         net_interface 127.0.0.1\n\
+         sip_listen {listen}\n\
+         net_interface {own}\n\
          call_local_timeout 60\n\
          audio_source aufile,{microphone}\n\
          audio_player aubridge,null\n\

@@ -20,3 +20,4 @@ mod lifetime;
 mod pauses;
 mod registration;
 mod strangers;
+mod transports;

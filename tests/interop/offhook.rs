@@ -23,6 +23,9 @@ pub struct Account {
 pub struct Offhook {
     folder: Folder,
     pub sip: SocketAddr,
+    pub tls: SocketAddr,
+    /// WebSocket, plain and encrypted.
+    pub ws: SocketAddr,
     process: Option<Process>,
     first_phone: Option<Account>,
 }
@@ -64,17 +67,22 @@ impl Offhook {
         Offhook::install_with(test, "", config)
     }
 
-    fn install_with(test: &str, sip_keys: &str, config: &str) -> Offhook {
+    pub fn install_with(test: &str, sip_keys: &str, config: &str) -> Offhook {
         let folder = Folder::new(test);
         let (sip, web, rtp) = (free_port(), free_port(), free_port() / 2 * 2);
+        let (tls, ws) = (free_port(), free_port());
         // Ports for calls wherever the kernel found one free: two tests never share a program.
         let (rtp_min, rtp_max) = if rtp > 65_000 {
             (rtp - 200, rtp)
         } else {
             (rtp, rtp + 199)
         };
+        let bind = match sip_keys.contains("bind = ") {
+            true => "",
+            false => "bind = [\"127.0.0.1\"]\n",
+        };
         let text = format!(
-            "[sip]\nbind = [\"127.0.0.1\"]\nport = {sip}\n{sip_keys}\n\
+            "[sip]\nport = {sip}\ntls_port = {tls}\nws_port = {ws}\n{bind}{sip_keys}\n\
              [media]\nport_min = {rtp_min}\nport_max = {rtp_max}\n\n\
              [web]\nport = {web}\n\n\
              [asr]\nmodel = \"embedded\"\n\n\
@@ -86,6 +94,8 @@ impl Offhook {
         Offhook {
             folder,
             sip: SocketAddr::from(([127, 0, 0, 1], sip)),
+            tls: SocketAddr::from(([127, 0, 0, 1], tls)),
+            ws: SocketAddr::from(([127, 0, 0, 1], ws)),
             process: None,
             first_phone: None,
         }

@@ -20,6 +20,15 @@ pub const SIPP: Peer = Peer {
     package: "sip-tester",
 };
 
+pub const PYTHON: Peer = Peer {
+    program: "python3",
+    package: "python3",
+};
+pub const OPENSSL: Peer = Peer {
+    program: "openssl",
+    package: "openssl",
+};
+
 /// The right to run; given back when dropped.
 pub struct Floor {
     _turn: MutexGuard<'static, ()>,

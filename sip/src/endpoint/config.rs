@@ -61,6 +61,15 @@ pub struct Advertised {
     pub outside: IpAddr,
 }
 
+impl Advertised {
+    /// What stands for `local` in messages: itself where nothing is known of it.
+    pub fn of(known: &[Advertised], local: IpAddr) -> IpAddr {
+        let local = local.to_canonical();
+        let row = known.iter().find(|row| row.local.to_canonical() == local);
+        row.map_or(local, |row| row.outside)
+    }
+}
+
 /// Digest authentication, RFC 7616 and RFC 8760, and what happens to those who guess.
 #[derive(Debug, Clone)]
 pub struct AuthConfig {

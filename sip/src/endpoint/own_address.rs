@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::Endpoint;
+use super::{Advertised, Endpoint};
 use crate::flow::Flow;
 
 impl Endpoint {
@@ -32,12 +32,6 @@ impl Endpoint {
     }
 
     fn outside(&self, local: IpAddr) -> IpAddr {
-        let local = local.to_canonical();
-        let known = self
-            .config
-            .advertised
-            .iter()
-            .find(|known| known.local.to_canonical() == local);
-        known.map_or(local, |known| known.outside)
+        Advertised::of(&self.config.advertised, local)
     }
 }
