@@ -131,7 +131,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     endpoint.set_users(users);
     let restored = bindings.len();
     endpoint.restore_bindings(now, bindings.into_iter().map(records::from_row).collect());
-    endpoint.restore_bans(now, bans);
+    endpoint.restore_bans(bans);
     if !cut_off.is_empty() {
         warn!(
             calls = cut_off.len(),

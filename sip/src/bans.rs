@@ -42,6 +42,16 @@ impl fmt::Display for Block {
     }
 }
 
+/// Whether an address lies in a network: its first address, and how many bits of it count.
+pub(crate) fn is_within(address: IpAddr, (network, prefix): (IpAddr, u8)) -> bool {
+    let differing = match (address.to_canonical(), network.to_canonical()) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => u128::from(a.to_bits() ^ b.to_bits()) << 96,
+        (IpAddr::V6(a), IpAddr::V6(b)) => a.to_bits() ^ b.to_bits(),
+        _ => return false,
+    };
+    prefix == 0 || differing >> (128 - u32::from(prefix.min(128))) == 0
+}
+
 /// Neither an address nor an IPv6 /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an IPv4 address, or an IPv6 address with or without /64")]
@@ -133,6 +143,23 @@ impl Bans {
         (ban.until_unix_ms > now_unix_ms).then_some(ban)
     }
 
+    /// Also one that has ended and is remembered, for the next to be longer.
+    pub(crate) fn last_of(&self, block: Block) -> Option<&Ban> {
+        self.bans.get(&block)
+    }
+
+    /// Takes this list instead; says which blocks are in it no more.
+    pub(crate) fn replace(&mut self, bans: Vec<Ban>) -> Vec<Block> {
+        let mut before = std::mem::replace(self, Bans::new(self.bans_max)).bans;
+        for ban in bans {
+            before.remove(&ban.block);
+            self.put(ban);
+        }
+        let mut lifted: Vec<Block> = before.into_keys().collect();
+        lifted.sort_unstable();
+        lifted
+    }
+
     pub(crate) fn put(&mut self, ban: Ban) {
         if let Some(old) = self.bans.insert(ban.block, ban) {
             self.by_end.remove(&(old.until_unix_ms, old.block));
@@ -160,3 +187,7 @@ impl Bans {
             .collect()
     }
 }
+
+#[cfg(test)]
+#[path = "bans_tests.rs"]
+mod tests;

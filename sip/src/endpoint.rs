@@ -6,6 +6,7 @@
 //! input or for `next_timeout`, whichever comes first. A debug assertion fails when `handle` is called with outputs
 //! left over. Time never runs backwards.
 
+mod banning;
 mod boundary;
 mod call_control;
 mod call_end;
@@ -130,7 +131,7 @@ impl Endpoint {
         Endpoint {
             digest: DigestServer::new(&config.realm, &config.auth, keys),
             lockout: Lockout::new(&config.auth),
-            guard: Guard::new(config.guard),
+            guard: Guard::new(config.guard.clone()),
             bans: Bans::new(config.guard.bans_max),
             kept_dialogs: HashMap::new(),
             lost: HashMap::new(),

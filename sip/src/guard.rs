@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::bans::Block;
 use crate::endpoint::{AuthConfig, GuardConfig};
 
 /// A map that forgets the entry longest untouched when it is full.
@@ -70,22 +71,19 @@ struct Bucket {
 #[derive(Debug)]
 pub(crate) struct Guard {
     config: GuardConfig,
-    sources: Remembered<IpAddr, Bucket>,
+    sources: Remembered<Block, Bucket>,
 }
 
 impl Guard {
     pub(crate) fn new(config: GuardConfig) -> Guard {
-        Guard {
-            config,
-            sources: Remembered::new(config.sources_max),
-        }
+        let sources = Remembered::new(config.sources_max);
+        Guard { config, sources }
     }
 
     /// Takes `cost` tokens from the source's bucket; false when it has too few, and then takes none.
     pub(crate) fn admit(&mut self, now: Instant, source: IpAddr, cost: u32) -> bool {
-        let config = self.config;
-        let full = u64::from(config.tokens_max) * 1000;
-        let bucket = self.sources.touch(now, &source.to_canonical(), || Bucket {
+        let (tokens_per_s, full) = (self.config.tokens_per_s, self.full());
+        let bucket = self.sources.touch(now, &Block::of(source), || Bucket {
             milli_tokens: full,
             filled_at: now,
         });
@@ -93,7 +91,7 @@ impl Guard {
             .unwrap_or(u64::MAX);
         bucket.milli_tokens = bucket
             .milli_tokens
-            .saturating_add(elapsed_ms.saturating_mul(u64::from(config.tokens_per_s)))
+            .saturating_add(elapsed_ms.saturating_mul(u64::from(tokens_per_s)))
             .min(full);
         bucket.filled_at = now;
         let cost = u64::from(cost) * 1000;
@@ -104,10 +102,25 @@ impl Guard {
         enough
     }
 
+    fn full(&self) -> u64 {
+        u64::from(self.config.tokens_max) * 1000
+    }
+
+    /// Takes up to so many tokens more: what it sent was not just one message.
+    pub(crate) fn charge(&mut self, now: Instant, source: IpAddr, tokens: u32) {
+        let full = self.full();
+        let bucket = self.sources.touch(now, &Block::of(source), || Bucket {
+            milli_tokens: full,
+            filled_at: now,
+        });
+        let price = u64::from(tokens) * 1000;
+        bucket.milli_tokens = bucket.milli_tokens.saturating_sub(price);
+    }
+
     /// Gives tokens back: the source turned out to be somebody we know.
     pub(crate) fn vouch(&mut self, now: Instant, source: IpAddr, tokens: u32) {
-        let full = u64::from(self.config.tokens_max) * 1000;
-        let bucket = self.sources.touch(now, &source.to_canonical(), || Bucket {
+        let full = self.full();
+        let bucket = self.sources.touch(now, &Block::of(source), || Bucket {
             milli_tokens: full,
             filled_at: now,
         });
@@ -123,6 +136,8 @@ struct Failures {
     locked_until: Option<Instant>,
     /// Hash of the Call-ID of the last wrong answer.
     attempt: Option<u64>,
+    /// Tries while the lock holds.
+    knocks: u32,
 }
 
 /// Who has guessed too often, by address and by user name. Names that do not exist are watched like those that do.
@@ -132,7 +147,7 @@ pub(crate) struct Lockout {
     per_user_max: u32,
     window: Duration,
     lockout: Duration,
-    addresses: Remembered<IpAddr, Failures>,
+    addresses: Remembered<Block, Failures>,
     users: Remembered<String, Failures>,
 }
 
@@ -153,7 +168,7 @@ impl Lockout {
 
     /// Time left of the address's lock.
     pub(crate) fn address_locked(&self, now: Instant, source: IpAddr) -> Option<Duration> {
-        remaining(now, self.addresses.get(&source.to_canonical()))
+        remaining(now, self.addresses.get(&Block::of(source)))
     }
 
     /// Time left of the name's lock.
@@ -168,13 +183,34 @@ impl Lockout {
             count: 0,
             locked_until: None,
             attempt: None,
+            knocks: 0,
         };
         let (window, lockout) = (self.window, self.lockout);
-        let address = self.addresses.touch(now, &source.to_canonical(), fresh);
+        let address = self.addresses.touch(now, &Block::of(source), fresh);
         let by_address = count(now, address, self.per_address_max, window, lockout);
         let user = self.users.touch(now, &watched_name(user), fresh);
         let by_user = count(now, user, self.per_user_max, window, lockout);
         by_address || by_user
+    }
+
+    /// Wrong answers of this address that count now.
+    pub(crate) fn failures_of(&self, source: IpAddr) -> u32 {
+        let failures = self.addresses.get(&Block::of(source));
+        failures.map_or(0, |failures| failures.count)
+    }
+
+    /// A try from a locked address; the how manieth.
+    pub(crate) fn knocked(&mut self, source: IpAddr) -> u32 {
+        let Some(failures) = self.addresses.get_mut(&Block::of(source)) else {
+            return 0;
+        };
+        failures.knocks = failures.knocks.saturating_add(1);
+        failures.knocks
+    }
+
+    /// The owner has lifted the ban.
+    pub(crate) fn forgive(&mut self, source: IpAddr) {
+        self.addresses.remove(&Block::of(source));
     }
 
     /// After `failed`: whether the wrong answer before this one came from here and had the same Call-ID.
@@ -183,13 +219,13 @@ impl Lockout {
         call_id.hash(&mut hasher);
         let attempt = Some(hasher.finish());
         self.addresses
-            .get_mut(&source.to_canonical())
+            .get_mut(&Block::of(source))
             .is_some_and(|failures| std::mem::replace(&mut failures.attempt, attempt) == attempt)
     }
 
     /// A right answer clears the name's account, and the address's too: a person found the typing error.
     pub(crate) fn succeeded(&mut self, source: IpAddr, user: &str) {
-        self.addresses.remove(&source.to_canonical());
+        self.addresses.remove(&Block::of(source));
         self.users.remove(&watched_name(user));
     }
 }
@@ -219,6 +255,7 @@ fn count(
             count: 0,
             locked_until: failures.locked_until.filter(|until| *until > now),
             attempt: None,
+            knocks: 0,
         };
     }
     failures.count += 1;

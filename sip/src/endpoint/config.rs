@@ -92,7 +92,7 @@ pub struct AuthConfig {
 }
 
 /// The token bucket each source address has for traffic that nobody has vouched for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct GuardConfig {
     /// Refilled per second.
     pub tokens_per_s: u32,
@@ -102,6 +102,17 @@ pub struct GuardConfig {
     pub sources_max: usize,
     /// Banned blocks. At the bound the ban that would end first is forgotten.
     pub bans_max: usize,
+    /// The first ban of a block; each in a row is twice as long.
+    pub ban_s: u32,
+    /// The longest ban, and how long after its end one is remembered.
+    pub ban_s_max: u32,
+    /// Networks of people we know, as first address and prefix length: banned no longer than `ban_trusted_s`.
+    pub trusted: Vec<(IpAddr, u8)>,
+    pub ban_trusted_s: u32,
+    /// Requests that log in from a locked address before it is banned: one that respects Retry-After sends none.
+    pub knocks_max: u32,
+    /// Beginnings of the User-Agents that are never answered, in any case.
+    pub scanners: Vec<String>,
 }
 
 /// Bounds of stream connections.
@@ -169,6 +180,35 @@ impl Default for GuardConfig {
             tokens_max: 200,
             sources_max: 4_096,
             bans_max: 10_000,
+            ban_s: 3_600,
+            ban_s_max: 7 * 24 * 3_600,
+            // What a tailnet hands out: 100.64.0.0/10 and fd7a:115c:a1e0::/48.
+            trusted: vec![
+                (IpAddr::from([100, 64, 0, 0]), 10),
+                (IpAddr::from([0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0]), 48),
+            ],
+            ban_trusted_s: 60,
+            knocks_max: 10,
+            scanners: [
+                "friendly-scanner",
+                "friendly-request",
+                "sipvicious",
+                "sipcli",
+                "sip-scan",
+                "sipscan",
+                "sipsak-scan",
+                "sundayddr",
+                "pplsip",
+                "VaxSIPUserAgent",
+                "VaxIPUserAgent",
+                "siparmyknife",
+                "smap",
+                "iWar",
+                "Gulp",
+                "Test Agent",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::reply::{ALLOW, note_source, retry_after};
 use super::{Endpoint, Event, LogLevel};
 use crate::admission;
 use crate::auth::server::Verdict;
+use crate::bans::BanReason;
 use crate::dialog::DialogId;
 use crate::error::ParseError;
 use crate::flow::Flow;
@@ -108,6 +109,9 @@ impl Endpoint {
             self.stats.messages_dropped += 1;
             return;
         };
+        if self.is_scanner(&request) {
+            return self.on_scanner(now, flow);
+        }
         if let Err(refusal) = admission::check(&request) {
             self.stats.requests_refused += 1;
             if request.method != Method::Ack {
@@ -261,8 +265,15 @@ impl Endpoint {
     ) -> Option<String> {
         let source = flow.remote.ip();
         let unix_ms = self.unix_ms(now);
-        if let Some(wait) = self.lockout.address_locked(now, source) {
-            self.reply(reply_to, request, 403, [retry_after(wait)]);
+        // A phone that is registered goes on being one, whoever else shares its address.
+        if let Some(wait) = self.lockout.address_locked(now, source)
+            && !self.registrar.has_phone_at(flow.remote)
+        {
+            if self.lockout.knocked(source) > self.config.guard.knocks_max {
+                self.punish(now, source, BanReason::Guessing);
+            } else {
+                self.reply(reply_to, request, 403, [retry_after(wait)]);
+            }
             return None;
         }
         let verdict = self.digest.verify(unix_ms, request, source);
@@ -305,6 +316,9 @@ impl Endpoint {
             Verdict::Wrong { user } => {
                 self.stats.authentication_failures += 1;
                 let locked = self.lockout.failed(now, source, &user);
+                // The more of them, the longer until the next.
+                let price = self.lockout.failures_of(source);
+                self.guard.charge(now, source, price);
                 let user = user.chars().take(NAME_TOLD_MAX).collect();
                 self.event(Event::AuthenticationFailed { user, flow, locked });
                 if locked {

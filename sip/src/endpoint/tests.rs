@@ -15,6 +15,7 @@ mod raw_uac;
 mod register_flows;
 mod replacing;
 mod stage;
+mod strangers;
 mod targets;
 mod timer_flows;
 mod transfers;

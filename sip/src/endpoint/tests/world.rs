@@ -9,7 +9,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::endpoint::{
-    CallKey, CallParams, Endpoint, EndpointConfig, Event, Input, Output, RegisterParams, User,
+    CallKey, CallParams, DialogRecord, Endpoint, EndpointConfig, Event, Input, Output,
+    RegisterParams, User,
 };
 use crate::flow::{ConnId, Flow, FlowTarget, Transport};
 use crate::header::NameAddr;
@@ -93,6 +94,8 @@ pub(super) struct World {
     pub(super) story: Vec<String>,
     pub(super) events: Vec<(Side, Event)>,
     pub(super) saved: Vec<(String, Vec<Binding>)>,
+    /// The server's dialogs as they are written down.
+    pub(super) kept: BTreeMap<String, DialogRecord>,
     /// Messages that crossed, first lines only.
     pub(super) wire: Vec<String>,
     /// Drops everything whose first line starts so, that many times.
@@ -132,6 +135,7 @@ impl World {
             story: Vec::new(),
             events: Vec::new(),
             saved: Vec::new(),
+            kept: BTreeMap::new(),
             wire: Vec::new(),
             swallow: Vec::new(),
         }
@@ -264,6 +268,12 @@ impl World {
                 Output::Event(event) => {
                     self.story.push(format!("{side:?} {}", line(&event)));
                     self.events.push((side, event));
+                }
+                Output::SaveDialog(dialog) if side == Side::Server => {
+                    self.kept.insert(dialog.id.clone(), dialog);
+                }
+                Output::ForgetDialog { id } if side == Side::Server => {
+                    self.kept.remove(&id);
                 }
                 Output::SaveDialog(_)
                 | Output::ForgetDialog { .. }
