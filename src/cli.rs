@@ -75,6 +75,14 @@ Examples:
 A running server notices within a second. Passwords are stored as hashes only."
     )]
     User(UserCommand),
+    /// List, add and lift bans of addresses
+    #[command(after_help = "\
+Examples:
+  offhook bans                             who is not heard, why, until when
+  offhook bans add 192.0.2.7 --for 7d
+  offhook bans remove 192.0.2.7
+An IPv6 address stands for its /64. A running server notices within a second.")]
+    Bans(BansArgs),
     /// Write what is said in a sound file to standard output
     #[command(after_help = "\
 Examples:
@@ -158,6 +166,31 @@ enum UserCommand {
     },
     /// Give a user a new password
     Passwd(PasswordArgs),
+}
+
+#[derive(Args)]
+struct BansArgs {
+    /// The list as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<BansCommand>,
+}
+
+#[derive(Subcommand)]
+enum BansCommand {
+    /// Show all bans
+    List,
+    /// Hear nothing of an address for a while
+    Add {
+        address: sip::Block,
+        /// How long: 30m, 12h, 7d
+        #[arg(long = "for", value_name = "TIME", default_value = "1d",
+              value_parser = commands::bans::lasting)]
+        lasting: std::time::Duration,
+    },
+    /// Hear an address again
+    Remove { address: sip::Block },
 }
 
 #[derive(Args)]
@@ -405,6 +438,15 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<bool> {
             }
             UserCommand::Remove { name } => commands::user::remove(&home, &config, &name)?,
             UserCommand::List => commands::user::list(&home, &config)?,
+        },
+        Command::Bans(args) => match args.command {
+            None | Some(BansCommand::List) => commands::bans::list(&home, &config, args.json)?,
+            Some(BansCommand::Add { address, lasting }) => {
+                commands::bans::add(&home, &config, address, lasting)?;
+            }
+            Some(BansCommand::Remove { address }) => {
+                commands::bans::remove(&home, &config, address)?;
+            }
         },
         Command::Transcribe(args) => {
             if let Some(model) = args.model {

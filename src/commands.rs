@@ -1,6 +1,7 @@
 //! What each command of the command line does, apart from those that are parts of the program themselves
 //! (`server`, `doctor`, `test_caller`).
 
+pub mod bans;
 pub mod calls;
 pub mod config;
 pub mod models;

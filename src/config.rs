@@ -7,6 +7,7 @@
 //! Not here: passwords and keys (`secrets`); a secret appears in the config only as the name of a file
 //! or an environment variable.
 
+mod bans;
 mod keys;
 mod phones;
 mod phones_keys;
@@ -20,6 +21,7 @@ mod phones_tests;
 #[cfg(test)]
 mod tests;
 
+pub use bans::Bans;
 pub use phones::*;
 pub use reader::{Problem, Setting, Source};
 pub use sections::*;

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use agent_bridge::conversation::{Conversation, Role as SpokenBy, Said};
 use agent_bridge::turn::trace::Trace;
 use agent_bridge::turn::{Entry, Ledger};
-use sip::{Binding, Flow, Output, Transport};
+use sip::{Ban, Binding, Flow, Output, Transport};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
@@ -88,6 +88,23 @@ impl Recorder {
                 done((saved, take(&theirs)));
             })
             .map_err(|error| (error, take(&then)))
+    }
+
+    /// Bans in the file, ended ones too, if another process has written there since `seen`; and what to give as `seen`
+    /// the next time.
+    pub async fn bans_of_others(&self, seen: i64) -> Result<(i64, Option<Vec<Ban>>), StoreError> {
+        let (tell, told) = oneshot::channel();
+        self.store.read(move |store| {
+            let read = store.changes_of_others().and_then(|version| {
+                let changed = version != seen;
+                Ok((version, changed.then(|| store.bans()).transpose()?))
+            });
+            let _ = tell.send(read);
+        })?;
+        let gone = StoreError::Unavailable {
+            why: "it has ended",
+        };
+        told.await.unwrap_or(Err(gone))
     }
 
     /// Writes a change soon. One that is lost is logged.

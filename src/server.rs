@@ -102,7 +102,11 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let bindings = store
         .load_bindings()
         .context("registrations of the last run")?;
-    let bans = store.load_bans(records::unix_ms()).context("bans")?;
+    // Those that ended lately make the next one longer.
+    let remembered_ms = u64::from(config.bans.longest_s) * 1000;
+    let bans = store
+        .load_bans(records::unix_ms().saturating_sub(remembered_ms))
+        .context("bans")?;
     let cut_off = store.load_dialogs().context("calls of the last run")?;
     let (recorder, recording) = Recorder::start(store, config.store.transcripts)?;
 
@@ -195,6 +199,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         ),
     ));
     let watcher = tokio::spawn(watch_secrets(secrets, config.clone(), commands.clone()));
+    let ban_watcher = tokio::spawn(watch_bans(recorder.clone(), commands.clone()));
     agent.warm();
 
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -214,6 +219,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         _ = interrupt.recv() => warn!("stopped at once"),
     }
     watcher.abort();
+    ban_watcher.abort();
     console.abort();
     signalling.abort();
     let _ = signalling.await;
@@ -278,6 +284,25 @@ async fn watch_secrets(mut secrets: SecretStore, config: Config, commands: mpsc:
                 error!(%error, "secret store not read again: the users stay as they were")
             }
         }
+    }
+}
+
+/// Tells signalling what `offhook bans` has changed.
+async fn watch_bans(recorder: Recorder, commands: mpsc::Sender<Command>) {
+    let mut seen = 0;
+    loop {
+        match recorder.bans_of_others(seen).await {
+            Ok((version, bans)) => {
+                seen = version;
+                if let Some(bans) = bans
+                    && commands.send(Command::Bans(bans)).await.is_err()
+                {
+                    return;
+                }
+            }
+            Err(error) => warn!(%error, "bans not read again: they stay as they were"),
+        }
+        tokio::time::sleep(SECRETS_POLL).await;
     }
 }
 
@@ -365,6 +390,11 @@ fn endpoint_config(config: &Config, addresses: &[IpAddr]) -> EndpointConfig {
     endpoint.auth.failures_per_user_max = config.sip.failures_per_user_max;
     endpoint.auth.failure_window_s = config.sip.failure_window_s;
     endpoint.auth.lockout_s = config.sip.lockout_s;
+    endpoint.guard.ban_s = config.bans.first_s;
+    endpoint.guard.ban_s_max = config.bans.longest_s.max(config.bans.first_s);
+    endpoint.guard.ban_trusted_s = config.bans.tailnet_s;
+    let scanners = config.bans.scanners.iter().cloned();
+    endpoint.guard.scanners.extend(scanners);
     endpoint
 }
 

@@ -371,6 +371,10 @@ impl Shell {
                 self.endpoint.set_users(users);
                 Ok(())
             }
+            Command::Bans(bans) => {
+                self.endpoint.replace_bans(bans);
+                Ok(())
+            }
             Command::Ready(call) => {
                 self.pending.extend(self.switchboard.ready(call));
                 Ok(())

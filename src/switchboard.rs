@@ -87,6 +87,8 @@ pub enum Command {
         side: Option<Side>,
     },
     Users(Vec<User>),
+    /// The list of bans, as another process has changed it.
+    Bans(Vec<sip::Ban>),
     /// The engines are warm, or will not be.
     Ready(CallKey),
     /// The call's task is over.

@@ -87,6 +87,8 @@ pub(crate) struct Registrar {
     table: Table,
 }
 
+/// A day's registration is not kept for two.
+const KEPT_LONGER_MS_MAX: u64 = 2 * 3_600_000;
 /// A binding that cannot be stored in any sane row is refused.
 const CONTACT_LEN_MAX: usize = 2_048;
 /// Characters of a phone's name for itself that are kept.
@@ -283,7 +285,7 @@ impl Registrar {
         known.flow = flow;
         let save = known.kept_until_unix_ms < known.expires_unix_ms;
         if save {
-            known.kept_until_unix_ms = known.expires_unix_ms.saturating_add(lasts_ms);
+            known.kept_until_unix_ms = kept_until(known.expires_unix_ms, lasts_ms);
         }
         let ends = known.expires_unix_ms;
         if moved {
@@ -335,7 +337,7 @@ impl Registrar {
                 cseq: asked.cseq,
                 flow,
                 expires_unix_ms,
-                kept_until_unix_ms: expires_unix_ms.saturating_add(lasts_ms),
+                kept_until_unix_ms: kept_until(expires_unix_ms, lasts_ms),
                 user_agent: asked.user_agent.map(str::to_owned),
             };
             if binding.contact.len() > CONTACT_LEN_MAX {
@@ -449,6 +451,12 @@ impl Change {
             Change::Registered { contact, .. } | Change::Removed { contact } => contact,
         }
     }
+}
+
+/// A phone that refreshes in time is then promised nothing that is not written down already, mostly. After a crash a phone
+/// that is gone is taken to be there for as much longer; a call to it rings out.
+fn kept_until(expires_unix_ms: u64, lasts_ms: u64) -> u64 {
+    expires_unix_ms.saturating_add(lasts_ms.min(KEPT_LONGER_MS_MAX))
 }
 
 /// RFC 3261 §10.3 step 6: `*` stands alone, with an Expires of zero.

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use super::bans;
 use super::phones_keys;
 use super::reader::{Reader, Section};
 use super::sections::*;
@@ -30,6 +31,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
     let defaults = Config::default();
     let config = Config {
         sip: reader.section("sip", |section| sip(section, defaults.sip)),
+        bans: reader.section("bans", |section| bans::bans(section, defaults.bans)),
         media: reader.section("media", |section| media(section, defaults.media)),
         calls: reader.section("calls", |section| calls(section, defaults.calls)),
         asr: reader.section("asr", |section| asr(section, defaults.asr)),

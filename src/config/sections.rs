@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::bans::Bans;
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
 use super::transports::{Advertise, Streams};
 
@@ -12,6 +13,7 @@ use super::transports::{Advertise, Streams};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
     pub sip: Sip,
+    pub bans: Bans,
     pub media: Media,
     pub calls: Calls,
     pub asr: Asr,
