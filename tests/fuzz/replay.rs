@@ -9,7 +9,7 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 20] = [
+const TARGETS: [(&str, Body, Option<&str>); 21] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
     ("sip_values", sip::fuzz::parse_values, None),
@@ -20,6 +20,7 @@ const TARGETS: [(&str, Body, Option<&str>); 20] = [
     ("dtmf", media::fuzz::parse_dtmf, None),
     ("sound_file", media::fuzz::read_file, Some("speech")),
     ("media_session", media_session, None),
+    ("call_sound", media::fuzz::sound, None),
     ("model_file", asr::model_file::fuzz::inspect, None),
     ("turn", turn, None),
     ("transcript", agent_bridge::words_fuzz::transcript, None),
