@@ -19,13 +19,13 @@ const FADE_END_SAMPLES: usize = 960;
 const OVERLAP: usize = 80;
 
 /// Concealment of one 16 kHz stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Concealer {
     history: Vec<i16>,
     loss: Option<Loss>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Loss {
     period: Vec<f32>,
     position: usize,

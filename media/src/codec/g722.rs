@@ -7,6 +7,9 @@
 //!
 //! PURE.
 
+/// Delay of encoder and decoder together, in samples.
+pub const DELAY_SAMPLES: usize = 22;
+
 /// Half of the 24 taps that split and join the bands (table 11, scaled by 2^13).
 const SPLIT_TAPS: [i32; 12] = [3, -11, 12, 32, -210, 951, 3876, -805, 362, -156, 53, -11];
 
@@ -256,6 +259,8 @@ impl Encoder {
 #[derive(Debug, Clone)]
 pub struct Decoder {
     line: Line,
+    /// The last of what was given out.
+    heard: Line,
     low: Band,
     high: Band,
 }
@@ -270,6 +275,7 @@ impl Decoder {
     pub fn new() -> Decoder {
         Decoder {
             line: [0; 24],
+            heard: [0; 24],
             low: Band::low(),
             high: Band::high(),
         }
@@ -280,6 +286,30 @@ impl Decoder {
         octets.iter().flat_map(|&octet| self.pair(octet)).collect()
     }
 
+    /// Goes along with sound that was made up for lost octets, as if it had been encoded: the predictors then meet the
+    /// first octets after the loss near where the sender's are. The idea is that of G.722 appendices III and IV.
+    ///
+    /// `pcm` goes on for [`DELAY_SAMPLES`] after the loss: the sender splits the bands that much earlier than we hear them.
+    pub fn follow(&mut self, pcm: &[i16]) {
+        let before = self.heard.into_iter();
+        let sound: Vec<i32> = before.chain(pcm.iter().map(|&s| i32::from(s))).collect();
+        let (Some(line), Some(rest)) = (
+            sound.get(DELAY_SAMPLES..DELAY_SAMPLES + 24),
+            sound.get(DELAY_SAMPLES + 24..),
+        ) else {
+            return;
+        };
+        let mut encoder = Encoder {
+            line: [0; 24],
+            low: self.low.clone(),
+            high: self.high.clone(),
+        };
+        encoder.line.copy_from_slice(line);
+        let rest: Vec<i16> = rest.iter().map(|&s| s as i16).collect();
+        let octets = encoder.encode(&rest);
+        self.decode(&octets);
+    }
+
     fn pair(&mut self, octet: u8) -> [i16; 2] {
         let (low_code, high_code) = (usize::from(octet & 0x3f), usize::from(octet >> 6));
         let low = to_15_bit(self.low.estimate + self.low.difference(INVERSE_6[low_code]));
@@ -288,7 +318,9 @@ impl Decoder {
         self.high.adapt_high(high_code);
         push(&mut self.line, low + high, low - high);
         let (even, odd) = mirror(&self.line);
-        [odd, even].map(|sum| to_16_bit(sum >> 11) as i16)
+        let [first, second] = [odd, even].map(|sum| to_16_bit(sum >> 11));
+        push(&mut self.heard, first, second);
+        [first as i16, second as i16]
     }
 }
 

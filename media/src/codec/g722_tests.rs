@@ -82,3 +82,42 @@ fn silence_is_nearly_silent() {
     let output = Decoder::new().decode(&octets);
     assert!(output.iter().all(|sample| sample.unsigned_abs() < 16));
 }
+
+#[test]
+fn after_a_loss_it_is_nearer_to_the_sender_if_it_went_along() {
+    // A voice that gets louder and softer; 20 ms of every 200 are lost and made up by repeating the voice's period.
+    let input: Vec<i16> = (0..64_000)
+        .map(|n| {
+            let at = f64::from(n) / 16_000.0 * std::f64::consts::TAU;
+            let loud = 3_000.0 * (1.2 + (3.0 * at).sin());
+            (loud * ((125.0 * at).sin() + 0.6 * (1_125.0 * at).sin() + 0.2 * (5_000.0 * at).sin()))
+                as i16
+        })
+        .collect();
+    let octets = Encoder::new().encode(&input);
+    let reference = Decoder::new().decode(&octets);
+    let error = |goes_along: bool| {
+        let mut decoder = Decoder::new();
+        let mut sum = 0.0;
+        for (n, packet) in octets.chunks(160).enumerate() {
+            let at = n * 320;
+            if n % 10 == 5 {
+                // The voice has a period of 128 samples.
+                let made_up = &reference[at - 384..at - 64 + DELAY_SAMPLES];
+                if goes_along {
+                    decoder.follow(made_up);
+                }
+                continue;
+            }
+            let output = decoder.decode(packet);
+            sum += output
+                .iter()
+                .zip(&reference[at..])
+                .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+                .sum::<f64>();
+        }
+        sum
+    };
+    let (with, without) = (error(true), error(false));
+    assert!(with < without / 2.0, "{with:.3e} against {without:.3e}");
+}

@@ -12,6 +12,7 @@ pub mod g722;
 pub mod opus;
 pub mod opus_rate;
 
+use crate::concealment::Concealer;
 use crate::resample::Resampler;
 use crate::{Frame, SAMPLE_RATE_HZ};
 
@@ -116,6 +117,16 @@ impl Decoder {
             }
             Decoding::G722(decoder) => decoder.decode(payload),
             Decoding::Opus(decoder) => decoder.decode(payload),
+        }
+    }
+
+    /// Sound was made up by others in place of lost payloads: a decoder that predicts goes along with it.
+    /// `then` is how it would go on.
+    pub fn follow(&mut self, pcm: &[i16], then: &mut Concealer) {
+        if let Decoding::G722(decoder) = &mut self.engine {
+            let mut pcm = pcm.to_vec();
+            pcm.extend(then.conceal(g722::DELAY_SAMPLES));
+            decoder.follow(&pcm);
         }
     }
 

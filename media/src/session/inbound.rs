@@ -413,7 +413,14 @@ impl Inbound {
         }
         match self.decoder.conceal(count, next) {
             Some(pcm) => pcm,
-            None => self.concealer.conceal(count),
+            None => {
+                let pcm = self.concealer.conceal(count);
+                // Filler may yet turn out to be only late.
+                if lost {
+                    self.decoder.follow(&pcm, &mut self.concealer.clone());
+                }
+                pcm
+            }
         }
     }
 
