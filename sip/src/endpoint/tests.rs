@@ -8,6 +8,7 @@ mod digest_flows;
 mod early_flows;
 mod flows;
 mod lossy;
+mod lossy_sessions;
 mod peer;
 mod raw;
 mod raw_sessions;
