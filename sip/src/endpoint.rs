@@ -255,6 +255,11 @@ impl Endpoint {
         self.clients.open_count() == 0 && self.calls.values().all(|call| call.unacked.is_none())
     }
 
+    /// No call and no dialog is remembered: what a fuzzer or a test must find after the end.
+    pub(crate) fn has_forgotten_calls(&self) -> bool {
+        self.calls.is_empty() && self.dialogs.is_empty()
+    }
+
     fn unix_ms(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.started).as_millis();
         self.started_unix_ms

@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::fuzz;
+use crate::{fuzz, fuzz_calls};
 
 const ROUNDS: usize = 4_000;
 
@@ -109,4 +109,16 @@ fn values() {
 #[test]
 fn session_descriptions() {
     check(&bytes(SDPS), fuzz::parse_sdp);
+}
+
+/// Plays of any octets, many of them long enough for whole calls.
+#[test]
+fn calls() {
+    let mut random = StdRng::seed_from_u64(0x4341_4c4c);
+    let start = crate::testing::start();
+    for _ in 0..ROUNDS / 8 {
+        let length = random.random_range(1..600);
+        let play: Vec<u8> = (0..length).map(|_| random.random_range(0..=255)).collect();
+        fuzz_calls::drive_calls(start, &play);
+    }
 }

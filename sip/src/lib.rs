@@ -17,6 +17,8 @@ pub mod flow;
 pub mod framing;
 #[doc(hidden)]
 pub mod fuzz;
+#[doc(hidden)]
+pub mod fuzz_calls;
 mod guard;
 pub mod header;
 pub mod identity;

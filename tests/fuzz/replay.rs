@@ -11,6 +11,7 @@ type Body = fn(&[u8]);
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
 const TARGETS: [(&str, Body, Option<&str>); 21] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
+    ("sip_calls", sip_calls, None),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
     ("sip_values", sip::fuzz::parse_values, None),
     ("stun", sip::fuzz::answer_stun, None),
@@ -36,6 +37,10 @@ const TARGETS: [(&str, Body, Option<&str>); 21] = [
 /// Cores do not read clocks: bodies take their time base from outside.
 fn media_session(data: &[u8]) {
     media::fuzz::session(Instant::now(), data);
+}
+
+fn sip_calls(data: &[u8]) {
+    sip::fuzz_calls::drive_calls(Instant::now(), data);
 }
 
 fn turn(data: &[u8]) {

@@ -106,7 +106,7 @@ impl Endpoint {
             return Err(CallError::BadStatus(status));
         }
         self.refuse_invite(now, key, status, extra);
-        self.end_call(key, EndCause::Rejected { status });
+        self.end_call(now, key, EndCause::Rejected { status });
         Ok(())
     }
 
@@ -127,12 +127,14 @@ impl Endpoint {
                     .into_iter()
                     .collect();
                 self.refuse_invite(now, key, status, extra);
-                self.end_call(key, EndCause::Rejected { status });
+                self.end_call(now, key, EndCause::Rejected { status });
             }
             // RFC 3261 §15: the callee's BYE waits for the ACK of its 2xx.
             Phase::Accepted { .. } => {
                 call.phase = Phase::Accepted { hangup: true };
                 call.parting_reason = reason;
+                self.let_go(now, key);
+                self.watch_call(key);
                 self.event(Event::CallEnded {
                     call: key,
                     cause: EndCause::ByeSent,

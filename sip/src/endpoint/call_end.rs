@@ -4,11 +4,11 @@
 
 use std::time::Instant;
 
-use super::transactions::Owner;
+use super::transactions::{ClientMachine, Owner};
 use super::{CallKey, EndCause, Endpoint, Event, TimerId};
 use crate::flow::ConnId;
 use crate::header::HeaderName;
-use crate::invite::{Call, CallFired, OwedTo, PendingReinvite, Phase};
+use crate::invite::{Call, CallFired, OwedTo, PendingReinvite, Phase, ReofferStep};
 use crate::method::Method;
 use crate::session_timer::TimerFired;
 
@@ -51,6 +51,7 @@ impl Endpoint {
                     // RFC 3261 §13.3.1: 487 for an INVITE that expired.
                     self.refuse_invite(now, key, 487, Vec::new());
                     self.end_call(
+                        now,
                         key,
                         EndCause::Failed {
                             status: 487,
@@ -64,8 +65,10 @@ impl Endpoint {
                 _ => {}
             },
             CallFired::ReinviteLeft => {
-                // The program owes an answer it will not give.
-                let _ = self.answer_reinvite(now, key, Err(500));
+                // The program owes an answer it will not give, or cannot: then what asked for it goes all the same.
+                if self.answer_reinvite(now, key, Err(500)).is_err() {
+                    self.let_go(now, key);
+                }
             }
             CallFired::OfferLeft => self.on_offer_left(now, key),
             CallFired::ReofferAgain => self.try_reoffer(now, key),
@@ -81,16 +84,8 @@ impl Endpoint {
             return;
         };
         call.phase = Phase::Closing;
-        call.stop_ringing();
         call.unacked = None;
-        call.reoffer = None;
-        let reinvite = call.reinvite.take();
-        // A 2xx that waits for our answer is acknowledged without one: RFC 3261 §13.2.2.4 wants the ACK in any case.
-        if let Some(owed) = call.owed.take()
-            && owed.to == OwedTo::Ack
-        {
-            self.send_ack(key, owed.cseq, None);
-        }
+        self.let_go(now, key);
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -100,21 +95,6 @@ impl Endpoint {
             return;
         };
         let (mut bye, target) = (dialog.request(Method::Bye), dialog.remote_target.clone());
-        if let Some(PendingReinvite {
-            transaction,
-            request,
-            ..
-        }) = reinvite
-        {
-            let tag = bye
-                .headers
-                .from()
-                .ok()
-                .and_then(|from| from.tag().map(str::to_owned))
-                .unwrap_or_default();
-            let response = self.response(&request, 487, &tag);
-            self.respond(now, transaction, response);
-        }
         if let Some(reason) = reason {
             bye.headers.push(HeaderName::Reason, reason);
         }
@@ -126,24 +106,52 @@ impl Endpoint {
     }
 
     /// The program's last word about a call. What the protocol still needs of it stays until done.
-    pub(super) fn end_call(&mut self, key: CallKey, cause: EndCause) {
+    pub(super) fn end_call(&mut self, now: Instant, key: CallKey, cause: EndCause) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
         let told = !call.is_live();
         call.phase = Phase::Closing;
-        call.stop_ringing();
-        call.reoffer = None;
-        if let Some(owed) = call.owed.take()
-            && owed.to == OwedTo::Ack
-        {
-            self.send_ack(key, owed.cseq, None);
-        }
+        self.let_go(now, key);
         self.watch_call(key);
         if !told {
             self.event(Event::CallEnded { call: key, cause });
         }
         self.drop_call_if_done(key);
+    }
+
+    /// Ends everything inside a call that still waits for somebody, but the INVITE itself.
+    pub(super) fn let_go(&mut self, now: Instant, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        call.stop_ringing();
+        let reoffer = call.reoffer.take();
+        let (owed, pending) = (call.owed.take(), call.reinvite.take());
+        // The peer of a call that is over owes a final response to what we asked; one that never sends it is not waited
+        // for.
+        if let Some(ReofferStep::Sent { transaction, .. }) = reoffer.map(|reoffer| reoffer.step)
+            && let Some(entry) = self.clients.get_mut(transaction)
+            && let ClientMachine::Invite(machine) = &mut entry.machine
+        {
+            machine.give_up_by(now);
+            self.reschedule_client(transaction);
+        }
+        // A 2xx that waits for our answer is acknowledged without one: RFC 3261 §13.2.2.4 wants the ACK in any case.
+        if let Some(owed) = owed
+            && owed.to == OwedTo::Ack
+        {
+            self.send_ack(key, owed.cseq, None);
+        }
+        // RFC 3261 §15.1.2: what the peer asked and nobody answered ends with the call.
+        if let Some(PendingReinvite {
+            transaction,
+            request,
+            ..
+        }) = pending
+        {
+            self.respond_plainly(now, transaction, &request, 487);
+        }
     }
 
     pub(super) fn drop_call_if_done(&mut self, key: CallKey) {
@@ -180,7 +188,7 @@ impl Endpoint {
         keys.sort_unstable();
         for key in keys {
             self.refuse_invite(now, key, 480, Vec::new());
-            self.end_call(key, EndCause::TransportFailed);
+            self.end_call(now, key, EndCause::TransportFailed);
         }
     }
 

@@ -10,7 +10,7 @@ use super::uac_invite::{CHALLENGES_MAX, add_answer, challenge_in};
 use super::{CallKey, EndCause, Endpoint, Event};
 use crate::flow::Flow;
 use crate::header::HeaderName;
-use crate::invite::Call;
+use crate::invite::{Call, Phase};
 use crate::message::{Request, Response};
 use crate::method::Method;
 
@@ -88,7 +88,7 @@ impl Endpoint {
     /// Nothing came back for it.
     pub(super) fn on_call_failure(&mut self, now: Instant, owner: Owner, id: u64, why: Failure) {
         match owner {
-            Owner::Invite(key) => self.on_invite_failure(key, why),
+            Owner::Invite(key) => self.on_invite_failure(now, key, why),
             Owner::Reinvite(key) => self.on_reinvite_failure(now, key, id, why),
             Owner::Update(key) => self.on_update_failure(now, key, id, why),
             Owner::Prack(_) | Owner::Bye(_) | Owner::Cancel(_) => {}
@@ -167,12 +167,21 @@ impl Endpoint {
     /// RFC 3261 §12.2.1.2: the peer knows nothing of this call, or is not there any more. The BYE is for the case that it
     /// is, after all.
     pub(super) fn lose_call(&mut self, now: Instant, key: CallKey, cause: EndCause) {
-        let told = self.calls.get(&key).is_none_or(|call| !call.is_live());
-        if told {
+        let Some(call) = self.calls.get(&key).filter(|call| call.is_live()) else {
             return;
+        };
+        match call.phase {
+            // RFC 3261 §15: before an answer there is nothing to say BYE to.
+            Phase::Incoming { .. } => {
+                self.refuse_invite(now, key, 480, Vec::new());
+                self.end_call(now, key, cause);
+            }
+            Phase::Calling { transaction, .. } => self.cancel(now, key, transaction, cause),
+            Phase::Accepted { .. } | Phase::Established | Phase::Closing => {
+                self.send_bye(now, key, None);
+                self.event(Event::CallEnded { call: key, cause });
+            }
         }
-        self.send_bye(now, key, None);
-        self.event(Event::CallEnded { call: key, cause });
     }
 }
 

@@ -155,7 +155,7 @@ impl Endpoint {
                 let (status, why) = (504, "a provisional response was never acknowledged");
                 self.refuse_invite(now, key, status, Vec::new());
                 let why = why.to_owned();
-                self.end_call(key, EndCause::Failed { status, why });
+                self.end_call(now, key, EndCause::Failed { status, why });
             }
         }
     }

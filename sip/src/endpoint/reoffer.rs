@@ -387,6 +387,9 @@ impl Endpoint {
 
     /// The program left an offer of the peer unanswered: the 2xx gets its ACK, and the session that never came a BYE.
     pub(super) fn on_offer_left(&mut self, now: Instant, key: CallKey) {
+        if self.calls.get(&key).is_none_or(|call| !call.is_live()) {
+            return self.let_go(now, key);
+        }
         let why = "the offer of the peer was left unanswered".to_owned();
         self.lose_call(now, key, EndCause::Failed { status: 500, why });
     }

@@ -103,7 +103,7 @@ impl Endpoint {
                     return;
                 }
                 if cancel != Cancel::No {
-                    return self.end_call(key, EndCause::Cancelled { reason: None });
+                    return self.end_call(now, key, EndCause::Cancelled { reason: None });
                 }
                 let again = match self.answer_challenge(now, key, id, &response) {
                     None => self.ask_for_longer(now, key, id, &response),
@@ -121,7 +121,7 @@ impl Endpoint {
                 if (300..=399).contains(&status) {
                     self.on_redirection(key, &response);
                 }
-                self.end_call(key, EndCause::Rejected { status });
+                self.end_call(now, key, EndCause::Rejected { status });
             }
         }
     }
@@ -174,13 +174,13 @@ impl Endpoint {
         let (dialog, answer, settled) = match rang {
             Some(mut rang) => {
                 if rang.dialog.confirm(response).is_err() {
-                    return;
+                    return self.on_unreadable_answer(now, key);
                 }
                 (rang.dialog, rang.answer, rang.settled)
             }
             None => match Dialog::uac(&call.invite, response) {
                 Ok(dialog) => (dialog, None, false),
-                Err(_) => return,
+                Err(_) => return self.on_unreadable_answer(now, key),
             },
         };
         if call.dialog.is_some() {
@@ -229,6 +229,15 @@ impl Endpoint {
         self.watch_call(key);
     }
 
+    /// A 2xx that makes no dialog can be neither acknowledged nor hung up; its sender gives up by itself.
+    fn on_unreadable_answer(&mut self, now: Instant, key: CallKey) {
+        let calling = |call: &Call| matches!(call.phase, Phase::Calling { .. });
+        if self.calls.get(&key).is_some_and(calling) {
+            let why = "the answer cannot be read".to_owned();
+            self.end_call(now, key, EndCause::Failed { status: 502, why });
+        }
+    }
+
     /// RFC 3261 §13.2.2.4: another branch of a fork answered too. It gets its ACK, and a BYE.
     fn hang_up_branch(&mut self, now: Instant, key: CallKey, mut dialog: Dialog, number: u32) {
         let mut bye = dialog.request(Method::Bye);
@@ -252,7 +261,7 @@ impl Endpoint {
             return;
         };
         let told = !call.is_live();
-        call.stop_ringing();
+        self.let_go(now, key);
         let sent = self.send_cancel(now, key, id);
         if let Some(call) = self.calls.get_mut(&key) {
             call.phase = Phase::Calling {
@@ -267,12 +276,12 @@ impl Endpoint {
     }
 
     /// Nothing came back.
-    pub(super) fn on_invite_failure(&mut self, key: CallKey, failure: Failure) {
+    pub(super) fn on_invite_failure(&mut self, now: Instant, key: CallKey, failure: Failure) {
         let Some(call) = self.calls.get(&key) else {
             return;
         };
         match call.phase {
-            Phase::Calling { .. } => self.end_call(key, failure.cause()),
+            Phase::Calling { .. } => self.end_call(now, key, failure.cause()),
             _ => self.watch_call(key),
         }
     }

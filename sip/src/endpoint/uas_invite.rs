@@ -154,7 +154,7 @@ impl Endpoint {
         } else if call.phase == (Phase::Incoming { transaction: id }) {
             self.refuse_invite(now, key, 487, Vec::new());
             let reason = cancel.headers.get(&HeaderName::Reason).map(str::to_owned);
-            self.end_call(key, EndCause::Cancelled { reason });
+            self.end_call(now, key, EndCause::Cancelled { reason });
         }
     }
 
@@ -288,7 +288,7 @@ impl Endpoint {
             self.refuse_invite(now, key, 487, Vec::new());
         }
         let reason = bye.headers.get(&HeaderName::Reason).map(str::to_owned);
-        self.end_call(key, EndCause::ByeReceived { reason });
+        self.end_call(now, key, EndCause::ByeReceived { reason });
     }
 
     /// RFC 3261 §14.2.
