@@ -373,6 +373,7 @@ fn endpoint_config(config: &Config, addresses: &[IpAddr]) -> EndpointConfig {
         expires_s_default: config.sip.expires_s,
         expires_s_max: config.sip.expires_s_max,
         contacts_per_user_max: config.sip.contacts_per_user_max,
+        keepalive_s: config.sip.keepalive_s,
         ..EndpointConfig::default()
     };
     endpoint.domains = config.sip.domains.clone();

@@ -118,6 +118,7 @@ fn sip(section: &mut Section<'_, '_>, d: Sip) -> Sip {
         failure_window_s: section.integer("failure_window_s", d.failure_window_s, 10..=24 * HOUR_S),
         lockout_s: section.integer("lockout_s", d.lockout_s, 1..=24 * HOUR_S),
         nonce_ttl_s: section.integer("nonce_ttl_s", d.nonce_ttl_s, 10..=24 * HOUR_S),
+        keepalive_s: section.integer("keepalive_s", d.keepalive_s, 0..=24 * HOUR_S),
     };
     section.require("udp", sip.udp || sip.tcp, "udp and tcp cannot both be off");
     section.require(

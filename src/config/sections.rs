@@ -90,6 +90,8 @@ pub struct Sip {
     pub failure_window_s: u32,
     pub lockout_s: u32,
     pub nonce_ttl_s: u32,
+    /// A call without a message for this long is asked whether its phone is still there; 0 never asks.
+    pub keepalive_s: u32,
 }
 
 impl Default for Sip {
@@ -112,6 +114,7 @@ impl Default for Sip {
             failure_window_s: 300,
             lockout_s: 300,
             nonce_ttl_s: 300,
+            keepalive_s: 60,
         }
     }
 }

@@ -201,7 +201,10 @@ impl Endpoint {
         let (flow, reply_to) = (*flow, *reply_to);
         match &request.method {
             Method::Register | Method::Invite | Method::Options
-                if !self.is_ours(&request.uri, flow) =>
+                // A trunk writes the address it was given for us, which need not be one we know.
+                if !self.is_ours(&request.uri, flow)
+                    && (request.method != Method::Invite
+                        || self.proven_trunk(now, flow, request).is_none()) =>
             {
                 self.reply(reply_to, request, 404, []);
             }

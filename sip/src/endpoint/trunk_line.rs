@@ -98,8 +98,8 @@ impl TrunkLines {
         is_at: impl Fn(&str) -> bool,
     ) -> Option<&str> {
         let token = request.uri.param(LINE_PARAM).flatten();
-        let lines = self.0.values().filter(|line| line.is_registered);
-        let mut own = lines.filter(|line| {
+        // Also while the registration is being renewed: what the trunk was told it has been told.
+        let mut own = self.0.values().filter(|line| {
             let over_it = flow.conn.is_some() && line.flow.is_some_and(|own| own.conn == flow.conn);
             let registrar = line.flow.map(|own| own.remote.ip().to_canonical());
             let from_there = registrar == Some(flow.remote.ip().to_canonical())

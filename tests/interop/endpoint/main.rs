@@ -9,6 +9,7 @@
     reason = "a shell around the endpoint: the clock and the waiting are here"
 )]
 
+#[allow(dead_code, reason = "the program's own tests have more peers")]
 #[path = "../peers.rs"]
 mod peers;
 #[allow(dead_code, reason = "the other half serves the program's own tests")]

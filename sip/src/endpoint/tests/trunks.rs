@@ -136,6 +136,17 @@ fn what_a_trunk_says_of_its_callers_is_believed_and_a_phone_is_not() {
     }
 }
 
+/// The number is ours, whatever name the trunk was given for this machine; of others it must be a name of ours.
+#[test]
+fn a_trunk_may_call_us_by_any_name() {
+    let mut peer = with(carrier());
+    peer.endpoint.config.domains = vec!["home.example".to_owned()];
+    let elsewhere = trunk_invite("sip:+49302@other.example", FROM);
+    assert_eq!(peer.statuses(&elsewhere), [404]);
+    connect(&mut peer, "203.0.113.9:4000", 1);
+    assert_eq!(peer.statuses(&elsewhere), [100]);
+}
+
 #[test]
 fn a_trunk_with_an_account_answers_the_challenge() {
     // account's trunk with a list or without, where it calls from, what comes back
