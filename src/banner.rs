@@ -12,6 +12,9 @@ use crate::config::{AgentKind, Answerer, Config, FallbackAgent};
 use crate::models::Choice;
 use crate::secrets::NewUser;
 
+/// Names in one line; `offhook user list` shows all.
+const USERS_SHOWN_MAX: usize = 12;
+
 /// What is known when everything listens.
 pub struct Facts<'a> {
     /// The program as it was called, so that what is printed can be typed.
@@ -56,7 +59,12 @@ pub fn text(facts: &Facts<'_>) -> String {
             );
         }
         None => {
-            row("Users", &facts.users.join(", "));
+            let shown = facts.users.len().min(USERS_SHOWN_MAX);
+            let mut users = facts.users[..shown].join(", ");
+            if facts.users.len() > shown {
+                users.push_str(&format!(" and {} more", facts.users.len() - shown));
+            }
+            row("Users", &users);
             row(
                 "",
                 &format!(

@@ -27,7 +27,7 @@ pub const FIRST_USER: &str = "phone1";
 /// The program's own account.
 pub const SELFTEST_USER: &str = "selftest";
 /// Users one store holds.
-pub const USERS_MAX: usize = 1_000;
+pub const USERS_MAX: usize = 100_000;
 /// Shortest password a person may choose. Digest can be guessed at offline by whoever sees a login.
 pub const PASSWORD_CHARS_MIN: usize = 10;
 /// Longest password; digest itself has no bound.

@@ -228,9 +228,9 @@ impl Switchboard {
             } => {
                 if !refreshed {
                     info!(%user, from = %flow.remote, transport = ?flow.transport, "phone registered");
-                }
-                if !self.users.contains(&user) && self.users.len() < USERS_SHOWN_MAX {
-                    self.users.push(user);
+                    if self.users.len() < USERS_SHOWN_MAX && !self.users.contains(&user) {
+                        self.users.push(user);
+                    }
                 }
                 Vec::new()
             }

@@ -218,6 +218,10 @@ fn route_uri(route: &str) -> Option<Uri> {
 
 /// A raw From or To value with a tag, if it has none.
 pub(crate) fn with_tag(value: &str, tag: &str) -> String {
+    // Where the only closing bracket ends the value, no parameters follow it.
+    if value.ends_with('>') && value.bytes().filter(|byte| *byte == b'>').count() == 1 {
+        return format!("{value};tag={tag}");
+    }
     match NameAddr::parse(value) {
         Ok(address) if address.tag().is_some() => value.to_owned(),
         _ => format!("{value};tag={tag}"),

@@ -156,10 +156,10 @@ fn message_length(data: &[u8], searched: usize) -> Result<Option<usize>, Framing
     let head = lines::head(&data[..body_at], HEADERS_MAX).ok_or(too_large)?;
     let mut length = None;
     for header in &head.headers {
-        let Some((name, value)) = lines::field(header) else {
+        let Some((name, value)) = lines::field(header.as_slice()) else {
             continue;
         };
-        if HeaderName::from(name.as_str()) != HeaderName::ContentLength {
+        if name != HeaderName::ContentLength {
             continue;
         }
         // Two of them are two opinions on where the next request starts.

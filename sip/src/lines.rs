@@ -2,6 +2,7 @@
 //! Where the lines of a message end: shared by the reader of messages and by the framer of streams, so that both agree
 //! on every octet. RFC 3261 §7, §7.3.1. Does not know what a line says, but for the length of the body.
 
+use crate::header::HeaderName;
 use crate::syntax;
 
 /// One line without its end, and where the next one starts. `None` where the line has no end yet.
@@ -13,19 +14,43 @@ fn line_at(data: &[u8], start: usize) -> Option<(&[u8], usize)> {
     Some((line.strip_suffix(b"\r").unwrap_or(line), start + end + 1))
 }
 
+/// A header with its folded lines still apart. Hardly any has more than one.
+pub(crate) enum Lines<'a> {
+    One(&'a [u8]),
+    Folded(Vec<&'a [u8]>),
+}
+
+impl<'a> Lines<'a> {
+    fn push(&mut self, line: &'a [u8]) {
+        match self {
+            Lines::One(first) => *self = Lines::Folded(vec![first, line]),
+            Lines::Folded(lines) => lines.push(line),
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[&'a [u8]] {
+        match self {
+            Lines::One(line) => std::slice::from_ref(line),
+            Lines::Folded(lines) => lines,
+        }
+    }
+}
+
 /// Start line and headers of a message.
 pub(crate) struct Head<'a> {
     pub(crate) start_line: &'a [u8],
-    /// Each header with its folded lines still apart.
-    pub(crate) headers: Vec<Vec<&'a [u8]>>,
+    pub(crate) headers: Vec<Lines<'a>>,
     /// Where the body starts; `None` where no empty line ended the headers.
     pub(crate) body_at: Option<usize>,
 }
 
+/// Room made for headers at once.
+const HEADERS_EXPECTED: usize = 16;
+
 /// Cuts `data` into lines up to the empty one. Reads at most `headers_max` headers, then says `None`.
 pub(crate) fn head(data: &[u8], headers_max: usize) -> Option<Head<'_>> {
     let (start_line, mut at) = line_at(data, 0).unwrap_or((data, data.len()));
-    let mut headers: Vec<Vec<&[u8]>> = Vec::new();
+    let mut headers: Vec<Lines<'_>> = Vec::with_capacity(HEADERS_EXPECTED);
     let mut body_at = None;
     while at < data.len() {
         let (line, next) = line_at(data, at).unwrap_or((&data[at..], data.len()));
@@ -40,7 +65,7 @@ pub(crate) fn head(data: &[u8], headers_max: usize) -> Option<Head<'_>> {
             // RFC 3261 §7.3.1: a line that starts with white space goes on where the last one stopped.
             Some(header) => header.push(line),
             None if is_full => return None,
-            None => headers.push(vec![line]),
+            None => headers.push(Lines::One(line)),
         }
     }
     Some(Head {
@@ -67,7 +92,7 @@ pub(crate) fn body_start(data: &[u8], from: usize) -> Option<usize> {
 
 /// Name and value of a header, folds joined by one space. Octets that make no UTF-8 become U+FFFD. `None` where there
 /// is no colon or no name.
-pub(crate) fn field(lines: &[&[u8]]) -> Option<(String, String)> {
+pub(crate) fn field(lines: &[&[u8]]) -> Option<(HeaderName, String)> {
     let first = lines.first()?;
     let colon = first.iter().position(|byte| *byte == b':')?;
     // RFC 3261 §25.1 `HCOLON`: white space may stand before the colon.
@@ -83,5 +108,5 @@ pub(crate) fn field(lines: &[&[u8]]) -> Option<(String, String)> {
         value.push(' ');
         value.push_str(syntax::trim(&line));
     }
-    Some((name.to_owned(), value))
+    Some((HeaderName::from(name), value))
 }

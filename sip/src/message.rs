@@ -357,12 +357,13 @@ fn read_headers(head: &Head<'_>) -> (Headers, Option<Flaw>) {
     let mut headers = Headers::new();
     let mut flaw = None;
     for lines in &head.headers {
+        let lines = lines.as_slice();
         if lines.iter().map(|line| line.len()).sum::<usize>() > LINE_BYTES_MAX {
             flaw.get_or_insert(Flaw::new(400, "header too long"));
             continue;
         }
         match lines::field(lines) {
-            Some((name, value)) => headers.push(HeaderName::from(name.as_str()), value),
+            Some((name, value)) => headers.push(name, value),
             None => {
                 flaw.get_or_insert(Flaw::new(400, "line that is no header"));
             }

@@ -4,7 +4,11 @@
 
 /// `token` of RFC 3261 §25.1, one octet.
 pub(crate) fn is_token_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c)
+    c.is_ascii_alphanumeric()
+        || matches!(
+            c,
+            '-' | '.' | '!' | '%' | '*' | '_' | '+' | '`' | '\'' | '~'
+        )
 }
 
 pub(crate) fn is_token(text: &str) -> bool {
@@ -13,7 +17,17 @@ pub(crate) fn is_token(text: &str) -> bool {
 
 /// Optional white space around separators (`SWS`), folds being joined already.
 pub(crate) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let bytes = text.as_bytes();
+    let Some(start) = bytes.iter().position(|byte| !is_space(byte)) else {
+        return "";
+    };
+    let end = bytes.iter().rposition(|byte| !is_space(byte));
+    // Both are at ASCII characters or at the first octet of one, and there is an end where there is a start.
+    text.get(start..).map_or("", |rest| {
+        let length = end.map_or(0, |end| end + 1 - start);
+        rest.get(..length).unwrap_or(rest)
+    })
 }
 
 /// A quoted string or an angle-bracketed part was not closed.
@@ -32,29 +46,30 @@ pub(crate) fn split(text: &str, separator: char) -> Result<Vec<&str>, Unbalanced
     Ok(parts)
 }
 
-/// Where `wanted` first stands outside quoted strings and angle brackets, as a byte offset.
+/// Where `wanted`, an ASCII character, first stands outside quoted strings and angle brackets, as a byte offset.
 pub(crate) fn find(text: &str, wanted: char) -> Result<Option<usize>, Unbalanced> {
     let mut quoted = false;
     let mut escaped = false;
     let mut bracketed = false;
-    for (at, c) in text.char_indices() {
+    // Octet by octet: no part of a longer character looks like an ASCII one.
+    for (at, byte) in text.bytes().enumerate() {
         if quoted {
-            match c {
+            match byte {
                 _ if escaped => escaped = false,
-                '\\' => escaped = true,
-                '"' => quoted = false,
+                b'\\' => escaped = true,
+                b'"' => quoted = false,
                 _ => {}
             }
             continue;
         }
-        if !bracketed && c == wanted {
+        if !bracketed && char::from(byte) == wanted {
             return Ok(Some(at));
         }
-        match c {
+        match byte {
             // Inside angle brackets stands a URI, which has no quoted strings.
-            '"' if !bracketed => quoted = true,
-            '<' => bracketed = true,
-            '>' => bracketed = false,
+            b'"' if !bracketed => quoted = true,
+            b'<' => bracketed = true,
+            b'>' => bracketed = false,
             _ => {}
         }
     }

@@ -214,7 +214,7 @@ impl Uri {
 }
 
 fn is_unreserved(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-_.!~*'()".contains(c)
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '!' | '~' | '*' | '\'' | '(' | ')')
 }
 
 /// RFC 3261 §19.1.4: an octet equals its escape unless it is reserved, so undo every escape but those.
@@ -327,7 +327,10 @@ fn parse_sip(scheme: Scheme, rest: &str) -> Result<Uri, UriError> {
                 None => (userinfo, None),
             };
             // The number sign is not in `user-unreserved`, but people dial it and phones send it bare.
-            let user_is_good = |c| is_unreserved(c) || "%&=+$,;?/#".contains(c);
+            let user_is_good = |c| {
+                is_unreserved(c)
+                    || matches!(c, '%' | '&' | '=' | '+' | '$' | ',' | ';' | '?' | '/' | '#')
+            };
             if user.is_empty()
                 || !user.chars().all(user_is_good)
                 || !syntax::has_whole_escapes(user)
@@ -395,7 +398,7 @@ fn parse_tel(rest: &str) -> Result<Uri, UriError> {
 
 /// RFC 3261 §25.1 `paramchar`.
 pub(crate) fn is_param_char(c: char) -> bool {
-    is_unreserved(c) || "%[]/:&+$".contains(c)
+    is_unreserved(c) || matches!(c, '%' | '[' | ']' | '/' | ':' | '&' | '+' | '$')
 }
 
 impl Uri {

@@ -13,7 +13,7 @@ use crate::redact::Secret;
 
 pub(super) const VERSION: u32 = 1;
 /// A store of the most users stays far below.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const SECRET_FILE_BYTES_MAX: u64 = 16 * 1024;
 
 const HEADER: &str = "\

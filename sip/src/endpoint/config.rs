@@ -141,7 +141,7 @@ impl Default for EndpointConfig {
             expires_s_default: 3_600,
             expires_s_max: 7_200,
             contacts_per_user_max: 8,
-            bindings_max: 4_096,
+            bindings_max: 131_072,
             transactions_max: 16_384,
             calls_max: 256,
             session_expires_s: 1_800,

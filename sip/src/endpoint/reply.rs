@@ -74,15 +74,10 @@ impl Endpoint {
     /// RFC 3261 §8.2.7: the same request gets the same tag, without anything remembered.
     pub(super) fn stateless_tag(&self, request: &Request) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.tag_key).expect("HMAC takes any key");
-        let branch = request
-            .headers
-            .top_via()
-            .ok()
-            .and_then(|via| via.branch().map(str::to_owned));
-        let from = request.headers.get(&HeaderName::From).unwrap_or_default();
-        let call_id = request.headers.get(&HeaderName::CallId).unwrap_or_default();
-        for part in [branch.as_deref().unwrap_or_default(), from, call_id] {
-            mac.update(part.as_bytes());
+        // What a retransmission repeats octet by octet.
+        for name in [HeaderName::Via, HeaderName::From, HeaderName::CallId] {
+            let value = request.headers.get(&name).unwrap_or_default();
+            mac.update(value.as_bytes());
             mac.update(&[0]);
         }
         hex(&mac.finalize().into_bytes()[..8])

@@ -21,6 +21,12 @@ pub enum Contacts {
 
 /// Line breaks in a value would be a header of somebody else's choice.
 fn clean(value: String) -> String {
+    let bytes = value.as_bytes();
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
+    let is_space = |byte: Option<&u8>| byte == Some(&b' ');
+    if bytes.iter().all(is_plain) && !is_space(bytes.first()) && !is_space(bytes.last()) {
+        return value;
+    }
     let value = if value.contains(|c: char| c.is_control() && c != '\t') {
         value.replace(|c: char| c.is_control() && c != '\t', " ")
     } else {

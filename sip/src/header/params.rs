@@ -123,6 +123,10 @@ impl Params {
     }
 }
 
+fn is_separator(c: char) -> bool {
+    matches!(c, ',' | ';' | '"' | '<' | '>' | '\\')
+}
+
 /// RFC 3261 §25.1 `gen-value`: token, host or quoted string. Wider in practice: extensions put URIs and base64 there.
 fn is_header_value(value: &str) -> bool {
     if value.starts_with('"') {
@@ -131,7 +135,7 @@ fn is_header_value(value: &str) -> bool {
     !value.is_empty()
         && value
             .chars()
-            .all(|c| !c.is_ascii_control() && !c.is_whitespace() && !",;\"<>\\".contains(c))
+            .all(|c| !c.is_ascii_control() && !c.is_whitespace() && !is_separator(c))
 }
 
 impl fmt::Display for Params {
