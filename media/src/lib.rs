@@ -19,6 +19,7 @@
 pub mod codec;
 pub mod comfort_noise;
 pub mod concealment;
+pub mod dtls;
 pub mod dtmf;
 pub mod dtmf_inband;
 pub mod echo;
