@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -32,6 +33,9 @@ use crate::srtp::{KeySalt, SrtpKeys, Suite};
 /// A lost flight is sent again after this time. RFC 6347 section 4.2.4.1 speaks of a second; a caller who waits for the
 /// first word is worth a little more traffic.
 const FLIGHT_INTERVAL: Duration = Duration::from_millis(400);
+
+/// Without an end for so long, an association is begun anew: strangers' records may have got into it.
+const PATIENCE: Duration = Duration::from_millis(3_200);
 
 /// From the start until it is given up. A phone may need to be answered, unlocked and let through a firewall first.
 pub const LIFETIME_MAX: Duration = Duration::from_secs(20);
@@ -181,6 +185,12 @@ pub struct Handshake {
     started: Instant,
     progress: Progress,
     datagrams: VecDeque<Vec<u8>>,
+    /// When the association is begun anew, unless it has come to its end.
+    restart_at: Option<Instant>,
+    /// It has answered with an alert, and waits for that.
+    is_broken: bool,
+    /// A certificate was shown that is not the peer's.
+    other_shown: Arc<AtomicBool>,
     /// Datagrams that were refused.
     pub refused: u64,
 }
@@ -191,7 +201,10 @@ fn peer() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 1))
 }
 
-fn handshake_config(config: &DtlsConfig) -> Result<Arc<HandshakeConfig>, DtlsError> {
+fn handshake_config(
+    config: &DtlsConfig,
+    other_shown: Arc<AtomicBool>,
+) -> Result<Arc<HandshakeConfig>, DtlsError> {
     let failed = |error: String| DtlsError::Setup(error);
     let provider = rtc_crypto::default_provider().map_err(|error| failed(error.to_string()))?;
     let fingerprint = config.peer.clone();
@@ -207,7 +220,10 @@ fn handshake_config(config: &DtlsConfig) -> Result<Arc<HandshakeConfig>, DtlsErr
             let shown = certificates.first();
             match shown.is_some_and(|shown| fingerprint.is_of(shown)) {
                 true => Ok(()),
-                false => Err(Error::ErrVerifyDataMismatch),
+                false => {
+                    other_shown.store(true, Ordering::Relaxed);
+                    Err(Error::ErrVerifyDataMismatch)
+                }
             }
         })))
         .with_flight_interval(FLIGHT_INTERVAL)
@@ -217,8 +233,12 @@ fn handshake_config(config: &DtlsConfig) -> Result<Arc<HandshakeConfig>, DtlsErr
         .map_err(|error| failed(error.to_string()))
 }
 
-fn endpoint(config: &DtlsConfig, now: Instant) -> Result<Endpoint, DtlsError> {
-    let handshake = handshake_config(config)?;
+fn endpoint(
+    config: &DtlsConfig,
+    other_shown: &Arc<AtomicBool>,
+    now: Instant,
+) -> Result<Endpoint, DtlsError> {
+    let handshake = handshake_config(config, other_shown.clone())?;
     let local = SocketAddr::from(([192, 0, 2, 2], 1));
     let server = (config.role == Role::Passive).then(|| handshake.clone());
     let mut endpoint = Endpoint::new(local, TransportProtocol::UDP, server);
@@ -233,8 +253,12 @@ fn endpoint(config: &DtlsConfig, now: Instant) -> Result<Endpoint, DtlsError> {
 impl Handshake {
     /// Begins now: the active side has its first datagram at once.
     pub fn new(config: DtlsConfig, now: Instant) -> Result<Handshake, DtlsError> {
+        let other_shown = Arc::new(AtomicBool::new(false));
         let mut handshake = Handshake {
-            endpoint: endpoint(&config, now)?,
+            endpoint: endpoint(&config, &other_shown, now)?,
+            restart_at: None,
+            is_broken: false,
+            other_shown,
             config,
             started: now,
             progress: Progress::Running,
@@ -255,13 +279,20 @@ impl Handshake {
 
     /// Takes a datagram that [`is_dtls`]. After the end the peer's last flight may come again, and is answered again.
     pub fn receive(&mut self, now: Instant, datagram: &[u8]) {
-        if matches!(self.progress, Progress::Failed(_)) || datagram.len() > DATAGRAM_LEN_MAX {
+        let is_pausing = self.restart_at.is_some_and(|due| now < due) && self.is_broken;
+        let is_over = matches!(self.progress, Progress::Failed(_));
+        if is_over || is_pausing || datagram.len() > DATAGRAM_LEN_MAX {
             self.refused += 1;
             return;
+        }
+        if self.progress == Progress::Running && self.restart_at.is_none() {
+            // From the first datagram on there is something that can get stuck.
+            self.restart_at = Some(now + PATIENCE);
         }
         let events = self
             .endpoint
             .read(now, peer(), None, BytesMut::from(datagram));
+        let is_refused = events.is_err();
         match events {
             Ok(events) => {
                 for event in events {
@@ -274,12 +305,15 @@ impl Handshake {
                     }
                 }
             }
-            Err(_) => {
-                self.refused += 1;
-                // A record nobody has authenticated must not end what the two have begun: what really failed is found
-                // by the time it takes. Only a passive side whose endpoint forgot the peer starts over.
-                let _ = self.endpoint.get_connection_state(peer());
-            }
+            Err(_) => self.refused += 1,
+        }
+        // An association that answers with an alert will answer with one for ever. A moment's silence, so that two of
+        // them do not throw alerts at each other, then a new one: a record that nobody has authenticated must not be
+        // able to end the call.
+        let is_broken = is_refused && self.collect() > 0;
+        if is_broken && self.progress == Progress::Running {
+            self.is_broken = true;
+            self.restart_at = Some(now + FLIGHT_INTERVAL);
         }
         self.collect();
     }
@@ -290,13 +324,22 @@ impl Handshake {
             return;
         }
         if now.saturating_duration_since(self.started) >= LIFETIME_MAX {
-            self.progress = Progress::Failed("no answer to the handshake for the keys");
+            self.progress = Progress::Failed(match self.other_shown.load(Ordering::Relaxed) {
+                true => "the phone shows another certificate than it announced",
+                false => "no answer to the handshake for the keys",
+            });
             return;
         }
+        let is_stuck = self.restart_at.is_some_and(|due| due <= now);
         let due = self.endpoint.poll_timeout(&peer());
-        if due.is_some_and(|due| due <= now) && self.endpoint.handle_timeout(peer(), now).is_err() {
-            // Its patience is shorter than ours: begin again.
-            match endpoint(&self.config, now) {
+        let is_tired = !is_stuck
+            && due.is_some_and(|due| due <= now)
+            && self.endpoint.handle_timeout(peer(), now).is_err();
+        if is_stuck || is_tired {
+            // The other side does the same, or repeats its first flight: what lies between is forgotten.
+            self.restart_at = None;
+            self.is_broken = false;
+            match endpoint(&self.config, &self.other_shown, now) {
                 Ok(endpoint) => self.endpoint = endpoint,
                 Err(_) => self.progress = Progress::Failed("the handshake could not begin"),
             }
@@ -311,7 +354,11 @@ impl Handshake {
         }
         let end = self.started + LIFETIME_MAX;
         let due = self.endpoint.poll_timeout(&peer());
-        Some(due.map_or(end, |due| due.min(end)))
+        let due = due.filter(|_| !self.is_broken);
+        [Some(end), due, self.restart_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next datagram to send to the peer.
@@ -319,12 +366,16 @@ impl Handshake {
         self.datagrams.pop_front()
     }
 
-    fn collect(&mut self) {
+    /// Takes what the endpoint has to send, and says how many datagrams that was.
+    fn collect(&mut self) -> usize {
+        let mut count = 0;
         while let Some(transmit) = self.endpoint.poll_transmit() {
+            count += 1;
             if self.datagrams.len() < DATAGRAMS_MAX {
                 self.datagrams.push_back(transmit.message.to_vec());
             }
         }
+        count
     }
 
     fn complete(&mut self) {

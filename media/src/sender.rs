@@ -36,7 +36,9 @@ impl Sender {
         // RFC 3550 section 5.1: SSRC, first sequence number and first timestamp are random.
         Sender {
             ssrc: random.next_u32(),
-            sequence: random.next_u32() as u16,
+            // Of the lower half, so that the first packets can be lost without a receiver of SRTP miscounting the turns
+            // (RFC 3711 section 3.3.1).
+            sequence: random.next_u32() as u16 >> 1,
             timestamp: random.next_u32(),
             encoder: Encoder::new(codec),
             payload_type,

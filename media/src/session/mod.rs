@@ -15,9 +15,10 @@
 
 mod inbound;
 mod outbound;
+mod shield;
 mod types;
 
-pub use types::{Delivery, Input, MediaEvent, OpusWishes, Output, SessionConfig, Stats};
+pub use types::{Delivery, Input, MediaEvent, OpusWishes, Output, Security, SessionConfig, Stats};
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use crate::rtcp::{self, SenderInfo, reporter::Reporter};
 use crate::{Frame, rtp};
 use inbound::Inbound;
 use outbound::Outbound;
+use shield::{Outcome, Shield};
 
 /// Outputs that may wait to be drained.
 pub const OUTPUTS_MAX: usize = 2_048;
@@ -46,6 +48,7 @@ const PACKET_AND_CODEC_MS: f64 = 40.0;
 pub struct Session {
     config: SessionConfig,
     random: StdRng,
+    shield: Shield,
     inbound: Inbound,
     outbound: Outbound,
     reporter: Reporter,
@@ -71,6 +74,7 @@ impl Session {
     pub fn new(config: SessionConfig, seed: [u8; 32], start: Instant) -> Session {
         let mut random = StdRng::from_seed(seed);
         Session {
+            shield: Shield::new(start, &config.security),
             inbound: Inbound::new(start, &config),
             outbound: Outbound::new(&config, &mut random),
             reporter: Reporter::new(start, config.ntp_offset, config.cname.clone(), &mut random),
@@ -97,11 +101,19 @@ impl Session {
         if self.over {
             return;
         }
+        let named = self.config.remote_rtp;
         match input {
-            // RFC 5761: one port for both.
-            Input::Rtp { from, data } if rtp::is_rtcp(data) => self.rtcp(now, from, data),
-            Input::Rtp { from, data } => self.rtp(now, from, data),
-            Input::Rtcp { from, data } => self.rtcp(now, from, data),
+            Input::Rtp { from, data } => match self.shield.open(now, from, named, data, true) {
+                // RFC 5761: one port for both.
+                Some(clear) if rtp::is_rtcp(&clear) => self.rtcp(now, from, &clear),
+                Some(clear) => self.rtp(now, from, &clear),
+                None => {}
+            },
+            Input::Rtcp { from, data } => {
+                if let Some(clear) = self.shield.open(now, from, named, data, false) {
+                    self.rtcp(now, from, &clear);
+                }
+            }
             Input::Timeout => {}
         }
         self.time(now);
@@ -148,6 +160,7 @@ impl Session {
         {
             self.rtcp_source = None;
         }
+        self.shield.reconfigure(now, &config.security);
         self.inbound.reconfigure(&config);
         self.outbound.reconfigure(&self.config, &config);
         self.reporter.set_cname(config.cname.clone());
@@ -179,6 +192,7 @@ impl Session {
             Some(self.inbound.next_timeout()),
             self.outbound.next_timeout(),
             Some(self.reporter.next_timeout()),
+            self.shield.next_timeout(),
             silence,
         ]
         .into_iter()
@@ -194,6 +208,7 @@ impl Session {
             octets_sent: self.outbound.octets(),
             octets_received: self.octets_received,
             packets_stranger: self.strangers,
+            packets_refused: self.shield.refused(),
             packets_malformed: self.malformed,
             packets_unknown_payload_type: self.unknown_payload_type,
             round_trip_ms: remote.round_trip_ms,
@@ -247,11 +262,44 @@ impl Session {
         );
     }
 
+    /// Queues an output; packets as they may leave.
     fn output(&mut self, output: Output) {
+        let output = match output {
+            Output::Rtp { to, data } => {
+                let sealed = self.shield.seal(data, true);
+                sealed.map(|data| Output::Rtp { to, data })
+            }
+            Output::Rtcp { to, data } => {
+                let sealed = self.shield.seal(data, false);
+                sealed.map(|data| Output::Rtcp { to, data })
+            }
+            other => Some(other),
+        };
+        if let Some(output) = output {
+            self.queue(output);
+        }
+    }
+
+    fn queue(&mut self, output: Output) {
         if self.outputs.len() == OUTPUTS_MAX {
             self.outputs.pop_front();
         }
         self.outputs.push_back(output);
+    }
+
+    /// The handshake's datagrams go to where the peer's come from, else to where its packets would.
+    fn shake_hands(&mut self, now: Instant) {
+        self.shield.time(now);
+        while let Some((source, data)) = self.shield.poll_datagram() {
+            if let Some(to) = source.or_else(|| self.inbound.latch().destination()) {
+                self.queue(Output::Rtp { to, data });
+            }
+        }
+        match self.shield.poll_outcome() {
+            Some(Outcome::Secured) => self.event(MediaEvent::Secured),
+            Some(Outcome::Failed(why)) => self.event(MediaEvent::NotSecured { why }),
+            None => {}
+        }
     }
 
     fn event(&mut self, event: MediaEvent) {
@@ -263,7 +311,7 @@ impl Session {
         self.inbound
             .latch()
             .destination()
-            .filter(|_| self.config.send)
+            .filter(|_| self.config.send && self.shield.is_ready())
     }
 
     fn rtp(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
@@ -376,6 +424,7 @@ impl Session {
 
     /// What is due by now, whatever woke us.
     fn time(&mut self, now: Instant) {
+        self.shake_hands(now);
         self.inbound.time(now);
         while let Some(output) = self.inbound.poll_output() {
             self.output(output);
@@ -431,5 +480,7 @@ impl Session {
 mod delivery_tests;
 #[cfg(test)]
 mod network_tests;
+#[cfg(test)]
+mod security_tests;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 
 use crate::Frame;
 use crate::codec::Codec;
+use crate::dtls::DtlsConfig;
+use crate::srtp::SrtpKeys;
 
 /// How frames are given out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +40,17 @@ impl Default for OpusWishes {
     }
 }
 
+/// How packets are protected on the wire.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Security {
+    #[default]
+    None,
+    /// SRTP with keys out of SDP (RFC 4568).
+    Sdes(SrtpKeys),
+    /// SRTP with keys out of a handshake on the RTP port (RFC 5764). RTCP passes only where it shares that port.
+    Dtls(DtlsConfig),
+}
+
 /// What offer and answer agreed for one audio stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionConfig {
@@ -59,6 +72,7 @@ pub struct SessionConfig {
     pub in_band_digits: bool,
     /// Whether RTCP goes to the RTP port (RFC 5761). It is taken from there in any case.
     pub rtcp_mux: bool,
+    pub security: Security,
     /// Where the peer's SDP asks for RTP. Packets may turn out to come from elsewhere (symmetric RTP).
     pub remote_rtp: Option<SocketAddr>,
     /// Where the peer's SDP asks for RTCP; without it the port above `remote_rtp`.
@@ -87,6 +101,7 @@ impl Default for SessionConfig {
             delivery: Delivery::Eager,
             in_band_digits: true,
             rtcp_mux: false,
+            security: Security::None,
             remote_rtp: None,
             remote_rtcp: None,
             cname: String::new(),
@@ -161,6 +176,10 @@ pub enum MediaEvent {
     PayloadTypeUnknown { pt: u8 },
     /// The peer said goodbye by RTCP BYE.
     RemoteBye,
+    /// The handshake is over: from now on packets pass, encrypted.
+    Secured,
+    /// The handshake came to nothing; no packet will pass.
+    NotSecured { why: &'static str },
 }
 
 /// Figures of the session so far.
@@ -181,6 +200,8 @@ pub struct Stats {
     pub packets_overflowed: u64,
     /// Ignored because of the address they came from.
     pub packets_stranger: u64,
+    /// Encrypted packets that did not prove to be the peer's, or came twice, or before there were keys.
+    pub packets_refused: u64,
     /// Not RTP, or not RTCP, at all.
     pub packets_malformed: u64,
     pub packets_unknown_payload_type: u64,
