@@ -394,6 +394,8 @@ impl Call {
                 self.note(Note::AudioResumed);
             }
             MediaEvent::RemoteBye => self.note(Note::PeerRtcpBye),
+            MediaEvent::Secured => self.note(Note::Secured),
+            MediaEvent::NotSecured { why } => self.note(Note::NotSecured { why }),
             _ => {}
         }
     }

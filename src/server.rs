@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use agent_bridge::gateways::Gateway;
 use agent_bridge::phone_text::{PromptFacts, system_prompt};
 use anyhow::Context as _;
+use sip::offer_answer::SecurityPolicy;
 use sip::{Advertised, Endpoint, EndpointConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -27,7 +28,9 @@ use crate::signalling::certificate::{self, Certificate, CertificateFiles};
 use crate::signalling::dial::TlsPeers;
 use crate::signalling::{self, Listeners, advertise};
 use crate::store::{Store, TraceStore};
-use crate::switchboard::{BridgingConfig, Command, Switchboard, SwitchboardConfig, Trunks};
+use crate::switchboard::{
+    BridgingConfig, Command, MediaSecurity, Switchboard, SwitchboardConfig, Trunks,
+};
 use crate::{agents, banner, console, models, records, tailnet};
 
 /// Commands to the signalling task; senders wait when it is full.
@@ -440,6 +443,21 @@ fn bridging_config(
     })
 }
 
+/// The certificate for handshakes beside the media is made anew at each start: phones learn its fingerprint with each
+/// call. Without one, keys still go through private signalling.
+fn media_security(policy: SecurityPolicy) -> MediaSecurity {
+    let certificate = match policy {
+        SecurityPolicy::Off => None,
+        SecurityPolicy::Optional | SecurityPolicy::Required => media::dtls::Certificate::generate()
+            .inspect_err(|error| warn!(%error, "DTLS-SRTP is not available"))
+            .ok(),
+    };
+    MediaSecurity {
+        policy,
+        certificate,
+    }
+}
+
 fn switchboard_config(
     config: &Config,
     agent: Arc<dyn Gateway>,
@@ -453,6 +471,7 @@ fn switchboard_config(
         calls_per_user_max: config.calls.per_user_max,
         ports,
         advertise: advertised_for_sound(config, addresses),
+        security: media_security(config.media.security),
         settings: call_settings(config),
         agent,
         readback: agents::readback(),

@@ -31,6 +31,7 @@ use crate::routing::Destination;
 pub use bridging::BridgingConfig;
 use bridging::{Arrived, Bridging};
 use endings::{cause, termination};
+pub use session::MediaSecurity;
 use session::session_config;
 pub use trunks::Trunks;
 pub use view::{CallView, RegistrationView, Snapshot};
@@ -107,6 +108,8 @@ pub struct SwitchboardConfig {
     pub ports: Ports,
     /// Advertised in SDP instead of the socket's address, where the owner configured one.
     pub advertise: Vec<Advertised>,
+    /// How media is protected.
+    pub security: MediaSecurity,
     /// Template of every call's settings; service, session and seed are filled in per call.
     pub settings: CallSettings,
     pub agent: Arc<dyn Gateway>,
@@ -390,7 +393,10 @@ impl Switchboard {
             .map_err(|error| (503, Vec::new(), error.to_string()))?;
         let local = LocalMedia {
             session_id: unix_ms() & 0x7fff_ffff_ffff,
-            rtcp_mux: false,
+            security: self
+                .config
+                .security
+                .local(session::is_private(flow.transport, flow.remote.ip())),
             ..LocalMedia::new(Advertised::of(&self.config.advertise, address), port)
         };
         let (sdp, negotiated, our_offer) = match offer.as_ref().filter(|_| !standing) {
@@ -473,7 +479,11 @@ impl Switchboard {
             };
             match negotiated {
                 Ok(negotiated) => {
-                    let config = session_config(Some(&negotiated), &self.config.host_name);
+                    let config = session_config(
+                        Some(&negotiated),
+                        &self.config.host_name,
+                        &self.config.security,
+                    );
                     let _ = control.try_send(Control::Media(Box::new(config)));
                 }
                 Err(why) => {
@@ -524,7 +534,11 @@ impl Switchboard {
         let answer = match offer {
             Some(offer) => match offer_answer::answer(&offer, &next) {
                 Ok((sdp, negotiated)) => {
-                    let config = session_config(Some(&negotiated), &self.config.host_name);
+                    let config = session_config(
+                        Some(&negotiated),
+                        &self.config.host_name,
+                        &self.config.security,
+                    );
                     match control.try_send(Control::Media(Box::new(config))) {
                         Ok(()) => Ok(sdp),
                         // Agreed on is what the call does, so what it cannot be told is not agreed on.

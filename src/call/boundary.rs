@@ -212,6 +212,12 @@ pub enum Note {
     Held,
     Resumed,
     PeerRtcpBye,
+    /// The handshake for the keys is over: sound passes, encrypted.
+    Secured,
+    /// It came to nothing, and no sound will pass.
+    NotSecured {
+        why: &'static str,
+    },
     Digit {
         digit: char,
     },

@@ -529,6 +529,8 @@ fn log_note(note: &Note) {
         Note::Held => info!("the phone holds the call"),
         Note::Resumed => info!("the phone is back"),
         Note::PeerRtcpBye => debug!("RTCP BYE"),
+        Note::Secured => debug!("media is encrypted"),
+        Note::NotSecured { why } => warn!(why, "no keys for encrypted media: no sound will pass"),
         Note::Digit { .. } => debug!("digit"),
         Note::TranscriptFailed { why } => warn!(why, "not transcribed"),
         Note::VoiceFailed { why } => warn!(why, "not spoken"),

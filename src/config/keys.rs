@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use sip::offer_answer::SecurityPolicy;
+
 use super::bans;
 use super::phones_keys;
 use super::reader::{Reader, Section};
@@ -15,6 +17,11 @@ const HOUR_S: u64 = 3600;
 const PARTIAL_MS_MIN: u32 = 100;
 const AGENT_KINDS: [(&str, AgentKind); 2] =
     [("demo", AgentKind::Demo), ("openai", AgentKind::OpenAi)];
+const SECURITY_POLICIES: [(&str, SecurityPolicy); 3] = [
+    ("off", SecurityPolicy::Off),
+    ("optional", SecurityPolicy::Optional),
+    ("required", SecurityPolicy::Required),
+];
 const ONLY_ANSWERS: [(&str, OnlyAnswers); 3] = [
     ("auto", OnlyAnswers::Auto),
     ("yes", OnlyAnswers::Yes),
@@ -149,6 +156,7 @@ fn media(section: &mut Section<'_, '_>, d: Media) -> Media {
         port_min: section.integer("port_min", d.port_min, 1024..=65_534),
         port_max: section.integer("port_max", d.port_max, 1025..=65_535),
         advertise: transports::advertise(section),
+        security: section.choice("security", d.security, &SECURITY_POLICIES),
     };
     section.require(
         "port_max",

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use sip::offer_answer::SecurityPolicy;
+
 use super::bans::Bans;
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
 use super::transports::{Advertise, Streams};
@@ -128,6 +130,8 @@ pub struct Media {
     pub port_max: u16,
     /// Addresses put into SDP instead of our own; where it is empty, those of `[sip]`.
     pub advertise: Vec<Advertise>,
+    /// Whether calls are encrypted (SRTP): never, with phones that can, or always.
+    pub security: SecurityPolicy,
 }
 
 impl Default for Media {
@@ -136,6 +140,7 @@ impl Default for Media {
             port_min: 16_384,
             port_max: 16_583,
             advertise: Vec::new(),
+            security: SecurityPolicy::Optional,
         }
     }
 }

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use sip::offer_answer::NegotiatedSecurity;
 use sip::relayed::RelayedSide;
-use sip::{Advertised, CallKey, Caller, Endpoint, Event, Flow, FlowTarget, NameAddr, Transport};
+use sip::{Advertised, CallKey, Caller, Endpoint, Event, Flow, FlowTarget, NameAddr};
 use tracing::{debug, info, warn};
 
 use super::call_id;
 use super::endings::cause;
+use super::session::{is_private, srtp_keys};
 use super::trunks::Trunks;
 use super::{Command, Line, LineState, Switchboard, Waiting};
 use crate::bridge::joint::{Joint, NewCall, call_of};
@@ -110,17 +112,6 @@ fn anchor(flow: FlowTarget, advertise: &[Advertised]) -> Anchor {
         peer: flow.remote.ip().to_canonical(),
         is_private: is_private(flow.transport, flow.remote.ip()),
     }
-}
-
-/// Whether nobody on the way can read the signalling: TLS, this machine, a tailnet (100.64.0.0/10, fd7a:115c:a1e0::/48).
-fn is_private(transport: Transport, remote: IpAddr) -> bool {
-    let is_tailnet = match remote.to_canonical() {
-        IpAddr::V4(v4) => v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64,
-        IpAddr::V6(v6) => v6.segments()[..3] == [0xfd7a, 0x115c, 0xa1e0],
-    };
-    is_tailnet
-        || remote.to_canonical().is_loopback()
-        || matches!(transport, Transport::Tls | Transport::Wss)
 }
 
 fn way_of(flow: Flow) -> FlowTarget {
@@ -320,7 +311,15 @@ impl Bridging {
             signalled_from: Some(anchor.peer),
             clock_rates_hz: peer.formats.iter().filter_map(clock_rate).collect(),
             telephone_events: peer.telephone_events.clone(),
-            security: RelaySecurity::default(),
+            security: match &peer.security {
+                NegotiatedSecurity::Sdes(keys) => {
+                    srtp_keys(keys).map_or_else(RelaySecurity::default, RelaySecurity::Srtp)
+                }
+                // Between phones there are no handshakes: none is offered or taken.
+                NegotiatedSecurity::None | NegotiatedSecurity::Dtls { .. } => {
+                    RelaySecurity::default()
+                }
+            },
             // A phone on hold may be silent; fax and pictures may be anyway.
             silence_s: (peer.direction.receives()
                 && peer.direction.sends()

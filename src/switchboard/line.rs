@@ -91,7 +91,11 @@ impl Switchboard {
         });
         let (control, controls) = mpsc::channel(CONTROLS_MAX);
         let (reports, mut reported) = mpsc::channel(REPORTS_MAX);
-        let session = session_config(negotiated.as_ref(), &self.config.host_name);
+        let session = session_config(
+            negotiated.as_ref(),
+            &self.config.host_name,
+            &self.config.security,
+        );
         let recorder = self.recorder.clone();
         let run = async move {
             // The read-back test has no memory; the assistant remembers earlier calls.

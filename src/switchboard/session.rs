@@ -1,26 +1,122 @@
-//! What offer and answer agreed on, in the media crate's words. Owns the translation; negotiates nothing.
-//! RFC 3264.
+//! What offer and answer agreed on, in the media crate's words, and our means of protection in SDP's. Owns the
+//! translation; negotiates nothing. RFC 3264.
 
-use media::session::SessionConfig;
-use sip::offer_answer::{AudioCodec, NegotiatedAudio};
+use std::net::IpAddr;
+
+use media::codec::Codec;
+use media::dtls::{self, Certificate, DtlsConfig};
+use media::session::{OpusWishes, Security, SessionConfig};
+use media::srtp::{self, SrtpKeys};
+use sip::Transport;
+use sip::offer_answer::{
+    AudioCodec, DtlsRole, Fingerprint, FingerprintHash, LocalSecurity, NegotiatedAudio,
+    NegotiatedSecurity, OpusParams, SecurityPolicy,
+};
+use sip::sdes::{KeySalt, KeySeed, SdesKeys, Suite};
 
 use crate::records::unix_ms;
+use crate::tailnet::is_tailnet;
+
+/// How calls are protected, for the life of the program.
+#[derive(Debug, Clone, Default)]
+pub struct MediaSecurity {
+    pub policy: SecurityPolicy,
+    /// `None`: no handshakes.
+    pub certificate: Option<Certificate>,
+}
+
+impl MediaSecurity {
+    /// For one leg of a call: keys of its own. `is_private` as [`is_private`] says.
+    pub fn local(&self, is_private: bool) -> LocalSecurity {
+        LocalSecurity {
+            policy: self.policy,
+            signalling_is_private: is_private,
+            key_seed: Some(KeySeed::new(rand::random())),
+            fingerprint: self.certificate.as_ref().map(|own| Fingerprint {
+                hash: FingerprintHash::Sha256,
+                octets: own.fingerprint().to_vec(),
+            }),
+            role: None,
+        }
+    }
+}
+
+/// Whether nobody on the way can read keys in the signalling.
+pub fn is_private(transport: Transport, remote: IpAddr) -> bool {
+    let remote = remote.to_canonical();
+    matches!(transport, Transport::Tls | Transport::Wss)
+        || remote.is_loopback()
+        || is_tailnet(remote)
+}
+
+/// Keys from SDP for the packets; `None` where they do not fit their suite.
+pub fn srtp_keys(keys: &SdesKeys) -> Option<SrtpKeys> {
+    let suite = match keys.suite {
+        Suite::AesCm128HmacSha1_80 => srtp::Suite::AesCm128HmacSha1_80,
+        Suite::AesCm128HmacSha1_32 => srtp::Suite::AesCm128HmacSha1_32,
+        Suite::AeadAes128Gcm => srtp::Suite::AeadAes128Gcm,
+        Suite::AeadAes256Gcm => srtp::Suite::AeadAes256Gcm,
+    };
+    let key = |key: &KeySalt| srtp::KeySalt::new(suite, key.expose());
+    Some(SrtpKeys {
+        suite,
+        send: key(&keys.send)?,
+        receive: key(&keys.receive)?,
+        receive_mki_len: keys.receive_mki_len,
+    })
+}
+
+fn security(agreed: &NegotiatedSecurity, means: &MediaSecurity) -> Security {
+    match (agreed, &means.certificate) {
+        (NegotiatedSecurity::Sdes(keys), _) => {
+            srtp_keys(keys).map_or(Security::None, Security::Sdes)
+        }
+        (NegotiatedSecurity::Dtls { role, peer }, Some(certificate)) => {
+            Security::Dtls(DtlsConfig {
+                certificate: certificate.clone(),
+                peer: dtls::Fingerprint {
+                    hash: match peer.hash {
+                        FingerprintHash::Sha256 => dtls::FingerprintHash::Sha256,
+                        FingerprintHash::Sha384 => dtls::FingerprintHash::Sha384,
+                        FingerprintHash::Sha512 => dtls::FingerprintHash::Sha512,
+                    },
+                    octets: peer.octets.clone(),
+                },
+                role: match role {
+                    DtlsRole::Active => dtls::Role::Active,
+                    DtlsRole::Passive => dtls::Role::Passive,
+                },
+            })
+        }
+        // Without a certificate none was announced, and so none agreed on.
+        (NegotiatedSecurity::None | NegotiatedSecurity::Dtls { .. }, _) => Security::None,
+    }
+}
+
+fn opus(wishes: &OpusParams) -> OpusWishes {
+    OpusWishes {
+        bitrate_bps_max: wishes.bitrate_max,
+        fec: wishes.fec,
+        dtx: wishes.dtx,
+    }
+}
 
 /// What was negotiated, in the media crate's words. Nothing yet means: send to nobody, receive from anybody.
-pub fn session_config(negotiated: Option<&NegotiatedAudio>, cname: &str) -> SessionConfig {
+pub fn session_config(
+    negotiated: Option<&NegotiatedAudio>,
+    cname: &str,
+    means: &MediaSecurity,
+) -> SessionConfig {
     let codec = |codec: AudioCodec| match codec {
-        AudioCodec::Pcmu => media::codec::Codec::Pcmu,
-        AudioCodec::Pcma => media::codec::Codec::Pcma,
-        AudioCodec::G722 => media::codec::Codec::G722,
-        AudioCodec::Opus => media::codec::Codec::Opus,
+        AudioCodec::Pcmu => Codec::Pcmu,
+        AudioCodec::Pcma => Codec::Pcma,
+        AudioCodec::G722 => Codec::G722,
+        AudioCodec::Opus => Codec::Opus,
     };
     let base = SessionConfig {
-        codec: media::codec::Codec::Pcmu,
+        codec: Codec::Pcmu,
         payload_type: 0,
-        receive_payload_types: vec![
-            (0, media::codec::Codec::Pcmu),
-            (8, media::codec::Codec::Pcma),
-        ],
+        receive_payload_types: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
         cname: cname.to_owned(),
         ntp_offset: unix_ms(),
         ..SessionConfig::default()
@@ -38,8 +134,12 @@ pub fn session_config(negotiated: Option<&NegotiatedAudio>, cname: &str) -> Sess
             .collect(),
         telephone_event: audio.telephone_event,
         telephone_event_hz: Some(audio.telephone_event_rate),
+        comfort_noise: audio.comfort_noise,
+        opus: opus(&audio.opus),
         remote_rtp: audio.remote_rtp,
         remote_rtcp: audio.remote_rtcp,
+        rtcp_mux: audio.rtcp_mux,
+        security: security(&audio.security, means),
         send: audio.direction.sends(),
         receive: audio.direction.receives(),
         ..base

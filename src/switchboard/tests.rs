@@ -106,6 +106,7 @@ impl Rig {
             calls_per_user_max: 2,
             ports: ports.clone(),
             advertise: Vec::new(),
+            security: MediaSecurity::default(),
             settings: settings(),
             agent: Arc::new(FakeGateway::new([])),
             readback: Arc::new(FakeGateway::new([])),
