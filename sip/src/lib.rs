@@ -49,6 +49,8 @@ mod usages;
 #[cfg(test)]
 mod fuzz_tests;
 #[cfg(test)]
+mod ipv6_tests;
+#[cfg(test)]
 mod torture_tests;
 
 pub use auth::{Algorithm, ha1};
