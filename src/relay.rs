@@ -7,12 +7,17 @@
 //! stay bound for the rest period of `ports`. A panic in the relaying of one stream ends that stream, with
 //! [`RelayEvent::Failed`], and nothing else.
 //!
+//! Where two phones have no codec in common, a stream is transcoded on the same thread ([`RelayHandle::transcode`]): it is
+//! rare, and costs as much as a hundred streams that pass.
+//!
 //! Bounds: [`STREAMS_MAX`] streams a call; [`EVENTS_MAX`] events a call, further ones are dropped and counted in the log;
 //! [`COMMANDS_MAX`] streams on their way to a thread, then `open` waits for the thread, which looks every few milliseconds.
 
 mod batch;
+mod core;
 mod worker;
 
+pub use self::core::TranscodedPeer;
 pub use media::relay::{RelayEvent, RelayPeer, RelaySecurity, Side, SideStats};
 
 use std::io;
@@ -21,9 +26,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use media::relay::Relay;
 use tokio::sync::mpsc;
 
+use self::core::Core;
 use crate::ports::{PortError, Ports};
 use worker::{Command, Entry, Worker};
 
@@ -76,7 +81,7 @@ pub struct RelayPool {
 /// What a handle and a thread share of one stream.
 #[derive(Debug)]
 struct Shared {
-    relay: Mutex<Relay>,
+    core: Mutex<Core>,
     events: mpsc::Sender<RelayNotice>,
     /// Events that found the call's queue full.
     events_lost: AtomicUsize,
@@ -87,14 +92,14 @@ struct Shared {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Relay> {
+    fn lock(&self) -> MutexGuard<'_, Core> {
         // A panic in the core ends its stream; the figures can still be read.
-        self.relay.lock().unwrap_or_else(PoisonError::into_inner)
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands on what the core has to tell.
-    fn tell(&self, relay: &mut Relay) {
-        while let Some(event) = relay.poll_event() {
+    /// Hands on what a relay has to tell.
+    fn tell(&self, core: &mut Core) {
+        while let Some(event) = core.poll_event() {
             self.send(event);
         }
     }
@@ -161,7 +166,7 @@ impl RelayPool {
                 batch::prepare(&pair.rtcp);
             }
             let shared = Arc::new(Shared {
-                relay: Mutex::new(Relay::new(Instant::now())),
+                core: Mutex::new(Core::new(Instant::now())),
                 events: sender.clone(),
                 events_lost: AtomicUsize::new(0),
                 stream,
@@ -215,12 +220,23 @@ impl RelayHandle {
     }
 
     /// What offer and answer say about one side of one stream; again after each further offer and answer. A stream that
-    /// was not opened is ignored.
+    /// was not opened is ignored; one that was transcoded passes packets again, as soon as both sides are connected.
     pub fn connect(&self, side: Side, stream: usize, peer: RelayPeer) {
         if let Some(opened) = self.streams.get(stream) {
-            let mut relay = opened.shared.lock();
-            relay.connect(Instant::now(), side, peer);
-            opened.shared.tell(&mut relay);
+            let mut core = opened.shared.lock();
+            core.connect(Instant::now(), side, peer);
+            opened.shared.tell(&mut core);
+        }
+    }
+
+    /// The two sides of a stream have no codec in common: what each speaks, side A before side B; again after each further
+    /// offer and answer. A stream that was not opened is ignored.
+    pub fn transcode(&self, stream: usize, peers: [TranscodedPeer; 2]) {
+        if let Some(opened) = self.streams.get(stream) {
+            let seeds = [rand::random(), rand::random()];
+            opened.shared.lock().transcode(Instant::now(), peers, seeds);
+            // From now on the thread has to look at the clock for it. One that is gone has told so.
+            let _ = self.workers[opened.worker].tell(Command::Time { id: opened.id });
         }
     }
 
@@ -232,8 +248,8 @@ impl RelayHandle {
     /// Figures of each stream, side A before side B.
     pub fn stats(&self) -> Vec<[SideStats; 2]> {
         let stats = self.streams.iter().map(|stream| {
-            let relay = stream.shared.lock();
-            [relay.stats(Side::A), relay.stats(Side::B)]
+            let core = stream.shared.lock();
+            [core.stats(Side::A), core.stats(Side::B)]
         });
         stats.collect()
     }

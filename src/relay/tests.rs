@@ -126,6 +126,57 @@ fn ports_run_out_and_rest() {
 }
 
 #[test]
+fn phones_without_a_common_codec_hear_each_other() {
+    use media::codec::Codec;
+    use media::session::SessionConfig;
+
+    let pool = pool(41_100, 41_119);
+    let mut handle = pool.open([LOCALHOST; 2], 1).expect("ports");
+    let mut events = handle.take_events().expect("not taken before");
+    let (a, b) = (Phone::new(), Phone::new());
+    let peer = |phone: &Phone, codec, payload_type| TranscodedPeer {
+        config: SessionConfig {
+            codec,
+            payload_type,
+            remote_rtp: Some(phone.address()),
+            remote_rtcp: Some(phone.address()),
+            ..SessionConfig::default()
+        },
+        rtcp_mux: true,
+    };
+    handle.transcode(0, [peer(&a, Codec::Pcmu, 0), peer(&b, Codec::G722, 9)]);
+    let mut packet = vec![0x80, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4];
+    packet.resize(172, 0xff);
+    a.0.send_to(&packet, (LOCALHOST, handle.ports(Side::A)[0]))
+        .expect("sent");
+    // Silence comes at a steady pace from both directions; reports come between.
+    for (phone, payload_type) in [(&a, 0), (&b, 9)] {
+        let sound = (0..100).map(|_| phone.receive().0);
+        let count = sound.filter(|packet| packet[1] & 0x7f == payload_type && packet.len() == 172);
+        assert!(
+            count.take(3).count() == 3,
+            "frames of payload type {payload_type}"
+        );
+    }
+    let (side, from) = (Side::A, a.address());
+    let event = RelayEvent::FirstPacket { side, from };
+    assert_eq!(
+        events.blocking_recv(),
+        Some(RelayNotice { stream: 0, event })
+    );
+    let stats = handle.stats();
+    assert_eq!(
+        (stats[0][0].packets_received, stats[0][1].packets_sent > 0),
+        (1, true)
+    );
+    // And back: the phones found one.
+    handle.connect(Side::A, 0, a.peer());
+    handle.connect(Side::B, 0, b.peer());
+    a.send(handle.ports(Side::A)[0], 1, b'p');
+    while b.receive().0.get(12..) != Some(b"p") {}
+}
+
+#[test]
 fn a_panic_ends_its_own_stream_only() {
     let pool = pool(41_048, 41_067);
     let mut cursed = pool.open([LOCALHOST; 2], 1).expect("ports");

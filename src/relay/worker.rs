@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +21,7 @@ use media::relay::{Port, RelayEvent, Side};
 use tracing::{error, warn};
 
 use super::batch::{Batch, Poller};
+use super::core::Core;
 use super::{COMMANDS_MAX, Shared};
 use crate::ports::{PortPair, Ports};
 
@@ -32,7 +34,13 @@ const WAKE: u64 = u64::MAX;
 
 pub(super) enum Command {
     Add(Box<Entry>),
-    Remove { id: u64 },
+    Remove {
+        id: u64,
+    },
+    /// This stream is transcoded from now on.
+    Time {
+        id: u64,
+    },
 }
 
 /// One stream and its sockets.
@@ -55,6 +63,26 @@ impl Entry {
 
     fn is_ipv6(&self, side: Side) -> bool {
         self.pairs[side.index()].address.is_ipv6()
+    }
+
+    /// Sends packets of our own making, and tells what there is to tell.
+    fn finish(&self, core: &mut Core) {
+        while let Some(packet) = core.poll_packet() {
+            let pair = &self.pairs[packet.side.index()];
+            let socket = match packet.port {
+                Port::Rtp => &pair.rtp,
+                Port::Rtcp => &pair.rtcp,
+            };
+            let to = match packet.to {
+                SocketAddr::V4(v4) if self.is_ipv6(packet.side) => {
+                    SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port()))
+                }
+                to => to,
+            };
+            // A full buffer loses the packet, as the network would.
+            let _ = socket.send_to(&packet.data, to);
+        }
+        self.shared.tell(core);
     }
 }
 
@@ -82,6 +110,7 @@ impl Worker {
             round: 2,
             ports,
             slots: Vec::new(),
+            timed: Vec::new(),
             free: Vec::new(),
             places: HashMap::new(),
             streams: streams.clone(),
@@ -125,6 +154,8 @@ struct Running {
     round: u64,
     ports: Ports,
     slots: Vec<Option<Entry>>,
+    /// Those that are transcoded.
+    timed: Vec<usize>,
     free: Vec<usize>,
     places: HashMap<u64, usize>,
     streams: Arc<AtomicUsize>,
@@ -157,11 +188,13 @@ impl Running {
         let mut ready = Vec::with_capacity(READY_MAX);
         let mut sweep = Instant::now() + SWEEP;
         let (mut packets, mut is_busy) = (0, false);
+        let mut due = None;
         loop {
             let wait = if self.places.is_empty() && self.ports.resting() == 0 {
                 None
             } else {
-                Some(sweep.saturating_duration_since(Instant::now()))
+                let due = due.map_or(sweep, |due: Instant| due.min(sweep));
+                Some(due.saturating_duration_since(Instant::now()))
             };
             self.poller.wait(wait, READY_MAX, &mut ready)?;
             let now = Instant::now();
@@ -184,6 +217,7 @@ impl Running {
                 }
             }
             self.batch.flush();
+            due = self.transcode(now);
             self.round += 1;
             packets += ready.len();
             // After the packets: tokens of this round name streams as they were when it began.
@@ -218,7 +252,7 @@ impl Running {
         let last = std::mem::replace(&mut entry.rounds[(token & 3) as usize], self.round);
         let is_burst = last + 1 == self.round;
         let received = self.batch.receive(entry.socket(side, port), is_burst);
-        let mut relay = entry.shared.lock();
+        let mut core = entry.shared.lock();
         #[cfg(test)]
         assert!(
             !entry.shared.is_cursed.load(Ordering::Relaxed),
@@ -227,15 +261,44 @@ impl Running {
         for n in received {
             let (from, buffer, len) = self.batch.datagram(n);
             let Some(from) = from else { continue };
-            let forward = relay.receive(now, side, port, from, buffer, len);
+            let forward = core.receive(now, side, port, from, buffer, len);
             if let Some(forward) = forward {
                 let out = side.other();
                 let socket = entry.socket(out, forward.port);
-                self.batch
-                    .send(n, forward.len, socket, forward.to, entry.is_ipv6(out));
+                let is_ipv6 = entry.is_ipv6(out);
+                self.batch.send(n, forward.len, socket, forward.to, is_ipv6);
             }
         }
-        entry.shared.tell(&mut relay);
+        entry.finish(&mut core);
+    }
+
+    /// Streams that go by the clock; when the next of them is due.
+    fn transcode(&mut self, now: Instant) -> Option<Instant> {
+        let mut due: Option<Instant> = None;
+        for n in (0..self.timed.len()).rev() {
+            let slot = self.timed[n];
+            let entry = self.slots.get(slot).and_then(Option::as_ref);
+            let Some(entry) = entry.filter(|entry| entry.shared.lock().is_timed()) else {
+                self.timed.swap_remove(n);
+                continue;
+            };
+            let time = || {
+                let mut core = entry.shared.lock();
+                if core.next_timeout().is_some_and(|due| due <= now) {
+                    core.time(now);
+                    entry.finish(&mut core);
+                }
+                core.next_timeout()
+            };
+            match catch_unwind(AssertUnwindSafe(time)) {
+                Ok(next) => due = [due, next].into_iter().flatten().min(),
+                Err(_) => {
+                    error!("a panic in the transcoding of one stream: its call ends");
+                    self.fail(slot);
+                }
+            }
+        }
+        due
     }
 
     fn commands(&mut self) -> Round {
@@ -247,6 +310,13 @@ impl Running {
                 Ok(Command::Remove { id }) => {
                     if let Some(slot) = self.places.get(&id).copied() {
                         self.remove(slot);
+                    }
+                }
+                Ok(Command::Time { id }) => {
+                    if let Some(&slot) = self.places.get(&id)
+                        && !self.timed.contains(&slot)
+                    {
+                        self.timed.push(slot);
                     }
                 }
                 Err(std::sync::mpsc::TryRecvError::Empty) => return Round::Again,
@@ -300,9 +370,9 @@ impl Running {
                 continue;
             };
             let look = || {
-                let mut relay = entry.shared.lock();
-                relay.time(now);
-                entry.shared.tell(&mut relay);
+                let mut core = entry.shared.lock();
+                core.time(now);
+                entry.finish(&mut core);
             };
             if catch_unwind(AssertUnwindSafe(look)).is_err() {
                 error!("a panic in the relaying of one stream: its call ends");

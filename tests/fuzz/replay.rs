@@ -9,7 +9,7 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 22] = [
+const TARGETS: [(&str, Body, Option<&str>); 23] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_calls", sip_calls, None),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
@@ -22,6 +22,7 @@ const TARGETS: [(&str, Body, Option<&str>); 22] = [
     ("sound_file", media::fuzz::read_file, Some("speech")),
     ("media_session", media_session, None),
     ("call_sound", media::fuzz::sound, None),
+    ("relay", relay, None),
     ("model_file", asr::model_file::fuzz::inspect, None),
     ("turn", turn, None),
     ("transcript", agent_bridge::words_fuzz::transcript, None),
@@ -41,6 +42,10 @@ fn media_session(data: &[u8]) {
 
 fn sip_calls(data: &[u8]) {
     sip::fuzz_calls::drive_calls(Instant::now(), data);
+}
+
+fn relay(data: &[u8]) {
+    media::relay::fuzz::relay(Instant::now(), data);
 }
 
 fn turn(data: &[u8]) {

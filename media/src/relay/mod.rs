@@ -11,6 +11,8 @@
 //! PURE.
 
 pub mod continuity;
+#[doc(hidden)]
+pub mod fuzz;
 mod leg;
 pub mod source;
 

@@ -1,0 +1,206 @@
+//! What is done with the packets of one stream: they pass (`media::relay`), or they are decoded and encoded again
+//! (`media::transcoder`). Owns the choice between both and nothing of either.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use media::relay::{Forward, Port, Relay, RelayEvent, RelayPeer, Side, SideStats};
+use media::session::{Input, MediaEvent, SessionConfig};
+use media::transcoder::{Transcoder, TranscoderOutput};
+
+/// One side of a stream that is transcoded.
+#[derive(Debug, Clone)]
+pub struct TranscodedPeer {
+    pub config: SessionConfig,
+    /// RTCP goes to the RTP port (RFC 5761); `config.remote_rtcp` is then the same as `config.remote_rtp`.
+    pub rtcp_mux: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Core {
+    Pass(Box<Relay>),
+    Transcode {
+        transcoder: Box<Transcoder>,
+        rtcp_mux: [bool; 2],
+        /// What is told after the packets are sent.
+        events: Vec<RelayEvent>,
+    },
+}
+
+/// A packet of our own making.
+pub(super) struct Packet {
+    pub side: Side,
+    pub port: Port,
+    pub to: SocketAddr,
+    pub data: Vec<u8>,
+}
+
+impl Core {
+    pub(super) fn new(now: Instant) -> Core {
+        Core::Pass(Box::new(Relay::new(now)))
+    }
+
+    pub(super) fn connect(&mut self, now: Instant, side: Side, peer: RelayPeer) {
+        if let Core::Transcode { .. } = self {
+            *self = Core::new(now);
+        }
+        if let Core::Pass(relay) = self {
+            relay.connect(now, side, peer);
+        }
+    }
+
+    pub(super) fn transcode(
+        &mut self,
+        now: Instant,
+        peers: [TranscodedPeer; 2],
+        seeds: [[u8; 32]; 2],
+    ) {
+        let mux = [peers[0].rtcp_mux, peers[1].rtcp_mux];
+        let [a, b] = peers.map(|peer| peer.config);
+        match self {
+            Core::Transcode {
+                transcoder,
+                rtcp_mux,
+                ..
+            } => {
+                *rtcp_mux = mux;
+                transcoder.reconfigure(now, Side::A, a);
+                transcoder.reconfigure(now, Side::B, b);
+            }
+            Core::Pass(_) => {
+                *self = Core::Transcode {
+                    transcoder: Box::new(Transcoder::new([a, b], seeds, now)),
+                    rtcp_mux: mux,
+                    events: Vec::new(),
+                };
+            }
+        }
+    }
+
+    pub(super) fn is_timed(&self) -> bool {
+        matches!(self, Core::Transcode { .. })
+    }
+
+    /// Takes one datagram. Where it passes, it is brought in line in its buffer, and this is where it goes.
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        side: Side,
+        port: Port,
+        from: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Option<Forward> {
+        match self {
+            Core::Pass(relay) => relay.receive(now, side, port, from, buffer, len),
+            Core::Transcode { transcoder, .. } => {
+                let data = buffer.get(..len)?;
+                let input = match port {
+                    Port::Rtp => Input::Rtp { from, data },
+                    Port::Rtcp => Input::Rtcp { from, data },
+                };
+                transcoder.handle(now, side, input);
+                None
+            }
+        }
+    }
+
+    /// What is due by now.
+    pub(super) fn time(&mut self, now: Instant) {
+        match self {
+            Core::Pass(relay) => relay.time(now),
+            Core::Transcode { transcoder, .. } => transcoder.timeout(now),
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        match self {
+            // A few times a second, whatever it says.
+            Core::Pass(_) => None,
+            Core::Transcode { transcoder, .. } => transcoder.next_timeout(),
+        }
+    }
+
+    /// The next packet that does not merely pass. To be taken until there is none, before [`Core::poll_event`].
+    pub(super) fn poll_packet(&mut self) -> Option<Packet> {
+        let Core::Transcode {
+            transcoder,
+            rtcp_mux,
+            events,
+        } = self
+        else {
+            return None;
+        };
+        loop {
+            let (side, port, to, data) = match transcoder.poll_output()? {
+                TranscoderOutput::Rtp { side, to, data } => (side, Port::Rtp, to, data),
+                TranscoderOutput::Rtcp { side, to, data } if rtcp_mux[side.index()] => {
+                    (side, Port::Rtp, to, data)
+                }
+                TranscoderOutput::Rtcp { side, to, data } => (side, Port::Rtcp, to, data),
+                TranscoderOutput::Dtmf {
+                    side,
+                    digit,
+                    duration_ms,
+                } => {
+                    events.push(RelayEvent::Digit {
+                        side,
+                        digit,
+                        duration_ms,
+                    });
+                    continue;
+                }
+                TranscoderOutput::Event { side, event } => {
+                    events.extend(relay_event(side, event));
+                    continue;
+                }
+            };
+            return Some(Packet {
+                side,
+                port,
+                to,
+                data,
+            });
+        }
+    }
+
+    pub(super) fn poll_event(&mut self) -> Option<RelayEvent> {
+        match self {
+            Core::Pass(relay) => relay.poll_event(),
+            Core::Transcode { events, .. } => (!events.is_empty()).then(|| events.remove(0)),
+        }
+    }
+
+    pub(super) fn stats(&self, side: Side) -> SideStats {
+        let transcoder = match self {
+            Core::Pass(relay) => return relay.stats(side),
+            Core::Transcode { transcoder, .. } => transcoder,
+        };
+        let stats = transcoder.stats(side);
+        SideStats {
+            packets_received: stats.packets_received,
+            octets_received: stats.octets_received,
+            packets_expected: stats.packets_expected,
+            packets_lost: stats.packets_lost,
+            jitter_ms: stats.jitter_ms,
+            packets_sent: stats.packets_sent,
+            octets_sent: stats.octets_sent,
+            packets_stranger: stats.packets_stranger,
+            packets_malformed: stats.packets_malformed,
+            source: stats.sending_to,
+            ..SideStats::default()
+        }
+    }
+}
+
+/// What a session tells, in the words of a relay.
+fn relay_event(side: Side, event: MediaEvent) -> Option<RelayEvent> {
+    Some(match event {
+        MediaEvent::FirstPacket { from } => RelayEvent::FirstPacket { side, from },
+        MediaEvent::SourceLatched { from, .. } => RelayEvent::SourceChanged { side, from },
+        MediaEvent::Stranger { from } => RelayEvent::Stranger { side, from },
+        MediaEvent::NoAudio { for_s, .. } => RelayEvent::NoPackets { side, for_s },
+        MediaEvent::AudioResumed => RelayEvent::PacketsResumed { side },
+        _ => return None,
+    })
+}
