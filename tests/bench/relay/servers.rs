@@ -189,7 +189,7 @@ impl Rtpengine {
             ])
             .args([
                 "--interface=127.0.0.1",
-                "--port-min=23000",
+                "--port-min=20000",
                 "--port-max=29999",
                 "--tos=184",
             ])
