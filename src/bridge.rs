@@ -20,6 +20,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use sip::offer_answer::SecurityPolicy;
+
 pub use boundary::*;
 use hunt::Hunt;
 pub use hunt::best_status;
@@ -41,8 +45,10 @@ pub struct BridgeConfig {
     pub per_user_max: usize,
     /// No call lasts longer.
     pub duration_max: Duration,
-    /// Keys, ports and origins of our descriptions come from it.
-    pub session_seed: u64,
+    /// Keys and origins of our descriptions come from it: from a generator fit for keys.
+    pub seed: [u8; 32],
+    /// Whether the media of both sides is encrypted, each with keys of its own.
+    pub security: SecurityPolicy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +116,7 @@ struct Bridge {
 /// All calls between parties.
 pub struct Bridges {
     config: BridgeConfig,
+    rng: StdRng,
     bridges: BTreeMap<BridgeId, Bridge>,
     legs: HashMap<LegId, BridgeId>,
     relays: HashMap<RelayId, BridgeId>,
@@ -123,6 +130,7 @@ pub struct Bridges {
 impl Bridges {
     pub fn new(config: BridgeConfig) -> Bridges {
         Bridges {
+            rng: StdRng::from_seed(config.seed),
             config,
             bridges: BTreeMap::new(),
             legs: HashMap::new(),
@@ -259,6 +267,15 @@ impl Bridges {
         self.bridges.values().filter(is_theirs).count()
     }
 
+    /// Calls over a trunk, both ways, that are not over.
+    pub fn calls_on(&self, trunk: usize) -> usize {
+        let is_on = |bridge: &&Bridge| {
+            let charged = bridge.charge.as_ref().map(|charge| charge.trunk);
+            bridge.caller == Party::Trunk(trunk) || charged == Some(trunk)
+        };
+        self.bridges.values().filter(is_on).count()
+    }
+
     fn next(&mut self) -> u64 {
         self.last += 1;
         self.last
@@ -322,7 +339,7 @@ impl Bridges {
             });
         }
         let id = BridgeId(self.next());
-        let session = self.session_id();
+        let session = self.means();
         let payer = incoming.caller.payer().map(str::to_owned);
         let bridge = Bridge {
             id,
@@ -546,11 +563,11 @@ impl Bridges {
             .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         if let (Some(charge), Some(_)) = (&bridge.charge, bridge.answered_at) {
             let (user, day) = (charge.user.clone(), bridge.hunt.day);
-            let (calls, seconds) = self.meter.talked(&user, day, talked);
+            let seconds = self.meter.talked(&user, day, talked);
             self.put(Output::Metered {
                 user,
                 day,
-                calls,
+                calls: 0,
                 seconds,
             });
         }

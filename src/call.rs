@@ -181,6 +181,7 @@ impl Call {
             } => self.sound(now, reply, clause, sound),
             CallInput::Reply { id, event } => self.reply(now, id, event),
             CallInput::Media(config) => self.renegotiated(now, config),
+            CallInput::Digit(digit) => self.digit(now, digit),
             CallInput::Drain { text } => self.say_goodbye(now, text, HangupReason::Drained),
             CallInput::Ended => self.end(now),
             CallInput::Timeout => self.timeout(now),
@@ -351,16 +352,19 @@ impl Call {
                     self.outputs.push_back(CallOutput::Rtcp { to, data });
                 }
                 MediaOutput::Frame { pcm, .. } => self.frame(now, &pcm),
-                MediaOutput::Dtmf { digit, .. } => {
-                    self.note(Note::Digit { digit });
-                    if self.ends_message(digit) {
-                        self.end_message(now);
-                    } else if self.reflector.is_none() {
-                        self.turn_event(now, agent_bridge::turn::Event::Dtmf { digit });
-                    }
-                }
+                MediaOutput::Dtmf { digit, .. } => self.digit(now, digit),
                 MediaOutput::Event(event) => self.media_event(now, event),
             }
+        }
+    }
+
+    /// A key, told by packets or by signalling.
+    fn digit(&mut self, now: Instant, digit: char) {
+        self.note(Note::Digit { digit });
+        if self.ends_message(digit) {
+            self.end_message(now);
+        } else if self.reflector.is_none() {
+            self.turn_event(now, agent_bridge::turn::Event::Dtmf { digit });
         }
     }
 

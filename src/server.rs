@@ -29,7 +29,7 @@ use crate::signalling::dial::TlsPeers;
 use crate::signalling::{self, Listeners, advertise};
 use crate::store::{Store, TraceStore};
 use crate::switchboard::{
-    BridgingConfig, Command, MediaSecurity, Switchboard, SwitchboardConfig, Trunks,
+    BridgingConfig, Command, MediaSecurity, Switchboard, SwitchboardConfig, Trunks, today,
 };
 use crate::{agents, banner, console, models, records, tailnet};
 
@@ -111,6 +111,9 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         .load_bans(records::unix_ms().saturating_sub(remembered_ms))
         .context("bans")?;
     let cut_off = store.load_dialogs().context("calls of the last run")?;
+    let counted = store
+        .load_counters(i64::from(today()))
+        .context("today's counters")?;
     let (recorder, recording) = Recorder::start(store, config.store.transcripts)?;
 
     // Ports before models: a port that is taken is said at once, not after a download.
@@ -148,12 +151,18 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     endpoint.end_lost_dialogs(now, cut_off);
 
     let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
-    let passwords = trunk_passwords(&config, &secrets, &home)?;
+    let tls_peers = TlsPeers::default();
+    let trunks = Trunks::new(
+        trunk_passwords(&config, &secrets, &home)?,
+        config.sip.port,
+        config.sip.tls_port(),
+        tls_peers.clone(),
+    );
     // One range for the assistant's calls and relayed ones.
     let ports = Ports::new(config.media.port_min, config.media.port_max, rand::random());
     let switchboard = Switchboard::new(
         switchboard_config(&config, agent.clone(), ports.clone(), &sip_addresses),
-        bridging_config(&config, accounts, passwords, ports, &sip_addresses)?,
+        bridging_config(&config, accounts, trunks, counted, ports, &sip_addresses)?,
         engines.clone(),
         recorder.clone(),
         commands.clone(),
@@ -187,7 +196,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let signalling = tokio::spawn(signalling::run(
         endpoint,
         listeners,
-        TlsPeers::default(),
+        tls_peers,
         recorder.clone(),
         switchboard,
         command_queue,
@@ -350,6 +359,9 @@ fn prompts(config: &Config) -> Vec<String> {
         .collect()
 }
 
+/// How much longer than a caller of the assistant a phone may be silent that talks with another.
+const MUTE_PATIENCE: u64 = 5;
+
 pub const READBACK_GREETING: &str = "Say something, and I will repeat what I heard.";
 pub const GOODBYE: &str = "I have to stop now. Goodbye.";
 
@@ -419,13 +431,13 @@ fn trunk_passwords(
 fn bridging_config(
     config: &Config,
     accounts: Vec<String>,
-    passwords: Vec<Option<sip::Secret>>,
+    trunks: Trunks,
+    counted: Vec<(String, u64)>,
     ports: Ports,
     addresses: &[IpAddr],
 ) -> anyhow::Result<BridgingConfig> {
     let mut plan = DialPlan::new(config);
     plan.set_accounts(accounts);
-    let trunks = Trunks::new(passwords, config.sip.port);
     let relays =
         RelayPool::start(RelayConfig::default(), ports).context("threads that relay sound")?;
     Ok(BridgingConfig {
@@ -436,10 +448,18 @@ fn bridging_config(
             bridges_max: config.calls.max,
             per_user_max: config.calls.per_user_max,
             duration_max: Duration::from_secs(u64::from(config.calls.duration_s_max)),
-            session_seed: rand::random(),
+            seed: rand::random(),
+            // Keys are offered between phones where they are demanded only: an offer with optional ones is larger than
+            // a datagram should be.
+            security: match config.media.security {
+                SecurityPolicy::Required => SecurityPolicy::Required,
+                SecurityPolicy::Off | SecurityPolicy::Optional => SecurityPolicy::Off,
+            },
         },
         advertise: advertised_for_sound(config, addresses),
-        silence_max: Duration::from_secs(u64::from(config.calls.no_audio_hangup_s)),
+        counted,
+        // Phones on mute may send nothing; whether they are there is asked by signalling as well.
+        silence_max: Duration::from_secs(u64::from(config.calls.no_audio_hangup_s) * MUTE_PATIENCE),
     })
 }
 

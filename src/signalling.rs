@@ -346,6 +346,9 @@ impl Shell {
                 self.endpoint.answer_reinvite(now, call, answer)
             }
             Command::Reoffer { call, offer } => self.endpoint.reoffer(now, call, Some(offer)),
+            Command::AnswerTransfer { call, status } => {
+                self.endpoint.answer_transfer(now, call, Err(status))
+            }
             Command::Bridge(output) => {
                 let more = self.switchboard.perform(*output, &mut self.endpoint);
                 // Before whatever waits: what a bridge wants done has an order.
@@ -354,9 +357,8 @@ impl Shell {
                 }
                 Ok(())
             }
-            Command::TrunkFound { at, address } => {
-                self.switchboard
-                    .trunk_found(at, address, &mut self.endpoint);
+            Command::TrunkFound { at, found } => {
+                self.switchboard.trunk_found(at, &found, &mut self.endpoint);
                 Ok(())
             }
             Command::RelayQuiet { relay, side } => {

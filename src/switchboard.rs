@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use agent_bridge::gateways::Gateway;
 use sip::offer_answer::{self, LocalMedia};
-use sip::{Advertised, CallKey, EndCause, Endpoint, Event, Flow, HeaderName, User};
+use sip::{Advertised, CallKey, Caller, EndCause, Endpoint, Event, Flow, HeaderName, User};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
@@ -28,8 +28,8 @@ use crate::engines::{EngineState, Engines};
 use crate::ports::{Ports, source_address};
 use crate::records::{Recorder, unix_ms};
 use crate::routing::Destination;
-pub use bridging::BridgingConfig;
 use bridging::{Arrived, Bridging};
+pub use bridging::{BridgingConfig, today};
 use endings::{cause, termination};
 pub use session::MediaSecurity;
 use session::session_config;
@@ -75,12 +75,17 @@ pub enum Command {
         call: CallKey,
         offer: String,
     },
+    /// A transfer that is refused.
+    AnswerTransfer {
+        call: CallKey,
+        status: u16,
+    },
     /// What a call between phones wants.
     Bridge(Box<BridgeOutput>),
-    /// Where a trunk is now; `None`: nobody knows.
+    /// Where a trunk is now, the best place first; empty: nobody knows.
     TrunkFound {
         at: usize,
-        address: Option<std::net::SocketAddr>,
+        found: Vec<crate::resolve::Target>,
     },
     /// No packets come from a side any more, or its relay has failed.
     RelayQuiet {
@@ -188,10 +193,9 @@ impl Switchboard {
 
     /// One event of the endpoint; the commands returned are applied before the next one.
     pub fn event(&mut self, event: Event, endpoint: &Endpoint) -> Vec<Command> {
-        let event = match self.bridging.event(event, endpoint) {
-            Ok(commands) => return commands,
-            Err(event) => event,
-        };
+        if self.bridging.is_meant(&event) {
+            return self.bridging.event(event, endpoint);
+        }
         match event {
             Event::IncomingCall {
                 call,
@@ -217,6 +221,19 @@ impl Switchboard {
                 self.incoming(arrived, endpoint)
             }
             Event::ReofferAnswered { call, result } => self.joined(call, result),
+            Event::Digits { call, digit, .. } => {
+                if let Some(Line {
+                    state: LineState::Up { control, .. },
+                    ..
+                }) = self.calls.get(&call)
+                {
+                    // A call that is too busy to hear of a key is one that ends anyway.
+                    let _ = control.try_send(Control::Digit(digit));
+                }
+                Vec::new()
+            }
+            // The assistant calls nobody, so it cannot be handed on.
+            Event::Transfer { call, .. } => vec![Command::AnswerTransfer { call, status: 403 }],
             Event::CallConfirmed { call, answer } => self.confirmed(call, answer),
             Event::ReInvite { call, offer } => self.reinvite(call, offer),
             Event::CallEnded { call, cause } => {
@@ -249,8 +266,6 @@ impl Switchboard {
             Event::CallProgress { .. }
             | Event::CallAnswered { .. }
             | Event::Redirected { .. }
-            | Event::Transfer { .. }
-            | Event::Digits { .. }
             | Event::ReferProgress { .. }
             | Event::RegistrationResult { .. }
             | Event::TrunkRegistration { .. } => Vec::new(),
@@ -276,8 +291,16 @@ impl Switchboard {
             Err(why) => return refuse(why.status(), Vec::new(), &why.to_string()),
         };
         let talking = self.calls.values().filter(|line| line.user == user).count();
-        if talking + self.bridging.calls_of(&user) >= self.config.calls_per_user_max {
-            return refuse(486, Vec::new(), "this user has as many calls as allowed");
+        let most = match &arrived.caller {
+            Caller::User(_) => self.config.calls_per_user_max,
+            Caller::Trunk(name) => self.bridging.trunk_calls_max(name),
+        };
+        if talking + self.bridging.calls_of(&user) >= most {
+            return refuse(
+                486,
+                Vec::new(),
+                "this user or trunk has as many calls as allowed",
+            );
         }
         let service = match destination {
             Destination::Service(service) if arrived.replaces.is_none() => service,

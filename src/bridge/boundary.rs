@@ -316,7 +316,7 @@ pub enum Output {
         bridge: BridgeId,
         end: BridgeEnd,
     },
-    /// What a user has dialled outside today, to be kept.
+    /// What is to be added to what a user has dialled outside on a day.
     Metered {
         user: String,
         day: u32,

@@ -180,11 +180,11 @@ impl Bridges {
             .bridges
             .values()
             .filter_map(|bridge| bridge.charge.as_ref());
-        let (mut all, mut theirs, mut on_trunk) = (0, 0, 0);
+        let on_trunk = self.calls_on(outside.trunk);
+        let (mut all, mut theirs) = (0, 0);
         for charge in outgoing {
             all += 1;
             theirs += usize::from(charge.user == payer);
-            on_trunk += usize::from(charge.trunk == outside.trunk);
         }
         let trunk_max = plan.trunk(outside.trunk).map_or(0, |trunk| trunk.calls_max);
         let refusal = match outside.is_metered {
@@ -213,12 +213,12 @@ impl Bridges {
         if outside.is_metered {
             let day = bridge.hunt.day;
             bridge.hunt.longest = Some(self.meter.longest(limits, &payer, day));
-            let (calls, seconds) = self.meter.placed(&payer, day);
+            self.meter.placed(&payer, day);
             self.put(Output::Metered {
                 user: payer,
                 day,
-                calls,
-                seconds,
+                calls: 1,
+                seconds: 0,
             });
         }
         bridge.hunt.whose = Some(Whose::Trunk);
@@ -337,7 +337,7 @@ impl Bridges {
         let mut refusal = None;
         for target in std::mem::take(&mut bridge.hunt.targets) {
             let leg = self.new_leg();
-            let session = self.session_id();
+            let session = self.means();
             let mut line = Line::new(leg, target.party.clone(), target.anchor, session, None);
             line.set_ports(bridge.ports_b.clone());
             let offered = match bridge.a.offer_to(&mut line) {

@@ -50,18 +50,16 @@ impl Meter {
         Duration::from_secs(u64::from(left.min(limits.duration_s_max).max(1)))
     }
 
-    /// Counts a call that is placed. The day's calls and seconds after it.
-    pub fn placed(&mut self, user: &str, day: u32) -> (u32, u32) {
-        self.add(user, day, 1, 0)
+    /// Counts a call that is placed.
+    pub fn placed(&mut self, user: &str, day: u32) {
+        self.add(user, day, 1, 0);
     }
 
-    pub fn talked(&mut self, user: &str, day: u32, talked: Duration) -> (u32, u32) {
-        self.add(
-            user,
-            day,
-            0,
-            u32::try_from(talked.as_secs()).unwrap_or(u32::MAX),
-        )
+    /// Counts the seconds of a call that is over; how many they are.
+    pub fn talked(&mut self, user: &str, day: u32, talked: Duration) -> u32 {
+        let seconds = u32::try_from(talked.as_secs()).unwrap_or(u32::MAX);
+        self.add(user, day, 0, seconds);
+        seconds
     }
 
     fn of(&self, user: &str, day: u32) -> Count {
@@ -72,7 +70,7 @@ impl Meter {
         })
     }
 
-    fn add(&mut self, user: &str, day: u32, calls: u32, seconds: u32) -> (u32, u32) {
+    fn add(&mut self, user: &str, day: u32, calls: u32, seconds: u32) {
         let mut count = self.of(user, day);
         count.calls = count.calls.saturating_add(calls);
         count.seconds = count.seconds.saturating_add(seconds);
@@ -83,7 +81,6 @@ impl Meter {
             }
         }
         self.users.insert(user.to_owned(), count);
-        (count.calls, count.seconds)
     }
 }
 
@@ -101,7 +98,7 @@ mod tests {
         };
         let mut meter = Meter::default();
         assert_eq!(meter.longest(&limits, "anna", 1), Duration::from_secs(300));
-        assert_eq!(meter.placed("anna", 1), (1, 0));
+        meter.placed("anna", 1);
         assert!(meter.allows(&limits, "anna", 1));
         meter.placed("anna", 1);
         assert!(!meter.allows(&limits, "anna", 1));

@@ -5,8 +5,10 @@
 
 use std::time::Instant;
 
-use sip::offer_answer::LocalSecurity;
+use rand::Rng as _;
+use sip::offer_answer::{LocalSecurity, SecurityPolicy};
 use sip::relayed::{self, RelayLocal, Relayed, RelayedStream};
+use sip::sdes::KeySeed;
 
 use super::boundary::{Anchor, LegId, Output, Party, Side};
 use super::{Bridge, Bridges, Fork, State};
@@ -29,6 +31,14 @@ pub(super) struct Line {
     ours: Option<String>,
     /// A 2xx has been sent or has come.
     pub(super) stands: bool,
+}
+
+/// What makes our descriptions to one leg its own.
+#[derive(Debug)]
+pub(super) struct Means {
+    session_id: u64,
+    policy: SecurityPolicy,
+    key_seed: KeySeed,
 }
 
 /// An offer that waits for its answer.
@@ -73,7 +83,7 @@ impl Line {
         leg: LegId,
         party: Party,
         anchor: Anchor,
-        session_id: u64,
+        means: Means,
         theirs: Option<String>,
     ) -> Line {
         Line {
@@ -82,11 +92,13 @@ impl Line {
             local: RelayLocal {
                 address: anchor.shown,
                 ports: Vec::new(),
-                session_id,
+                session_id: means.session_id,
                 session_version: 0,
                 rtcp_mux: false,
                 security: LocalSecurity {
+                    policy: means.policy,
                     signalling_is_private: anchor.is_private,
+                    key_seed: Some(means.key_seed),
                     ..LocalSecurity::default()
                 },
                 extra_codecs: Vec::new(),
@@ -180,10 +192,15 @@ fn resumed(sdp: &str) -> String {
 }
 
 impl Bridges {
-    /// Numbers the origins of our descriptions: apart from each other, and from those of another run.
-    pub(super) fn session_id(&mut self) -> u64 {
-        let step = self.next().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (self.config.session_seed ^ step) & 0x3fff_ffff_ffff
+    /// What every line has of its own: the number of its origin, apart from all others, and its keys.
+    pub(super) fn means(&mut self) -> Means {
+        let mut octets = [0; 32];
+        self.rng.fill_bytes(&mut octets);
+        Means {
+            session_id: self.rng.next_u64() & 0x3fff_ffff_ffff,
+            policy: self.config.security,
+            key_seed: KeySeed::new(octets),
+        }
     }
 
     /// Tells the relay what holds between the two sides.

@@ -135,7 +135,8 @@ impl Rig {
                 bridges_max: 8,
                 per_user_max: 3,
                 duration_max: Duration::from_secs(3600),
-                session_seed: 1,
+                seed: [1; 32],
+                security: sip::offer_answer::SecurityPolicy::Off,
             }),
             world: World {
                 plan,
@@ -673,10 +674,10 @@ fn calls_outside_are_limited() {
         "one at once"
     );
     rig.answer(2);
-    assert_eq!(rig.end(1, 0), "hang up 2; metered 1; over talked");
+    assert_eq!(rig.end(1, 0), "hang up 2; metered 0; over talked");
     assert_eq!(
         rig.dial("anna", "030123", offer()),
-        "metered 2; call 5=10.0.0.99"
+        "metered 1; call 5=10.0.0.99"
     );
     assert_eq!(rig.end(5, 486), "reject 4 486; over");
     assert_eq!(

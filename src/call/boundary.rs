@@ -82,6 +82,8 @@ pub enum CallInput<'a> {
     },
     /// A re-INVITE was answered: hold, resume, another address or codec.
     Media(SessionConfig),
+    /// A key told by signalling.
+    Digit(char),
     /// The program stops: say goodbye and hang up.
     Drain {
         text: String,

@@ -40,7 +40,11 @@ const HANGUP_GRACE: Duration = Duration::from_secs(5);
 pub enum Control {
     Confirmed,
     Media(Box<SessionConfig>),
-    Drain { text: String },
+    Drain {
+        text: String,
+    },
+    /// A key told by INFO.
+    Digit(char),
     Ended(Termination),
 }
 
@@ -214,6 +218,7 @@ impl Driver {
                 command = control.recv() => match command {
                     Some(Control::Confirmed) => call.handle(Instant::now(), CallInput::Confirmed),
                     Some(Control::Media(config)) => call.handle(Instant::now(), CallInput::Media(*config)),
+                    Some(Control::Digit(digit)) => call.handle(Instant::now(), CallInput::Digit(digit)),
                     Some(Control::Drain { text }) => call.handle(Instant::now(), CallInput::Drain { text }),
                     Some(Control::Ended(peer)) => {
                         call.handle(Instant::now(), CallInput::Ended);

@@ -26,9 +26,19 @@ use crate::ports::source_address;
 use crate::records::{CallRecorder, CallStart, Recorder, unix_ms};
 use crate::relay::{RelayEvent, RelayHandle, RelayPeer, RelayPool, Side as RelaySide};
 use crate::routing::{Destination, DialPlan, Outside, Refused};
+use crate::store::Lasting;
 use media::relay::RelaySecurity;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
+/// Counters of the store: what a user has dialled outside on a day, and what was left in message boxes.
+const CALLS: &str = "outbound calls of ";
+const SECONDS: &str = "outbound seconds of ";
+const MESSAGES: &str = "messages of ";
+
+/// Today, as limits count: days since 1970, UTC.
+pub fn today() -> u32 {
+    u32::try_from(unix_ms() / DAY_MS).unwrap_or(u32::MAX)
+}
 
 /// What is the same for all relayed calls.
 pub struct BridgingConfig {
@@ -38,6 +48,8 @@ pub struct BridgingConfig {
     pub bridge: BridgeConfig,
     /// Advertised in SDP instead of the socket's address, where the owner configured one.
     pub advertise: Vec<Advertised>,
+    /// Counters of today from before the start.
+    pub counted: Vec<(String, u64)>,
     /// So long without a packet from a side that should send ends the call.
     pub silence_max: Duration,
 }
@@ -48,6 +60,8 @@ pub struct Bridging {
     config: BridgingConfig,
     relays: HashMap<RelayId, RelayHandle>,
     running: HashMap<BridgeId, Running>,
+    /// Messages left today, by caller: the day and how many.
+    messages: HashMap<String, (u32, u32)>,
     /// Dialogs of ours with somebody who may be handed to the assistant.
     known: HashMap<CallKey, Known>,
 }
@@ -100,7 +114,7 @@ impl View for Sight<'_> {
     }
 
     fn day(&self) -> u32 {
-        u32::try_from(unix_ms() / DAY_MS).unwrap_or(u32::MAX)
+        today()
     }
 }
 
@@ -136,8 +150,28 @@ pub(super) struct Arrived {
 
 impl Bridging {
     pub(super) fn new(config: BridgingConfig) -> Bridging {
+        let mut joint = Joint::new(config.bridge.clone());
+        let mut messages = HashMap::new();
+        let mut outside: HashMap<&str, (u32, u32)> = HashMap::new();
+        for (name, count) in &config.counted {
+            let count = u32::try_from(*count).unwrap_or(u32::MAX);
+            if let Some(user) = name.strip_prefix(CALLS) {
+                outside.entry(user).or_default().0 = count;
+            } else if let Some(user) = name.strip_prefix(SECONDS) {
+                outside.entry(user).or_default().1 = count;
+            } else if let Some(caller) = name.strip_prefix(MESSAGES) {
+                messages.insert(caller.to_owned(), (today(), count));
+            }
+        }
+        for (user, (calls, seconds)) in outside {
+            joint
+                .bridges()
+                .meter()
+                .restore(user, today(), calls, seconds);
+        }
         Bridging {
-            joint: Joint::new(config.bridge.clone()),
+            joint,
+            messages,
             config,
             relays: HashMap::new(),
             running: HashMap::new(),
@@ -192,8 +226,17 @@ impl Bridging {
         &self.config.plan
     }
 
-    pub(super) fn calls_of(&self, user: &str) -> usize {
-        self.joint.bridges_ref().calls_of(user)
+    /// Calls of a user or a trunk that are not over.
+    pub(super) fn calls_of(&self, caller: &str) -> usize {
+        let bridges = self.joint.bridges_ref();
+        let trunk = self.config.plan.trunk_named(caller);
+        bridges.calls_of(caller) + trunk.map_or(0, |trunk| bridges.calls_on(trunk))
+    }
+
+    pub(super) fn trunk_calls_max(&self, name: &str) -> usize {
+        let plan = &self.config.plan;
+        let trunk = plan.trunk_named(name).and_then(|at| plan.trunk(at));
+        trunk.map_or(0, |trunk| trunk.calls_max)
     }
 
     pub(super) fn incoming(
@@ -243,21 +286,22 @@ impl Bridging {
         self.commands()
     }
 
-    /// An event of a bridged dialog. What is not one comes back.
-    pub(super) fn event(
-        &mut self,
-        event: Event,
-        endpoint: &Endpoint,
-    ) -> Result<Vec<Command>, Event> {
-        let Some(call) = call_of(&event).filter(|call| self.joint.owns(*call)) else {
-            return Err(event);
+    /// Whether an event is of a bridged dialog.
+    pub(super) fn is_meant(&self, event: &Event) -> bool {
+        call_of(event).is_some_and(|call| self.joint.owns(call))
+    }
+
+    /// An event of a bridged dialog.
+    pub(super) fn event(&mut self, event: Event, endpoint: &Endpoint) -> Vec<Command> {
+        let ended = match &event {
+            Event::CallEnded { call, .. } => Some(*call),
+            _ => None,
         };
-        let is_over = matches!(event, Event::CallEnded { .. });
         self.with(endpoint, |joint, now, view| joint.event(now, event, view));
-        if is_over {
+        if let Some(call) = ended {
             self.known.remove(&call);
         }
-        Ok(self.commands())
+        self.commands()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
@@ -486,10 +530,20 @@ impl Switchboard {
             Output::Over { bridge, end } => self.bridging.over(bridge, &end),
             Output::Metered {
                 user,
+                day,
                 calls,
                 seconds,
-                ..
-            } => info!(%user, calls, seconds, "dialled outside today"),
+            } => {
+                for (name, by) in [(CALLS, calls), (SECONDS, seconds)] {
+                    if by > 0 {
+                        self.recorder.keep(Lasting::Count {
+                            name: format!("{name}{user}"),
+                            day: i64::from(day),
+                            by: u64::from(by),
+                        });
+                    }
+                }
+            }
             other => debug!(?other, "nobody carries this out"),
         }
         Vec::new()
@@ -575,6 +629,26 @@ impl Switchboard {
         self.bridging.running.insert(bridge, running);
     }
 
+    /// Counts a message, unless this caller has left as many as allowed.
+    fn may_leave_message(&mut self, caller: &str) -> bool {
+        let most = self.bridging.plan().voicemail().messages_per_caller_per_day;
+        let today = today();
+        let messages = &mut self.bridging.messages;
+        // Callers are accounts and trunks; those of other days need not be remembered.
+        messages.retain(|_, (day, _)| *day == today);
+        let (_, count) = messages.entry(caller.to_owned()).or_insert((today, 0));
+        if *count >= most {
+            return false;
+        }
+        *count += 1;
+        self.recorder.keep(Lasting::Count {
+            name: format!("{MESSAGES}{caller}"),
+            day: i64::from(today),
+            by: 1,
+        });
+        true
+    }
+
     /// A caller whom nobody else answered, or who is transferred to us.
     #[allow(clippy::too_many_arguments, reason = "what `Output::Serve` is made of")]
     fn serve(
@@ -594,8 +668,17 @@ impl Switchboard {
             let reason = Some(cause(500, "unknown dialog"));
             return vec![Command::Hangup { call, reason }];
         };
+        let user = self.bridging.name(caller);
+        if service.message_for.is_some() && !self.may_leave_message(&user) {
+            info!(%user, "no more messages are taken from this caller today");
+            return vec![Command::Reject {
+                call,
+                status: 480,
+                headers: Vec::new(),
+            }];
+        }
         let line = Line {
-            user: self.bridging.name(caller),
+            user,
             target: dialled,
             since: Instant::now(),
             state: LineState::Waiting(Box::new(Waiting {

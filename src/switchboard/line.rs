@@ -20,6 +20,8 @@ use crate::records::{CallStart, unix_ms};
 
 /// Nothing said for so long after the tone: asked once, then the call ends.
 const MESSAGE_HANGUP_MS: u32 = 4_000;
+/// Silence after which what was said is kept.
+const MESSAGE_WAIT_MS: u32 = 300;
 
 impl Switchboard {
     /// Makes the call one that takes a message for `callee`.
@@ -31,6 +33,9 @@ impl Switchboard {
         settings.session = format!("{callee}/messages");
         settings.duration_max = Duration::from_secs(u64::from(voicemail.message_s_max) + 20);
         let silence_ms = voicemail.silence_s.saturating_mul(1_000);
+        // Nobody answers here, so what was said counts at once: callers hang up with the last word.
+        settings.turn.strategies = Vec::new();
+        settings.turn.wait.unsure_ms = MESSAGE_WAIT_MS;
         settings.turn.filler_after_ms = 0;
         settings.turn.progress_after_ms = 0;
         settings.turn.reply_timeout_ms = silence_ms + 10_000;

@@ -74,9 +74,11 @@ fn bridging(ports: Ports) -> BridgingConfig {
             bridges_max: 3,
             per_user_max: 2,
             duration_max: Duration::from_secs(600),
-            session_seed: 1,
+            seed: [1; 32],
+            security: sip::offer_answer::SecurityPolicy::Off,
         },
         advertise: Vec::new(),
+        counted: Vec::new(),
         silence_max: Duration::from_secs(60),
     }
 }

@@ -1,8 +1,8 @@
 //! The configured trunks at the endpoint: who calls from where, our registrations, and the way out over each. Owns their
 //! addresses as they were last found; not what may be dialled (`routing`) nor the calls (`bridge`).
 //!
-//! A host name is looked up at the start and again every five minutes; a trunk whose name does not resolve has no way out
-//! until it does. The first address counts; SRV records are not asked for, `port` says where they would point elsewhere.
+//! A host name is looked up at the start and again every five minutes (RFC 3263, `resolve`); a trunk that is not found has
+//! no way out until it is. Calls take the best target; registrations try all of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -15,7 +15,10 @@ use super::{Command, Switchboard};
 use crate::bridge::{Party, Target, TrunkLeg};
 use crate::config::{Trunk, TrunkTransport};
 use crate::ports::source_address;
+use crate::resolve::lookup::{Families, Resolver};
+use crate::resolve::{Target as Found, Wanted};
 use crate::routing::{DialPlan, Outside};
+use crate::signalling::dial::{TlsPeer, TlsPeers, Trust};
 
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 /// A trunk that was not found is looked for again sooner.
@@ -25,9 +28,13 @@ const EXPIRES_S: u32 = 600;
 /// What is known of the trunks besides their configuration, in their order.
 #[derive(Default)]
 pub struct Trunks {
-    ways: Vec<Option<FlowTarget>>,
+    /// The ways to each, the best first.
+    ways: Vec<Vec<FlowTarget>>,
     passwords: Vec<Option<Secret>>,
     sip_port: u16,
+    tls_port: u16,
+    /// Who must prove what when we connect over TLS.
+    peers: TlsPeers,
 }
 
 fn transport(trunk: &Trunk) -> Transport {
@@ -39,12 +46,19 @@ fn transport(trunk: &Trunk) -> Transport {
 }
 
 impl Trunks {
-    /// `passwords` in the order of the trunks; `sip_port` is ours.
-    pub fn new(passwords: Vec<Option<Secret>>, sip_port: u16) -> Trunks {
+    /// `passwords` in the order of the trunks; the ports are ours.
+    pub fn new(
+        passwords: Vec<Option<Secret>>,
+        sip_port: u16,
+        tls_port: u16,
+        peers: TlsPeers,
+    ) -> Trunks {
         Trunks {
             ways: Vec::new(),
             passwords,
             sip_port,
+            tls_port,
+            peers,
         }
     }
 
@@ -57,7 +71,7 @@ impl Trunks {
         anchor: impl Fn(FlowTarget) -> crate::bridge::Anchor,
     ) -> Option<Target> {
         let trunk = plan.trunk(call.trunk)?;
-        let flow = (*self.ways.get(call.trunk)?)?;
+        let flow = *self.ways.get(call.trunk)?.first()?;
         let mut uri = Uri::sip(Some(&call.number), host(&trunk.host), trunk.port);
         if let Some(parameter) = flow.transport.uri_param() {
             uri.params.set("transport", Some(parameter));
@@ -128,30 +142,46 @@ impl Switchboard {
     }
 
     /// A trunk was found, or is gone.
-    pub fn trunk_found(&mut self, at: usize, address: Option<SocketAddr>, endpoint: &mut Endpoint) {
+    pub fn trunk_found(&mut self, at: usize, found: &[Found], endpoint: &mut Endpoint) {
         let Some(trunk) = self.bridging.plan().trunk(at).cloned() else {
             return;
         };
         let trunks = self.bridging.trunks();
-        let way = address.map(|remote| {
-            let any: IpAddr = match remote {
-                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        let ways: Vec<FlowTarget> = found
+            .iter()
+            .map(|found| {
+                let remote = found.address;
+                let any: IpAddr = match remote {
+                    SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                    SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+                };
+                let port = match found.transport {
+                    Transport::Tls => trunks.tls_port,
+                    _ => trunks.sip_port,
+                };
+                FlowTarget {
+                    transport: found.transport,
+                    local: SocketAddr::new(source_address(any, remote), port),
+                    remote,
+                }
+            })
+            .collect();
+        for way in ways.iter().filter(|way| way.transport == Transport::Tls) {
+            let peer = TlsPeer {
+                name: trunk.host.clone(),
+                trust: Trust::Authorities,
             };
-            FlowTarget {
-                transport: transport(&trunk),
-                local: SocketAddr::new(source_address(any, remote), trunks.sip_port),
-                remote,
-            }
-        });
-        if trunks.ways.len() <= at {
-            trunks.ways.resize(at + 1, None);
+            trunks.peers.expect(way.remote, peer);
         }
-        let before = std::mem::replace(&mut trunks.ways[at], way);
-        let (Some(way), Some(Some(password))) = (way, trunks.passwords.get(at)) else {
+        if trunks.ways.len() <= at {
+            trunks.ways.resize(at + 1, Vec::new());
+        }
+        let before = std::mem::replace(&mut trunks.ways[at], ways.clone());
+        let (Some(way), Some(Some(password))) = (ways.first().copied(), trunks.passwords.get(at))
+        else {
             return;
         };
-        if !trunk.register || before == Some(way) {
+        if !trunk.register || before == ways {
             return;
         }
         let domain = match trunk.domain.is_empty() {
@@ -172,7 +202,7 @@ impl Switchboard {
             TrunkRegistration {
                 trunk: trunk.name.clone(),
                 registrar: Uri::sip(None, host(domain), None),
-                targets: vec![way],
+                targets: ways,
                 user: trunk.user.clone(),
                 auth_user: None,
                 password: password.clone(),
@@ -186,32 +216,38 @@ impl Switchboard {
 
 /// Looks for a trunk as long as the program runs.
 async fn look_up(at: usize, trunk: Trunk, commands: mpsc::Sender<Command>) {
-    let port = trunk.port.unwrap_or(match trunk.transport {
-        TrunkTransport::Tls => 5061,
-        TrunkTransport::Udp | TrunkTransport::Tcp => 5060,
-    });
-    let name = trunk.host.trim_matches(['[', ']']).to_owned();
+    let transport = transport(&trunk);
+    let families = Families {
+        ipv4: true,
+        ipv6: true,
+    };
+    let resolver = match Resolver::new(vec![transport], families) {
+        Ok(resolver) => resolver,
+        Err(error) => return warn!(trunk = %trunk.name, %error, "trunks cannot be looked up"),
+    };
+    let wanted = Wanted {
+        host: trunk.host.trim_matches(['[', ']']).to_owned(),
+        port: trunk.port,
+        transport: Some(transport),
+        is_secure: transport == Transport::Tls,
+    };
     loop {
-        let found = tokio::net::lookup_host((name.as_str(), port)).await;
-        let address = match found {
-            Ok(mut addresses) => addresses.next(),
-            Err(error) => {
-                warn!(trunk = %trunk.name, %error, "trunk not found");
-                None
-            }
+        let found = resolver.resolve(&wanted, rand::random()).await;
+        let found = found
+            .inspect_err(|error| warn!(trunk = %trunk.name, %error, "trunk not found"))
+            .unwrap_or_default();
+        let pause = if found.is_empty() {
+            LOOK_SOON
+        } else {
+            LOOK_AGAIN
         };
         if commands
-            .send(Command::TrunkFound { at, address })
+            .send(Command::TrunkFound { at, found })
             .await
             .is_err()
         {
             return;
         }
-        tokio::time::sleep(if address.is_some() {
-            LOOK_AGAIN
-        } else {
-            LOOK_SOON
-        })
-        .await;
+        tokio::time::sleep(pause).await;
     }
 }

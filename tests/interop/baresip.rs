@@ -59,6 +59,18 @@ pub struct Phone {
 
 impl Phone {
     pub fn start(server: SocketAddr, setup: &Setup) -> Phone {
+        Phone::start_with(server, setup, "")
+    }
+
+    /// A phone that is registered, and takes calls by itself.
+    pub fn answering(offhook: &Offhook, setup: &Setup) -> Phone {
+        let mut phone = Phone::start_with(offhook.sip, setup, ";answermode=auto");
+        phone.expect_registered(offhook);
+        phone
+    }
+
+    /// `more` stands behind the account.
+    fn start_with(server: SocketAddr, setup: &Setup, more: &str) -> Phone {
         let folder = Folder::new("baresip");
         let (sip, control, rtp) = (free_port(), free_port(), free_port());
         let rtp = rtp.min(65_000) / 2 * 2;
@@ -75,7 +87,7 @@ impl Phone {
 
         let config = config(server, sip, control, rtp, folder.path(), &microphone);
         fs::write(folder.path().join("config"), config).expect("a writable folder");
-        fs::write(folder.path().join("accounts"), account(server, setup))
+        fs::write(folder.path().join("accounts"), account(server, setup, more))
             .expect("a writable folder");
         fs::write(folder.path().join("contacts"), "").expect("a writable folder");
 
@@ -119,15 +131,19 @@ impl Phone {
     /// The same at another of the server's addresses.
     pub fn registered_at(server: SocketAddr, offhook: &Offhook, setup: &Setup) -> Phone {
         let mut phone = Phone::start(server, setup);
-        let outcome = phone.registration(Duration::from_secs(20));
+        phone.expect_registered(offhook);
+        phone
+    }
+
+    fn expect_registered(&mut self, offhook: &Offhook) {
+        let outcome = self.registration(Duration::from_secs(20));
         assert_eq!(
             outcome,
             Some(200),
             "registration\n{}\n{}",
-            phone.process.tail(),
+            self.process.tail(),
             offhook.log_tail()
         );
-        phone
     }
 
     /// The status that ended the first registration attempt. Its event may pass before the control port can be read, so
@@ -158,6 +174,16 @@ impl Phone {
 
     pub fn hang_up(&mut self) {
         self.command("hangup", "");
+    }
+
+    /// Takes the call that rings.
+    pub fn answer(&mut self) {
+        self.command("accept", "");
+    }
+
+    /// Any other command of its menu.
+    pub fn tell(&mut self, command: &str, parameters: &str) {
+        self.command(command, parameters);
     }
 
     fn command(&mut self, command: &str, parameters: &str) {
@@ -283,7 +309,7 @@ fn register_statuses(trace: &str) -> Vec<u16> {
     statuses
 }
 
-fn account(server: SocketAddr, setup: &Setup) -> String {
+fn account(server: SocketAddr, setup: &Setup, more: &str) -> String {
     let transport = setup.transport.name();
     let Account { user, password } = setup.account;
     let outbound = if setup.outbound {
@@ -292,7 +318,7 @@ fn account(server: SocketAddr, setup: &Setup) -> String {
         String::new()
     };
     format!(
-        "<sip:{user}@{server};transport={transport}>;auth_user={user};auth_pass={password}{outbound};regint=300\n"
+        "<sip:{user}@{server};transport={transport}>;auth_user={user};auth_pass={password}{outbound};regint=300{more}\n"
     )
 }
 

@@ -15,6 +15,7 @@ mod sipp;
 mod sound;
 
 mod barge_in;
+mod between;
 mod calls;
 mod lifetime;
 mod pauses;
