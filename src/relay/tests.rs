@@ -2,6 +2,7 @@
 
 use super::*;
 use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 const LOCALHOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -49,7 +50,7 @@ impl Phone {
 
 #[test]
 fn packets_pass_both_ways_and_strangers_do_not() {
-    let pool = pool(41_000, 41_019);
+    let pool = pool(42_000, 42_019);
     let mut handle = pool.open([LOCALHOST; 2], 1).expect("ports");
     let mut events = handle.take_events().expect("not taken before");
     let (a, b, stranger) = (Phone::new(), Phone::new(), Phone::new());
@@ -83,7 +84,7 @@ fn packets_pass_both_ways_and_strangers_do_not() {
 
 #[test]
 fn reports_take_the_port_each_side_agreed() {
-    let pool = pool(41_020, 41_039);
+    let pool = pool(42_020, 42_039);
     let handle = pool.open([LOCALHOST; 2], 1).expect("ports");
     let (a, b, b_rtcp) = (Phone::new(), Phone::new(), Phone::new());
     let muxed = RelayPeer {
@@ -109,7 +110,7 @@ fn reports_take_the_port_each_side_agreed() {
 
 #[test]
 fn ports_run_out_and_rest() {
-    let pool = pool(41_040, 41_047);
+    let pool = pool(42_040, 42_047);
     let first = pool.open([LOCALHOST; 2], 1).expect("two pairs");
     let second = pool.open([LOCALHOST; 2], 1).expect("two more");
     assert!(matches!(
@@ -118,10 +119,14 @@ fn ports_run_out_and_rest() {
     ));
     assert_eq!(pool.streams(), 2);
     drop(first);
-    while pool.streams() > 1 {
-        std::thread::yield_now();
-    }
-    let again = pool.open([LOCALHOST; 2], 1).expect("those that rested");
+    // The worker gives the ports to rest a moment after it has let go of the stream.
+    let patience = Instant::now() + Duration::from_secs(10);
+    let again = loop {
+        match pool.open([LOCALHOST; 2], 1) {
+            Err(PortError::NoneFree) if Instant::now() < patience => std::thread::yield_now(),
+            opened => break opened.expect("those that rested"),
+        }
+    };
     drop((second, again));
 }
 
@@ -130,7 +135,7 @@ fn phones_without_a_common_codec_hear_each_other() {
     use media::codec::Codec;
     use media::session::SessionConfig;
 
-    let pool = pool(41_100, 41_119);
+    let pool = pool(42_100, 42_119);
     let mut handle = pool.open([LOCALHOST; 2], 1).expect("ports");
     let mut events = handle.take_events().expect("not taken before");
     let (a, b) = (Phone::new(), Phone::new());
@@ -178,7 +183,7 @@ fn phones_without_a_common_codec_hear_each_other() {
 
 #[test]
 fn a_panic_ends_its_own_stream_only() {
-    let pool = pool(41_048, 41_067);
+    let pool = pool(42_048, 42_067);
     let mut cursed = pool.open([LOCALHOST; 2], 1).expect("ports");
     let sound = pool.open([LOCALHOST; 2], 1).expect("ports");
     let (a, b, c) = (Phone::new(), Phone::new(), Phone::new());
@@ -203,7 +208,7 @@ fn a_panic_ends_its_own_stream_only() {
 
 #[test]
 fn a_burst_passes_whole_and_in_order() {
-    let pool = pool(41_068, 41_079);
+    let pool = pool(42_068, 42_079);
     let handle = pool.open([LOCALHOST; 2], 1).expect("ports");
     let (a, b) = (Phone::new(), Phone::new());
     handle.connect(Side::A, 0, a.peer());
@@ -224,7 +229,7 @@ fn sides_may_be_of_different_families() {
         return;
     };
     let any: IpAddr = std::net::Ipv6Addr::UNSPECIFIED.into();
-    let pool = pool(41_080, 41_099);
+    let pool = pool(42_080, 42_099);
     // Side A on IPv6 alone, side B on a socket for both, with an IPv4 phone.
     let handle = pool.open([v6, any], 1).expect("ports");
     phone

@@ -184,7 +184,9 @@ async fn who_is_answered_and_who_is_refused() {
     let mut rig = Rig::new(EngineState::Ready(engines()), 41_000);
     let srtp = OFFER.replace("RTP/AVP", "RTP/SAVP");
     let rows = [
-        ("a", "999", Some(OFFER), "reject 404"),
+        ("a", "998", Some(OFFER), "reject 404"),
+        // Emergency numbers are never nobody's.
+        ("a", "999", Some(OFFER), "reject 403"),
         ("a", "100", Some(srtp.as_str()), "reject 488 Warning"),
         ("a", "100", Some("not SDP"), "reject 400 Warning"),
         ("a", "agent", Some(OFFER), "answer"),
