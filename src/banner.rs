@@ -144,9 +144,12 @@ fn fallback_name(agent: &FallbackAgent) -> &str {
     }
 }
 
-/// One row per address: its ports, each with its transports.
+/// Ports of one address, each with its transports.
+type PortNames<'a> = Vec<(SocketAddr, Vec<&'a str>)>;
+
+/// One row per address.
 fn servers(listening: &[(Transport, SocketAddr)]) -> Vec<String> {
-    let mut rows: Vec<(IpAddr, Vec<(SocketAddr, Vec<&str>)>)> = Vec::new();
+    let mut rows: Vec<(IpAddr, PortNames)> = Vec::new();
     for (transport, address) in listening {
         let name = transport.via_token();
         let at = rows.iter().position(|(ip, _)| *ip == address.ip());
@@ -160,7 +163,7 @@ fn servers(listening: &[(Transport, SocketAddr)]) -> Vec<String> {
             None => ports.push((*address, vec![name])),
         }
     }
-    let row = |ports: Vec<(SocketAddr, Vec<&str>)>| {
+    let row = |ports: PortNames| {
         let shown = ports.iter().enumerate().map(|(n, (address, names))| {
             let names = names.join(", ");
             match n {

@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn who_may_open_one() {
-        let rows: [(&[&str], Option<&str>, &[&str], Option<u16>); 8] = [
+        type Row<'a> = (&'a [&'a str], Option<&'a str>, &'a [&'a str], Option<u16>);
+        let rows: [Row; 8] = [
             (&["sip"], None, &[], None),
             (&["chat, SIP"], None, &[], None),
             (&["chat", "sip"], Some("https://a.example"), &[], None),
