@@ -449,12 +449,7 @@ fn bridging_config(
             per_user_max: config.calls.per_user_max,
             duration_max: Duration::from_secs(u64::from(config.calls.duration_s_max)),
             seed: rand::random(),
-            // Keys are offered between phones where they are demanded only: an offer with optional ones is larger than
-            // a datagram should be.
-            security: match config.media.security {
-                SecurityPolicy::Required => SecurityPolicy::Required,
-                SecurityPolicy::Off | SecurityPolicy::Optional => SecurityPolicy::Off,
-            },
+            security: config.media.security,
         },
         advertise: advertised_for_sound(config, addresses),
         counted,

@@ -56,6 +56,8 @@ pub struct Anchor {
     pub peer: IpAddr,
     /// Nobody on the way can read its signalling.
     pub is_private: bool,
+    /// Its signalling comes over TLS.
+    pub is_encrypted: bool,
 }
 
 /// Who somebody is, by proof.

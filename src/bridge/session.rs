@@ -26,6 +26,8 @@ pub(super) struct Line {
     pub(super) party: Party,
     pub(super) anchor: Anchor,
     local: RelayLocal,
+    /// What the owner wants; `local` has what holds for the offer at hand.
+    policy: SecurityPolicy,
     /// Its last description, and our last one to it.
     pub(super) theirs: Option<String>,
     ours: Option<String>,
@@ -104,6 +106,7 @@ impl Line {
                 extra_codecs: Vec::new(),
             },
             anchor,
+            policy: means.policy,
             theirs,
             ours: None,
             stands: false,
@@ -137,7 +140,17 @@ impl Line {
     }
 
     fn rewritten_for(&self, offer: &str, other: &mut Line) -> Result<String, u16> {
-        let from = self.local.security.clone();
+        let from = LocalSecurity {
+            policy: self.policy,
+            ..self.local.security.clone()
+        };
+        // Optional keys make an offer larger than a datagram should be: they go where they were offered to us, and where
+        // signalling is encrypted.
+        let is_worth_it = other.anchor.is_encrypted || offers_keys(offer);
+        other.local.security.policy = match other.policy {
+            SecurityPolicy::Optional if !is_worth_it => SecurityPolicy::Off,
+            policy => policy,
+        };
         other.describe(
             |local| relayed::rewrite_offer(offer, &from, local).map_err(|error| error.to_status()),
             |sdp| sdp.as_str(),
@@ -152,6 +165,7 @@ impl Line {
         offered: &str,
         answer: &str,
     ) -> Result<Relayed, u16> {
+        self.local.security.policy = self.policy;
         let theirs = answerer.local.clone();
         self.describe(
             |local| {
@@ -179,6 +193,11 @@ impl Line {
         self.ours = Some(text(&next).to_owned());
         Ok(next)
     }
+}
+
+/// Whether a description has keys, RFC 4568.
+fn offers_keys(sdp: &str) -> bool {
+    sdp.lines().any(|line| line.starts_with("a=crypto:"))
 }
 
 /// The description with every section both ways.

@@ -84,6 +84,7 @@ fn anchor(host: u8) -> Anchor {
         shown: [10, 0, 0, 1].into(),
         peer: [10, 0, 0, host].into(),
         is_private: false,
+        is_encrypted: false,
     }
 }
 

@@ -115,6 +115,10 @@ pub struct Trunk {
     pub host: String,
     pub port: Option<u16>,
     pub transport: TrunkTransport,
+    /// SHA-256 of its certificate, `AB:CD:…`; empty: this machine's authorities vouch for its name.
+    pub tls_fingerprint: String,
+    /// False: any certificate will do.
+    pub tls_verify: bool,
     /// What we log in as; empty: the trunk knows us by our address.
     pub user: String,
     /// `password_file`, `password_env`.

@@ -77,6 +77,14 @@ pub(super) fn trunk(section: &mut Section<'_, '_>) -> Trunk {
         ),
         port: section.optional_integer("port", None, 1..=65_535),
         transport: section.choice("transport", TrunkTransport::Udp, &transports),
+        tls_fingerprint: section.parsed(
+            "tls_fingerprint",
+            String::new(),
+            "SHA-256 as 32 pairs of hex digits with colons between",
+            fingerprint,
+            String::clone,
+        ),
+        tls_verify: section.flag("tls_verify", true),
         user: section.parsed(
             "user",
             String::new(),
@@ -167,6 +175,13 @@ fn inbound(section: &mut Section<'_, '_>) -> InboundRule {
         section.require(key, section.has(key), "missing");
     }
     rule
+}
+
+/// Empty, or `AB:CD:…`, 32 octets of it.
+fn fingerprint(text: &str) -> Option<String> {
+    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+    let fits = text.is_empty() || (text.split(':').count() == 32 && text.split(':').all(is_pair));
+    fits.then(|| text.to_ascii_uppercase())
 }
 
 fn trunk_number(section: &mut Section<'_, '_>) -> TrunkNumber {

@@ -125,6 +125,7 @@ fn anchor(flow: FlowTarget, advertise: &[Advertised]) -> Anchor {
         shown: Advertised::of(advertise, bind),
         peer: flow.remote.ip().to_canonical(),
         is_private: is_private(flow.transport, flow.remote.ip()),
+        is_encrypted: flow.transport.is_secure(),
     }
 }
 

@@ -45,6 +45,15 @@ fn transport(trunk: &Trunk) -> Transport {
     }
 }
 
+/// By what a trunk is known when it is called over TLS.
+fn trust(trunk: &Trunk) -> Trust {
+    match (trunk.tls_fingerprint.is_empty(), trunk.tls_verify) {
+        (false, _) => Trust::Pinned(trunk.tls_fingerprint.clone()),
+        (true, true) => Trust::Authorities,
+        (true, false) => Trust::Anyone,
+    }
+}
+
 impl Trunks {
     /// `passwords` in the order of the trunks; the ports are ours.
     pub fn new(
@@ -169,7 +178,7 @@ impl Switchboard {
         for way in ways.iter().filter(|way| way.transport == Transport::Tls) {
             let peer = TlsPeer {
                 name: trunk.host.clone(),
-                trust: Trust::Authorities,
+                trust: trust(&trunk),
             };
             trunks.peers.expect(way.remote, peer);
         }
