@@ -69,6 +69,14 @@ impl Phone {
         phone
     }
 
+    /// The same with account parameters of its own, such as `;mediaenc=srtp`; `answers`: takes calls by itself.
+    pub fn special(offhook: &Offhook, setup: &Setup, more: &str, answers: bool) -> Phone {
+        let mode = if answers { ";answermode=auto" } else { "" };
+        let mut phone = Phone::start_with(offhook.sip, setup, &format!("{more}{mode}"));
+        phone.expect_registered(offhook);
+        phone
+    }
+
     /// `more` stands behind the account.
     fn start_with(server: SocketAddr, setup: &Setup, more: &str) -> Phone {
         let folder = Folder::new("baresip");
@@ -86,7 +94,17 @@ impl Phone {
             .write(&microphone);
 
         let config = config(server, sip, control, rtp, folder.path(), &microphone);
-        fs::write(folder.path().join("config"), config).expect("a writable folder");
+        // What an account asks for is loaded for it; the rest of the phones stay plain ones.
+        let wanted = [
+            ("mediaenc=srtp", "srtp"),
+            ("mediaenc=dtls_srtp", "dtls_srtp"),
+            ("opus", "opus"),
+        ];
+        let modules = wanted.iter().filter(|(word, _)| more.contains(word));
+        let modules: String = modules
+            .map(|(_, module)| format!("module {module}.so\n"))
+            .collect();
+        fs::write(folder.path().join("config"), config + &modules).expect("a writable folder");
         fs::write(folder.path().join("accounts"), account(server, setup, more))
             .expect("a writable folder");
         fs::write(folder.path().join("contacts"), "").expect("a writable folder");

@@ -20,5 +20,6 @@ mod calls;
 mod lifetime;
 mod pauses;
 mod registration;
+mod secure;
 mod strangers;
 mod transports;
