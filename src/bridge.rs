@@ -534,9 +534,6 @@ impl Bridges {
                 }
             }
         }
-        for leg in std::mem::take(&mut bridge.leavers) {
-            self.hang_up(leg, None);
-        }
         self.close(now, bridge, text, is_failure);
     }
 
@@ -544,6 +541,10 @@ impl Bridges {
     fn close(&mut self, now: Instant, mut bridge: Bridge, text: String, is_failure: bool) {
         if let Some(due) = bridge.timer.take() {
             self.timers.remove(&(due, bridge.id));
+        }
+        // Who has transferred and not hung up yet.
+        for leg in std::mem::take(&mut bridge.leavers) {
+            self.hang_up(leg, None);
         }
         let lines = std::iter::once(&bridge.a).chain(&bridge.b);
         for line in lines {

@@ -2,6 +2,7 @@
 //! network, with scripted engines and a scripted agent. `SIM_SEED=n` replays one run, `SIM_RUNS=n` sets
 //! how many there are.
 
+mod between;
 mod edge;
 mod ledger;
 mod net;
@@ -24,6 +25,7 @@ use world::{Act, Outcome, Scenario, World};
 
 /// Runs in the normal test run; nightly jobs set SIM_RUNS to thousands.
 const RUNS: u64 = 60;
+const BETWEEN_RUNS: u64 = 500;
 
 fn clips() -> Vec<Vec<i16>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/speech");
@@ -172,6 +174,41 @@ fn calls_keep_their_promises_in_any_weather() {
 }
 
 /// The same seed gives the same run, event for event.
+/// Phones that call each other. `SIM_SEED` and `SIM_RUNS` count here, too.
+#[test]
+fn calls_between_phones_end_on_both_sides() {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let seeds = match number("SIM_SEED") {
+        Some(seed) => seed..=seed,
+        None => 1..=number("SIM_RUNS").unwrap_or(BETWEEN_RUNS),
+    };
+    let (mut failed, mut sum, mut runs) = (Vec::new(), [0; 7], 0);
+    for seed in seeds {
+        runs += 1;
+        match catch_unwind(AssertUnwindSafe(|| between::run(seed))) {
+            Ok(tally) => {
+                let counts = [
+                    tally.dialled,
+                    tally.answered,
+                    tally.talked,
+                    tally.served,
+                    tally.transfers,
+                    tally.reoffers,
+                    tally.restarts,
+                ];
+                for (sum, count) in sum.iter_mut().zip(counts) {
+                    *sum += count;
+                }
+            }
+            Err(_) => failed.push(seed),
+        }
+    }
+    println!("{runs} runs: {sum:?}");
+    assert!(failed.is_empty(), "seeds that failed: {failed:?}");
+    // A simulator in which nothing happens proves nothing.
+    assert!(runs < 50 || sum.iter().all(|count| *count > 0), "{sum:?}");
+}
+
 #[test]
 fn a_seed_replays() {
     let clips = clips();
