@@ -2,6 +2,7 @@
 //! Owns the table of calls, the limits and the SDP of our side; not the dialogs (`sip::Endpoint`), not the
 //! talk (`call`). Lives in the signalling task; everything here returns at once.
 
+mod boundary;
 mod bridging;
 mod endings;
 mod line;
@@ -13,21 +14,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agent_bridge::gateways::Gateway;
-use sip::offer_answer::{self, LocalMedia};
-use sip::{Advertised, CallKey, Caller, EndCause, Endpoint, Event, Flow, HeaderName, User};
-use tokio::sync::{mpsc, oneshot, watch};
+use sip::offer_answer::{self, Direction, LocalMedia};
+use sip::{Advertised, CallKey, Caller, EndCause, Endpoint, Event, Flow, HeaderName};
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use crate::bridge::{Input as BridgeInput, Output as BridgeOutput, RelayId, Side};
-use crate::call::CallSettings;
+use crate::bridge::Input as BridgeInput;
 use crate::call::driver::Control;
 use crate::call::record::{Blame, CallResult, Termination};
-use crate::config::{Answerer, Voicemail};
+use crate::config::Answerer;
 use crate::engines::{EngineState, Engines};
-use crate::ports::{Ports, source_address};
+use crate::ports::source_address;
 use crate::records::{Recorder, unix_ms};
 use crate::routing::Destination;
+pub use boundary::{Command, SwitchboardConfig};
 use bridging::{Arrived, Bridging};
 pub use bridging::{BridgingConfig, today};
 use endings::{cause, termination};
@@ -45,87 +45,6 @@ const USERS_SHOWN_MAX: usize = 4096;
 const MEMORY_MAX: Duration = Duration::from_secs(1);
 /// A phone rings this long at most while models warm up.
 const WARMING_MAX: Duration = Duration::from_secs(90);
-
-/// What the rest of the program asks of the signalling task.
-#[derive(Debug)]
-pub enum Command {
-    Provisional {
-        call: CallKey,
-        status: u16,
-    },
-    Answer {
-        call: CallKey,
-        sdp: String,
-    },
-    Reject {
-        call: CallKey,
-        status: u16,
-        headers: Vec<(HeaderName, String)>,
-    },
-    Hangup {
-        call: CallKey,
-        reason: Option<String>,
-    },
-    AnswerReinvite {
-        call: CallKey,
-        answer: Result<String, u16>,
-    },
-    /// An offer of ours inside a call that stands.
-    Reoffer {
-        call: CallKey,
-        offer: String,
-    },
-    /// A transfer that is refused.
-    AnswerTransfer {
-        call: CallKey,
-        status: u16,
-    },
-    /// What a call between phones wants.
-    Bridge(Box<BridgeOutput>),
-    /// Where a trunk is now, the best place first; empty: nobody knows.
-    TrunkFound {
-        at: usize,
-        found: Vec<crate::resolve::Target>,
-    },
-    /// No packets come from a side any more, or its relay has failed.
-    RelayQuiet {
-        relay: RelayId,
-        side: Option<Side>,
-    },
-    Users(Vec<User>),
-    /// The list of bans, as another process has changed it.
-    Bans(Vec<sip::Ban>),
-    /// The engines are warm, or will not be.
-    Ready(CallKey),
-    /// The call's task is over.
-    Finished(CallKey),
-    /// Refuse new calls and say goodbye in those that are up.
-    Drain,
-    /// End every call now.
-    HangupAll,
-    Snapshot(oneshot::Sender<Snapshot>),
-}
-
-/// What is the same for every call.
-pub struct SwitchboardConfig {
-    pub calls_max: usize,
-    pub calls_per_user_max: usize,
-    pub ports: Ports,
-    /// Advertised in SDP instead of the socket's address, where the owner configured one.
-    pub advertise: Vec<Advertised>,
-    /// How media is protected.
-    pub security: MediaSecurity,
-    /// Template of every call's settings; service, session and seed are filled in per call.
-    pub settings: CallSettings,
-    pub agent: Arc<dyn Gateway>,
-    pub readback: Arc<dyn Gateway>,
-    pub readback_greeting: String,
-    pub voicemail: Voicemail,
-    /// Takes messages.
-    pub messages: Arc<dyn Gateway>,
-    pub goodbye: String,
-    pub host_name: String,
-}
 
 pub struct Switchboard {
     config: SwitchboardConfig,
@@ -153,7 +72,10 @@ enum LineState {
     Up {
         control: mpsc::Sender<Control>,
         local: LocalMedia,
-        our_offer: Option<String>,
+        /// Our last description.
+        said: String,
+        /// It is an offer, and its answer has not come.
+        is_unanswered: bool,
     },
     /// The task is gone, the dialog not yet.
     Over,
@@ -422,7 +344,7 @@ impl Switchboard {
                 .local(session::is_private(flow.transport, flow.remote.ip())),
             ..LocalMedia::new(Advertised::of(&self.config.advertise, address), port)
         };
-        let (sdp, negotiated, our_offer) = match offer.as_ref().filter(|_| !standing) {
+        let (sdp, negotiated) = match offer.as_ref().filter(|_| !standing) {
             Some(offer) => {
                 let (sdp, negotiated) = offer_answer::answer(offer, &local).map_err(|error| {
                     let warning = format!(
@@ -436,14 +358,12 @@ impl Switchboard {
                         error.to_string(),
                     )
                 })?;
-                (sdp, Some(negotiated), None)
+                (sdp, Some(negotiated))
             }
-            None => {
-                let ours = offer_answer::offer(&local);
-                (ours.clone(), None, Some(ours))
-            }
+            None => (offer_answer::offer(&local), None),
         };
         self.calls_total += 1;
+        let is_unanswered = negotiated.is_none();
         let control = self.start(
             call,
             user,
@@ -459,7 +379,8 @@ impl Switchboard {
             line.state = LineState::Up {
                 control,
                 local,
-                our_offer,
+                said: sdp.clone(),
+                is_unanswered,
             };
         }
         Ok(vec![match standing {
@@ -485,7 +406,8 @@ impl Switchboard {
                 LineState::Up {
                     control,
                     local,
-                    our_offer,
+                    said,
+                    is_unanswered,
                 },
             ..
         }) = self.calls.get_mut(&call)
@@ -493,9 +415,9 @@ impl Switchboard {
             return Vec::new();
         };
         // Late offer: the answer comes in the ACK (RFC 3261 section 13.2.2.4).
-        if let Some(offer) = our_offer.take() {
+        if std::mem::take(is_unanswered) {
             let negotiated = match &answer {
-                Some(answer) => offer_answer::accept_answer(&offer, answer, local)
+                Some(answer) => offer_answer::accept_answer(said, answer, local)
                     .map_err(|error| error.to_string()),
                 // RFC 3261 section 13.2.1: an offer in the 2xx is answered in its ACK.
                 None => Err("there is none".to_owned()),
@@ -538,7 +460,8 @@ impl Switchboard {
                 LineState::Up {
                     control,
                     local,
-                    our_offer,
+                    said,
+                    is_unanswered,
                 },
             ..
         }) = self.calls.get_mut(&call)
@@ -570,10 +493,13 @@ impl Switchboard {
                 }
                 Err(error) => Err(error.to_status()),
             },
-            None => Ok(offer_answer::offer(&next)),
+            // Without an offer: ours, in which sections and numbers stay what they are.
+            None => offer_answer::reoffer(said, &next, Direction::SendRecv)
+                .map_err(|error| error.to_status()),
         };
         if let Ok(sdp) = &answer {
-            *our_offer = is_late.then(|| sdp.clone());
+            *is_unanswered = is_late;
+            said.clone_from(sdp);
             *local = next;
         }
         vec![Command::AnswerReinvite { call, answer }]

@@ -8,8 +8,6 @@
 //!
 //! What strangers send changes nothing but counters: a datagram that is refused is dropped, and a handshake that comes
 //! to nothing within [`LIFETIME_MAX`] is over. Bound: [`DATAGRAMS_MAX`] datagrams to be sent; further ones are dropped.
-//!
-//! PURE.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::boundary::{Output, RelayId, Service, Target, View};
-use super::session::Line;
+use super::line::Line;
 use super::{Bridge, Bridges, Charge, Fork, State};
 use crate::config::Answerer;
 use crate::routing::{Destination, Outside};

@@ -6,42 +6,16 @@
 use std::time::Instant;
 
 use rand::Rng as _;
-use sip::offer_answer::{LocalSecurity, SecurityPolicy};
-use sip::relayed::{self, RelayLocal, Relayed, RelayedStream};
+use sip::relayed::RelayedStream;
 use sip::sdes::KeySeed;
 
-use super::boundary::{Anchor, LegId, Output, Party, Side};
+use super::boundary::{Anchor, LegId, Output, Side};
+use super::line::{Line, Means};
 use super::{Bridge, Bridges, Fork, State};
 
-/// Sections there is room for where the caller has not offered yet.
-const STREAMS_LATE: usize = 2;
 /// What a refusal to talk about media is told on as, whatever the other phone's reason was.
 const NOT_ACCEPTABLE: u16 = 488;
 const PENDING: u16 = 491;
-
-/// One dialog and what was said in it about media.
-#[derive(Debug)]
-pub(super) struct Line {
-    pub(super) leg: LegId,
-    pub(super) party: Party,
-    pub(super) anchor: Anchor,
-    local: RelayLocal,
-    /// What the owner wants; `local` has what holds for the offer at hand.
-    policy: SecurityPolicy,
-    /// Its last description, and our last one to it.
-    pub(super) theirs: Option<String>,
-    ours: Option<String>,
-    /// A 2xx has been sent or has come.
-    pub(super) stands: bool,
-}
-
-/// What makes our descriptions to one leg its own.
-#[derive(Debug)]
-pub(super) struct Means {
-    session_id: u64,
-    policy: SecurityPolicy,
-    key_seed: KeySeed,
-}
 
 /// An offer that waits for its answer.
 #[derive(Debug)]
@@ -78,136 +52,6 @@ pub(super) enum Exchange {
         offer: String,
         offered: String,
     },
-}
-
-impl Line {
-    pub(super) fn new(
-        leg: LegId,
-        party: Party,
-        anchor: Anchor,
-        means: Means,
-        theirs: Option<String>,
-    ) -> Line {
-        Line {
-            leg,
-            party,
-            local: RelayLocal {
-                address: anchor.shown,
-                ports: Vec::new(),
-                session_id: means.session_id,
-                session_version: 0,
-                rtcp_mux: false,
-                security: LocalSecurity {
-                    policy: means.policy,
-                    signalling_is_private: anchor.is_private,
-                    key_seed: Some(means.key_seed),
-                    ..LocalSecurity::default()
-                },
-                extra_codecs: Vec::new(),
-            },
-            anchor,
-            policy: means.policy,
-            theirs,
-            ours: None,
-            stands: false,
-        }
-    }
-
-    pub(super) fn set_ports(&mut self, ports: Vec<u16>) {
-        self.local.ports = ports;
-    }
-
-    pub(super) fn ports(&self) -> Vec<u16> {
-        self.local.ports.clone()
-    }
-
-    /// Sections to have ports for.
-    pub(super) fn streams(&self) -> usize {
-        let counted = self.theirs.as_deref().map(relayed::streams);
-        counted.map_or(STREAMS_LATE, |count| count.unwrap_or(1).max(1))
-    }
-
-    /// What this side last said, as an offer to `other`. A side that stands may be on hold, which is over now.
-    pub(super) fn offer_to(&self, other: &mut Line) -> Result<Option<String>, u16> {
-        let Some(theirs) = &self.theirs else {
-            return Ok(None);
-        };
-        let theirs = match self.stands {
-            true => resumed(theirs),
-            false => theirs.clone(),
-        };
-        self.rewritten_for(&theirs, other).map(Some)
-    }
-
-    fn rewritten_for(&self, offer: &str, other: &mut Line) -> Result<String, u16> {
-        let from = LocalSecurity {
-            policy: self.policy,
-            ..self.local.security.clone()
-        };
-        // Optional keys make an offer larger than a datagram should be: they go where they were offered to us, and where
-        // signalling is encrypted.
-        let is_worth_it = other.anchor.is_encrypted || offers_keys(offer);
-        other.local.security.policy = match other.policy {
-            SecurityPolicy::Optional if !is_worth_it => SecurityPolicy::Off,
-            policy => policy,
-        };
-        other.describe(
-            |local| relayed::rewrite_offer(offer, &from, local).map_err(|error| error.to_status()),
-            |sdp| sdp.as_str(),
-        )
-    }
-
-    /// The answer of `answerer` for this side, which offered.
-    fn answer_of(
-        &mut self,
-        answerer: &Line,
-        offer: &str,
-        offered: &str,
-        answer: &str,
-    ) -> Result<Relayed, u16> {
-        self.local.security.policy = self.policy;
-        let theirs = answerer.local.clone();
-        self.describe(
-            |local| {
-                relayed::rewrite_answer(offer, offered, answer, local, &theirs)
-                    .map_err(|error| error.to_status())
-            },
-            |relayed| relayed.sdp.as_str(),
-        )
-    }
-
-    /// Writes a description to this side. RFC 3264 section 8: its version counts up by one if it says anything new.
-    fn describe<T>(
-        &mut self,
-        write: impl Fn(&RelayLocal) -> Result<T, u16>,
-        text: impl Fn(&T) -> &str,
-    ) -> Result<T, u16> {
-        if self.ours.is_some() {
-            let same = write(&self.local)?;
-            if self.ours.as_deref() == Some(text(&same)) {
-                return Ok(same);
-            }
-        }
-        self.local.session_version += 1;
-        let next = write(&self.local)?;
-        self.ours = Some(text(&next).to_owned());
-        Ok(next)
-    }
-}
-
-/// Whether a description has keys, RFC 4568.
-fn offers_keys(sdp: &str) -> bool {
-    sdp.lines().any(|line| line.starts_with("a=crypto:"))
-}
-
-/// The description with every section both ways.
-fn resumed(sdp: &str) -> String {
-    let is_direction = |line: &str| matches!(line, "a=sendonly" | "a=recvonly" | "a=inactive");
-    let lines = sdp.lines().map(|line| match is_direction(line.trim_end()) {
-        true => "a=sendrecv",
-        false => line.trim_end(),
-    });
-    lines.map(|line| format!("{line}\r\n")).collect()
 }
 
 impl Bridges {

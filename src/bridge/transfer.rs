@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::boundary::{LegId, Output, Party, RelayId, Side, View};
-use super::session::Line;
+use super::line::Line;
 use super::{Bridge, Bridges, LEAVE_GRACE, State};
 
 /// A transfer under way.

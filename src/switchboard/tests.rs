@@ -7,7 +7,10 @@ use sip::{EndpointConfig, Host, Uri};
 
 use super::*;
 use crate::bridge::BridgeConfig;
+use crate::call::CallSettings;
 use crate::config::Config;
+use crate::config::Voicemail;
+use crate::ports::Ports;
 use crate::relay::{RelayConfig, RelayPool};
 use crate::routing::DialPlan;
 use crate::store::Store;
@@ -291,6 +294,38 @@ async fn re_invites_count_the_version_up_by_one() {
         offer: None,
     };
     assert_eq!(spell(&rig.board.event(gone, &rig.endpoint)), "refuse 481");
+}
+
+/// RFC 3264 section 8: asked to offer within a call, we leave sections in their places and numbers with their meaning.
+#[tokio::test]
+async fn a_re_invite_without_an_offer_gets_one_that_fits_the_call() {
+    let mut rig = Rig::new(EngineState::Ready(engines()), 41_450);
+    let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+                 m=video 20002 RTP/AVP 97\r\na=rtpmap:97 VP8/90000\r\n\
+                 m=audio 20000 RTP/AVP 0 115\r\na=rtpmap:0 PCMU/8000\r\n\
+                 a=rtpmap:115 telephone-event/8000\r\n";
+    let answered = rig.dial("a", "100", Some(offer));
+    let Some(Command::Answer { call, .. }) = answered.first() else {
+        panic!("{answered:?}")
+    };
+    let event = Event::ReInvite {
+        call: *call,
+        offer: None,
+    };
+    let commands = rig.board.event(event, &rig.endpoint);
+    let [
+        Command::AnswerReinvite {
+            answer: Ok(sdp), ..
+        },
+    ] = commands.as_slice()
+    else {
+        panic!("{commands:?}")
+    };
+    let sections: Vec<&str> = sdp.lines().filter(|line| line.starts_with("m=")).collect();
+    assert!(sections[0].starts_with("m=video 0 "), "{sections:?}");
+    assert!(sections[1].starts_with("m=audio "), "{sections:?}");
+    assert!(sdp.contains("a=rtpmap:115 telephone-event/8000"), "{sdp}");
+    assert_eq!(version(sdp), "2");
 }
 
 /// RFC 3261 section 13.2.1: an offer in the 2xx is answered in its ACK.

@@ -47,6 +47,18 @@ pub struct Setup<'a> {
     pub outbound: bool,
 }
 
+impl Setup<'_> {
+    /// A person who says nothing.
+    pub fn silent(account: &Account, transport: Transport, outbound: bool) -> Setup<'_> {
+        Setup {
+            account,
+            transport,
+            says: &[],
+            outbound,
+        }
+    }
+}
+
 /// A running baresip.
 pub struct Phone {
     folder: Folder,

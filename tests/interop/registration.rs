@@ -6,15 +6,6 @@ use crate::offhook::{Account, Offhook};
 use crate::peers::{BARESIP, take_floor};
 use std::time::Duration;
 
-fn silent(account: &Account, transport: Transport, outbound: bool) -> Setup<'_> {
-    Setup {
-        account,
-        transport,
-        says: &[],
-        outbound,
-    }
-}
-
 #[test]
 fn the_printed_account_registers_over_udp_and_tcp() {
     let Some(_floor) = take_floor(
@@ -30,7 +21,7 @@ fn the_printed_account_registers_over_udp_and_tcp() {
         (Transport::Udp, true),
         (Transport::Tcp, true),
     ] {
-        let phone = Phone::registered(&offhook, &silent(&account, transport, outbound));
+        let phone = Phone::registered(&offhook, &Setup::silent(&account, transport, outbound));
         let statuses = phone.register_statuses();
         assert_eq!(
             statuses,
@@ -63,7 +54,7 @@ fn a_wrong_password_is_refused_and_stays_secret() {
             user,
             password: password.clone(),
         };
-        let mut phone = Phone::start(offhook.sip, &silent(&account, Transport::Udp, true));
+        let mut phone = Phone::start(offhook.sip, &Setup::silent(&account, Transport::Udp, true));
         let outcome = phone.registration(Duration::from_secs(20));
         assert!(
             matches!(outcome, Some(401 | 403)),
@@ -86,7 +77,7 @@ fn a_user_added_while_it_runs_can_register() {
     let account = offhook.add_user("kitchen", "Tea-at-4-with-scones");
     // The running program notices within about a second, and says so.
     offhook.expect_log("users changed", Duration::from_secs(10));
-    Phone::registered(&offhook, &silent(&account, Transport::Udp, true));
+    Phone::registered(&offhook, &Setup::silent(&account, Transport::Udp, true));
     assert!(
         !offhook.log().contains(&account.password),
         "{}",
@@ -101,7 +92,7 @@ fn a_power_cut_loses_no_registration() {
     };
     let mut offhook = Offhook::start("power-cut");
     let account = offhook.first_phone();
-    let _phone = Phone::registered(&offhook, &silent(&account, Transport::Udp, true));
+    let _phone = Phone::registered(&offhook, &Setup::silent(&account, Transport::Udp, true));
     offhook.kill();
     offhook.run();
     let log = offhook.log();

@@ -11,15 +11,6 @@ use crate::baresip::{Phone, Setup, Transport};
 use crate::offhook::{Account, Offhook, text_of};
 use crate::peers::{BARESIP, OPENSSL, PYTHON, take_floor};
 
-fn silent(account: &Account, transport: Transport, outbound: bool) -> Setup<'_> {
-    Setup {
-        account,
-        transport,
-        says: &[],
-        outbound,
-    }
-}
-
 /// Runs the script; the words it prints.
 fn script(kind: &str, server: SocketAddr, account: &Account) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/ws_phone.py");
@@ -42,7 +33,7 @@ fn a_softphone_registers_and_calls_over_tls() {
     let offhook = Offhook::start("tls");
     let account = offhook.first_phone();
     for outbound in [false, true] {
-        let setup = silent(&account, Transport::Tls, outbound);
+        let setup = Setup::silent(&account, Transport::Tls, outbound);
         let mut phone = Phone::registered(&offhook, &setup);
         assert_eq!(phone.register_statuses(), [401, 200], "{}", phone.tail());
         phone.dial("101");
@@ -74,7 +65,7 @@ fn a_softphone_registers_and_calls_over_ipv6() {
         (Transport::Tcp, at(offhook.sip.port())),
         (Transport::Tls, at(offhook.tls.port())),
     ] {
-        let setup = silent(&account, transport, true);
+        let setup = Setup::silent(&account, transport, true);
         let mut phone = Phone::registered_at(server, &offhook, &setup);
         phone.dial("101");
         phone.expect_established(&offhook);

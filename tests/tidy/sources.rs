@@ -108,7 +108,7 @@ fn no_trace_of_one_machine() {
     for file in text_files() {
         for (at, line) in file.lines() {
             for path in paths {
-                // A path that begins here, not the tail of a longer one ("net/work/queue").
+                // A path that begins here, not the tail of a longer one that ends alike.
                 let begins = line.match_indices(path).any(|(from, _)| {
                     !line[..from].ends_with(|before: char| {
                         before.is_alphanumeric() || "._-}".contains(before)
