@@ -308,7 +308,11 @@ impl Running {
                 }),
                 // Dropping the handle closes the upstream request.
                 CallOutput::CancelReply { id } => drop(self.asks.remove(&id)),
-                CallOutput::CommitReply { .. } => {}
+                CallOutput::CommitReply { id } => {
+                    if let Some(ask) = self.asks.get(&id) {
+                        ask.commit();
+                    }
+                }
                 CallOutput::Said(entry) => {
                     let who = if entry.role == Role::User {
                         "caller"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use crate::conversation::{Message, Role};
@@ -217,13 +217,54 @@ pub trait Gateway: Send + Sync {
     fn warm(&self);
 }
 
+/// What a question under way is told of its reply. The latest is all that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// The caller's turn is over: what the reply says and does may take effect.
+    pub is_committed: bool,
+    /// The beginning of the reply's text whose sound has been sent, as the call tidied it.
+    pub heard: String,
+    /// No more of it will be heard.
+    pub is_over: bool,
+}
+
 /// A question under way. Dropping it closes the upstream request at once.
 #[derive(Debug)]
-pub struct AskHandle(JoinHandle<()>);
+pub struct AskHandle {
+    task: JoinHandle<()>,
+    told: Option<watch::Sender<Told>>,
+}
 
 impl AskHandle {
     pub fn new(task: JoinHandle<()>) -> AskHandle {
-        AskHandle(task)
+        AskHandle { task, told: None }
+    }
+
+    /// For a gateway that wants to know what becomes of its reply.
+    pub fn telling(task: JoinHandle<()>, told: watch::Sender<Told>) -> AskHandle {
+        AskHandle {
+            task,
+            told: Some(told),
+        }
+    }
+
+    /// The caller's turn is over.
+    pub fn commit(&self) {
+        self.tell(|told| told.is_committed = true);
+    }
+
+    /// So much of the reply has been heard. `is_over`: no more of it will be.
+    pub fn heard(&self, text: &str, is_over: bool) {
+        self.tell(|told| {
+            text.clone_into(&mut told.heard);
+            told.is_over = is_over;
+        });
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Told)) {
+        if let Some(told) = &self.told {
+            told.send_modify(change);
+        }
     }
 
     pub fn cancel(self) {
@@ -231,12 +272,12 @@ impl AskHandle {
     }
 
     pub fn is_finished(&self) -> bool {
-        self.0.is_finished()
+        self.task.is_finished()
     }
 }
 
 impl Drop for AskHandle {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
