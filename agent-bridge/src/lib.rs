@@ -4,6 +4,7 @@
 //! no socket. `gateways` talk to agents over the network, or answer from within. Owns no
 //! sound: what is heard and what is played is told in words and ids.
 
+pub mod approvals;
 pub mod conversation;
 pub mod endpoint;
 pub mod gateways;
