@@ -9,6 +9,7 @@ pub mod conversation;
 pub mod endpoint;
 pub mod gateways;
 pub mod interjection;
+pub mod levels;
 pub mod phone_text;
 pub mod router;
 pub mod turn;

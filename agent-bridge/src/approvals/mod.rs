@@ -3,6 +3,11 @@
 //! gateway does with the decision is its own.
 //! PURE.
 
+pub mod answer;
+pub mod board;
+pub mod desk;
+pub mod wording;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
