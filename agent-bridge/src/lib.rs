@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod gateways;
 pub mod interjection;
 pub mod levels;
+pub mod openclaw;
 pub mod phone_text;
 pub mod router;
 pub mod turn;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, sleep_until};
 
+use crate::approvals::{ApprovalEvent, ApprovalId, ApprovalKind, Decision};
 use crate::gateways::{
     AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo, Progress,
     Wait,
@@ -166,6 +167,33 @@ impl Gateway for Router {
         for link in self.links.iter() {
             link.gateway.warm();
         }
+    }
+
+    /// Of the first one that has any. A second agent with tools of its own is asked by nobody in the chain's name.
+    fn approvals(&self) -> Option<broadcast::Receiver<ApprovalEvent>> {
+        self.links.iter().find_map(|link| link.gateway.approvals())
+    }
+
+    fn resolve(
+        &self,
+        id: ApprovalId,
+        kind: ApprovalKind,
+        decision: Decision,
+    ) -> BoxFuture<'_, Result<(), GatewayError>> {
+        let asker = self
+            .links
+            .iter()
+            .find(|link| link.gateway.approvals().is_some());
+        match asker {
+            Some(link) => link.gateway.resolve(id, kind, decision),
+            None => self.first().resolve(id, kind, decision),
+        }
+    }
+
+    fn news(&self, session: &str) -> Option<mpsc::Receiver<String>> {
+        self.links
+            .iter()
+            .find_map(|link| link.gateway.news(session))
     }
 }
 

@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::approvals::{ApprovalEvent, ApprovalId, ApprovalKind, Decision};
 pub use crate::conversation::{Message, Role};
+use crate::openclaw::LinkError;
 use crate::turn::{Blame, ReplyError, ReplyErrorKind, ReplyId};
 pub use crate::turn::{Progress, ToolCall};
 
@@ -129,6 +132,8 @@ pub enum GatewayError {
     Protocol { why: &'static str },
     #[error("the answer broke off")]
     Cut,
+    #[error(transparent)]
+    Link(#[from] LinkError),
 }
 
 impl GatewayError {
@@ -140,6 +145,7 @@ impl GatewayError {
             | GatewayError::RateLimited { .. }
             | GatewayError::Cut => true,
             GatewayError::Server { status } => matches!(status, 502..=504),
+            GatewayError::Link(error) => !error.needs_owner(),
             _ => false,
         }
     }
@@ -160,6 +166,13 @@ impl From<GatewayError> for ReplyError {
             | GatewayError::Reported { .. }
             | GatewayError::Protocol { .. } => ReplyErrorKind::Broken,
             GatewayError::Cut => ReplyErrorKind::Cut,
+            GatewayError::Link(LinkError::Refused { .. }) => ReplyErrorKind::Refused,
+            GatewayError::Link(LinkError::Busy { .. } | LinkError::Full) => {
+                ReplyErrorKind::RateLimited
+            }
+            GatewayError::Link(LinkError::Late) => ReplyErrorKind::Slow,
+            GatewayError::Link(error) if error.needs_owner() => ReplyErrorKind::Refused,
+            GatewayError::Link(_) => ReplyErrorKind::Unreachable,
         };
         ReplyError {
             kind,
@@ -215,6 +228,34 @@ pub trait Gateway: Send + Sync {
     /// tokio runtime, at the start and whenever a call comes in. Failing is no error: the question will
     /// tell.
     fn warm(&self);
+
+    /// What its agents want to be allowed, of all conversations; `session` in them is `AskRequest::session` where
+    /// the conversation is one of ours. None: it never asks.
+    fn approvals(&self) -> Option<broadcast::Receiver<ApprovalEvent>> {
+        None
+    }
+
+    /// Decides one of them.
+    fn resolve(
+        &self,
+        _id: ApprovalId,
+        _kind: ApprovalKind,
+        _decision: Decision,
+    ) -> BoxFuture<'_, Result<(), GatewayError>> {
+        async {
+            Err(GatewayError::Refused {
+                status: 404,
+                code: "no approvals".to_owned(),
+            })
+        }
+        .boxed()
+    }
+
+    /// What comes of this session (`AskRequest::session`) that nobody asks for just then: late results, each a whole
+    /// text for the ear. None: nothing ever comes.
+    fn news(&self, _session: &str) -> Option<mpsc::Receiver<String>> {
+        None
+    }
 }
 
 /// What a question under way is told of its reply. The latest is all that counts.
