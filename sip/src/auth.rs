@@ -42,6 +42,8 @@ impl Algorithm {
 
     /// H() of RFC 7616 §3.4, in lower-case hex.
     pub(crate) fn hash(self, data: &str) -> String {
+        #[cfg(test)]
+        crate::testing::count_hash();
         match self {
             Algorithm::Md5 => hex(&Md5::digest(data.as_bytes())),
             Algorithm::Sha256 => hex(&Sha256::digest(data.as_bytes())),
@@ -84,20 +86,4 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
     text
-}
-
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |c: u8| {
-        char::from(c)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
-    let bytes = text.as_bytes();
-    if !bytes.len().is_multiple_of(2) {
-        return None;
-    }
-    bytes
-        .chunks_exact(2)
-        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
-        .collect()
 }

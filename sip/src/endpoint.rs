@@ -113,6 +113,8 @@ pub struct Endpoint {
     last_key: u64,
     bindings_due: Option<Instant>,
     shutting_down: bool,
+    /// Octets of the datagram that is being dealt with: what an answer to it may be measured by.
+    asked_len: usize,
     stats: Stats,
 }
 
@@ -126,7 +128,7 @@ impl Endpoint {
             rng.fill_bytes(&mut key);
             key
         };
-        let keys = [key(), key(), key()];
+        let keys = [key(), key()];
         let tag_key = key();
         Endpoint {
             digest: DigestServer::new(&config.realm, &config.auth, keys),
@@ -152,6 +154,7 @@ impl Endpoint {
             last_key: 0,
             bindings_due: None,
             shutting_down: false,
+            asked_len: 0,
             stats: Stats::default(),
             rng,
             config,

@@ -12,6 +12,7 @@ use crate::message::Request;
 use crate::uri::Uri;
 use table::{Table, Taken};
 
+mod moving;
 mod table;
 
 /// One contact of one user. Plain fields, so that the program can store it as it likes.
@@ -345,7 +346,11 @@ impl Registrar {
             }
             let known = list
                 .iter()
-                .position(|known| same_contact(known, &binding, &contact.uri));
+                .position(|known| same_contact(known, &binding, &contact.uri))
+                .or_else(|| {
+                    let moved = |known: &Binding| granted > 0 && same_phone(known, &binding);
+                    list.iter().position(moved)
+                });
             // RFC 3261 §10.3 step 7: within one Call-ID the number must grow.
             if known
                 .is_some_and(|at| list[at].call_id == asked.call_id && asked.cseq <= list[at].cseq)
@@ -480,11 +485,27 @@ fn same_contact(known: &Binding, new: &Binding, new_uri: &Uri) -> bool {
     if names_flow(known) && names_flow(new) {
         return (&known.instance, known.reg_id) == (&new.instance, new.reg_id);
     }
-    known.contact == new.contact
+    same_uri(known, new_uri)
+}
+
+fn same_uri(known: &Binding, new_uri: &Uri) -> bool {
+    known.contact == new_uri.to_string()
         || known
             .contact
             .parse::<Uri>()
             .is_ok_and(|uri| uri.equivalent(new_uri))
+}
+
+/// A phone that names its instance and no flow has one contact at a time: the new one is where it is now, and the old one
+/// would ring into the void until it ends. Contacts of one and the same REGISTER stay apart.
+fn same_phone(known: &Binding, new: &Binding) -> bool {
+    let is_same_request = known.call_id == new.call_id && known.cseq == new.cseq;
+    !is_same_request
+        && known.instance.is_some()
+        && known.instance == new.instance
+        && known.reg_id.is_none()
+        && new.reg_id.is_none()
+        && known.flow.transport == new.flow.transport
 }
 
 /// The parameters that are given back to the phone: not those that say how long and how preferred.

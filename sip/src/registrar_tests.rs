@@ -340,9 +340,9 @@ fn a_full_user_may_only_replace_what_is_the_devices_own() {
             4,
             &[("Contact", "<sip:a@192.0.2.7:5>;+sip.instance=\"<i>\"")],
             Ok(&[
+                ("sip:a@192.0.2.7:5", 3_600),
                 ("sip:a@192.0.2.7:2", 3_600),
                 ("sip:a@192.0.2.7:3", 3_600),
-                ("sip:a@192.0.2.7:5", 3_600),
             ]),
         ),
         (

@@ -122,6 +122,13 @@ impl Trunks {
         self.0.iter().find(|trunk| trunk.name == name)
     }
 
+    /// Whether a trunk calls from there.
+    pub(crate) fn has_address(&self, address: IpAddr) -> bool {
+        self.0
+            .iter()
+            .any(|trunk| trunk.matching_bits(address).is_some())
+    }
+
     pub(crate) fn accounts(&self) -> impl Iterator<Item = &User> {
         self.0.iter().filter_map(|trunk| trunk.account.as_ref())
     }

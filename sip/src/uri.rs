@@ -109,10 +109,7 @@ impl FromStr for Host {
             let inner = inner
                 .strip_suffix(']')
                 .ok_or(UriError("IPv6 address without its bracket"))?;
-            return inner
-                .parse()
-                .map(Host::V6)
-                .map_err(|_| UriError("not an IPv6 address"));
+            return ipv6(inner).ok_or(UriError("not an IPv6 address"));
         }
         if let Ok(address) = text.parse() {
             return Ok(Host::V4(address));
@@ -134,6 +131,16 @@ impl FromStr for Host {
         }
         Ok(Host::Name(text.to_owned()))
     }
+}
+
+/// RFC 3986 §3.2.2; and RFC 5118 §4.10: the grammar of RFC 3261 put a third colon in front of an IPv4 address at the end,
+/// and what was written by it must be read.
+fn ipv6(text: &str) -> Option<Host> {
+    let address = match text.split_once(":::") {
+        Some((before, v4)) if v4.parse::<Ipv4Addr>().is_ok() => format!("{before}::{v4}").parse(),
+        _ => text.parse(),
+    };
+    address.ok().map(Host::V6)
 }
 
 /// `host[:port]` of a URI or a Via's sent-by.

@@ -6,21 +6,36 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::{hex, unhex};
-
 /// Counts below the highest by this much are too old to be told apart from replays.
 const WINDOW: u32 = 64;
-const MAC_LEN: usize = 16;
+const MAC_LEN: usize = 14;
+/// Octets of the time, which lasts for eight thousand years, and of the serial number, which starts again after a while.
+const ISSUED_LEN: usize = 6;
+const SERIAL_LEN: usize = 4;
+const NONCE_LEN: usize = ISSUED_LEN + SERIAL_LEN + MAC_LEN;
+/// In base64, without padding. Short, because every challenge to a stranger carries it.
+pub(crate) const NONCE_CHARS: usize = NONCE_LEN / 3 * 4;
 
 /// When and as which one a nonce was issued. Orders nonces by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NonceId {
     issued_ms: u64,
-    serial: u64,
+    serial: u32,
+}
+
+impl NonceId {
+    fn octets(self) -> [u8; ISSUED_LEN + SERIAL_LEN] {
+        let mut octets = [0; ISSUED_LEN + SERIAL_LEN];
+        octets[..ISSUED_LEN].copy_from_slice(&self.issued_ms.to_be_bytes()[8 - ISSUED_LEN..]);
+        octets[ISSUED_LEN..].copy_from_slice(&self.serial.to_be_bytes());
+        octets
+    }
 }
 
 /// Why a nonce may not be used. All of them make the answer `stale=true` if its digest is right.
@@ -64,7 +79,7 @@ impl Window {
 #[derive(Debug)]
 pub(crate) struct Nonces {
     key: Key,
-    serial: u64,
+    serial: u32,
     ttl_ms: u64,
     bound_to_address: bool,
     used: BTreeMap<NonceId, Window>,
@@ -102,10 +117,11 @@ impl Nonces {
     }
 
     fn mac(&self, id: NonceId, source: IpAddr) -> [u8; MAC_LEN] {
+        #[cfg(test)]
+        crate::testing::count_hash();
         // HMAC takes a key of any length.
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes any key");
-        mac.update(&id.issued_ms.to_be_bytes());
-        mac.update(&id.serial.to_be_bytes());
+        mac.update(&id.octets());
         if self.bound_to_address {
             mac.update(source.to_canonical().to_string().as_bytes());
         }
@@ -115,18 +131,17 @@ impl Nonces {
         cut
     }
 
-    /// A fresh nonce: 64 hex digits.
+    /// A fresh nonce of `NONCE_CHARS`.
     pub(crate) fn issue(&mut self, now_ms: u64, source: IpAddr) -> String {
-        self.serial += 1;
+        self.serial = self.serial.wrapping_add(1);
         let id = NonceId {
             issued_ms: now_ms,
             serial: self.serial,
         };
-        let mut bytes = Vec::with_capacity(16 + MAC_LEN);
-        bytes.extend_from_slice(&id.issued_ms.to_be_bytes());
-        bytes.extend_from_slice(&id.serial.to_be_bytes());
-        bytes.extend_from_slice(&self.mac(id, source));
-        hex(&bytes)
+        let mut octets = [0; NONCE_LEN];
+        octets[..NONCE_LEN - MAC_LEN].copy_from_slice(&id.octets());
+        octets[NONCE_LEN - MAC_LEN..].copy_from_slice(&self.mac(id, source));
+        URL_SAFE_NO_PAD.encode(octets)
     }
 
     /// Whether the nonce is ours, young and from this address. Says nothing about its counts.
@@ -136,18 +151,20 @@ impl Nonces {
         nonce: &str,
         source: IpAddr,
     ) -> Result<NonceId, NonceError> {
-        let bytes = (nonce.len() == 2 * (16 + MAC_LEN))
-            .then(|| unhex(nonce))
-            .flatten()
-            .ok_or(NonceError::Foreign)?;
-        let number = |range: std::ops::Range<usize>| {
-            bytes[range].iter().fold(0, |n, b| n << 8 | u64::from(*b))
-        };
+        let mut bytes = [0; NONCE_LEN];
+        let decoded =
+            (nonce.len() == NONCE_CHARS).then(|| URL_SAFE_NO_PAD.decode_slice(nonce, &mut bytes));
+        if !matches!(decoded, Some(Ok(NONCE_LEN))) {
+            return Err(NonceError::Foreign);
+        }
+        let (id, mac) = bytes.split_at(NONCE_LEN - MAC_LEN);
+        let (issued, serial) = id.split_at(ISSUED_LEN);
+        let number = |octets: &[u8]| octets.iter().fold(0, |n, b| n << 8 | u64::from(*b));
         let id = NonceId {
-            issued_ms: number(0..8),
-            serial: number(8..16),
+            issued_ms: number(issued),
+            serial: u32::try_from(number(serial)).unwrap_or(0),
         };
-        if !bool::from(self.mac(id, source).ct_eq(&bytes[16..])) {
+        if !bool::from(self.mac(id, source).ct_eq(mac)) {
             return Err(NonceError::Foreign);
         }
         if now_ms.saturating_sub(id.issued_ms) > self.ttl_ms

@@ -53,7 +53,6 @@ pub(crate) enum Verdict {
 pub(crate) struct DigestServer {
     realm: String,
     algorithms: Vec<Algorithm>,
-    opaque: String,
     nonces: Nonces,
     /// Stands in for the HA1 of names that do not exist.
     decoy_key: Secret,
@@ -63,14 +62,13 @@ pub(crate) struct DigestServer {
 }
 
 impl DigestServer {
-    /// `keys`: for nonces, for decoys and for the opaque value.
-    pub(crate) fn new(realm: &str, config: &AuthConfig, keys: [[u8; 32]; 3]) -> DigestServer {
-        let [nonce_key, decoy_key, opaque] = keys;
+    /// `keys`: for nonces and for decoys.
+    pub(crate) fn new(realm: &str, config: &AuthConfig, keys: [[u8; 32]; 2]) -> DigestServer {
+        let [nonce_key, decoy_key] = keys;
         let ttl_ms = u64::from(config.nonce_ttl_s) * 1000;
         DigestServer {
             realm: realm.to_owned(),
             algorithms: config.algorithms.clone(),
-            opaque: hex(&opaque[..8]),
             nonces: Nonces::new(
                 nonce_key,
                 ttl_ms,
@@ -105,7 +103,8 @@ impl DigestServer {
         self.users.contains_key(name)
     }
 
-    /// WWW-Authenticate values, the preferred algorithm first: RFC 8760 §2.4. `client` is the User-Agent.
+    /// WWW-Authenticate values, the preferred algorithm first: RFC 8760 §2.4. `client` is the User-Agent. Without
+    /// `opaque`, which RFC 7616 §3.3 leaves to us: the nonce holds all that is to come back.
     pub(crate) fn challenge(
         &mut self,
         now_ms: u64,
@@ -127,31 +126,40 @@ impl DigestServer {
             .filter(|algorithm| !md5_only || **algorithm == Algorithm::Md5)
             .map(|algorithm| {
                 format!(
-                    "Digest realm={realm}, nonce=\"{nonce}\", opaque=\"{}\", algorithm={}, qop=\"auth\"{stale}",
-                    self.opaque,
+                    "Digest realm={realm}, nonce=\"{nonce}\", algorithm={}, qop=\"auth\"{stale}",
                     algorithm.token()
                 )
             })
             .collect()
     }
 
+    /// Whether a request brings an answer for our realm with an algorithm we offer.
+    pub(crate) fn is_answered(&self, request: &Request) -> bool {
+        self.answer_in(request).is_some()
+    }
+
+    fn answer_in(&self, request: &Request) -> Option<(AuthParams, Algorithm)> {
+        let answers = request.headers.credentials(&HeaderName::Authorization);
+        let ours = |answer: &AuthParams| {
+            answer.is_digest() && answer.get("realm") == Some(self.realm.as_str())
+        };
+        answers
+            .into_iter()
+            .take(CREDENTIALS_MAX)
+            .filter(ours)
+            .find_map(|answer| {
+                let algorithm = Algorithm::from_token(answer.get("algorithm"))
+                    .filter(|algorithm| self.algorithms.contains(algorithm))?;
+                Some((answer, algorithm))
+            })
+    }
+
     /// Judges the first answer for our realm with an algorithm we offer.
     pub(crate) fn verify(&mut self, now_ms: u64, request: &Request, source: IpAddr) -> Verdict {
-        let answers = request.headers.credentials(&HeaderName::Authorization);
-        for answer in answers
-            .iter()
-            .take(CREDENTIALS_MAX)
-            .filter(|answer| answer.is_digest())
-        {
-            let algorithm = Algorithm::from_token(answer.get("algorithm"))
-                .filter(|a| self.algorithms.contains(a));
-            if let Some(algorithm) = algorithm
-                && answer.get("realm") == Some(&self.realm)
-            {
-                return self.judge(now_ms, request, answer, algorithm, source);
-            }
+        match self.answer_in(request) {
+            Some((answer, algorithm)) => self.judge(now_ms, request, &answer, algorithm, source),
+            None => Verdict::Missing,
         }
-        Verdict::Missing
     }
 
     fn judge(
@@ -230,6 +238,8 @@ impl DigestServer {
     }
 
     fn decoy(&self, algorithm: Algorithm, user: &str) -> Secret {
+        #[cfg(test)]
+        crate::testing::count_hash();
         let mut mac = Hmac::<Sha256>::new_from_slice(self.decoy_key.expose().as_bytes())
             .expect("HMAC takes any key");
         mac.update(user.as_bytes());

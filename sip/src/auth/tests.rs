@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 
 use super::client::Challenge;
-use super::nonce::{NonceError, Nonces};
+use super::nonce::{NONCE_CHARS, NonceError, Nonces};
 use super::server::{DigestServer, Verdict};
-use super::{Algorithm, ResponseInput, ha1, hex, response, unhex};
+use super::{Algorithm, ResponseInput, ha1, hex, response};
 use crate::endpoint::{AuthConfig, User};
 use crate::header::{AuthParams, HeaderName};
 use crate::message::Request;
@@ -92,12 +92,8 @@ fn published_examples() {
 }
 
 #[test]
-fn hex_both_ways() {
+fn hex_digits() {
     assert_eq!(hex(&[0, 0x0f, 0xf0, 0xff]), "000ff0ff");
-    assert_eq!(unhex("000ff0FF"), Some(vec![0, 0x0f, 0xf0, 0xff]));
-    for bad in ["0", "0g", "é0"] {
-        assert_eq!(unhex(bad), None, "{bad}");
-    }
 }
 
 fn nonces(used_max: usize) -> Nonces {
@@ -108,7 +104,7 @@ fn nonces(used_max: usize) -> Nonces {
 fn a_nonce_is_good_here_for_a_while_and_only_as_issued() {
     let mut nonces = nonces(8);
     let nonce = nonces.issue(NOW_MS, here());
-    assert_eq!(nonce.len(), 64);
+    assert_eq!(nonce.len(), NONCE_CHARS);
     assert!(nonces.check(NOW_MS + 60_000, &nonce, here()).is_ok());
     assert_eq!(
         nonces.check(NOW_MS + 60_001, &nonce, here()),
@@ -221,7 +217,7 @@ fn server(algorithms: &[Algorithm]) -> DigestServer {
         algorithms: algorithms.to_vec(),
         ..AuthConfig::default()
     };
-    let mut server = DigestServer::new(REALM, &config, [[1; 32], [2; 32], [3; 32]]);
+    let mut server = DigestServer::new(REALM, &config, [[1; 32], [2; 32]]);
     server.set_users(vec![
         user("ann", "secret", false),
         user("o\"brien, \\x", "secret", false),
@@ -308,7 +304,7 @@ fn an_answer_counts_once_and_only_where_it_belongs() {
         Verdict::Replayed { user: "ann".into() },
         "replayed"
     );
-    let mut restarted = DigestServer::new(REALM, &AuthConfig::default(), [[9; 32]; 3]);
+    let mut restarted = DigestServer::new(REALM, &AuthConfig::default(), [[9; 32]; 2]);
     restarted.set_users(vec![user("ann", "secret", false)]);
     assert_eq!(
         restarted.verify(NOW_MS, &request, here()),

@@ -5,6 +5,9 @@
 //! A ban needs proof that the address is the stranger's own, or anybody could have the owner's phones banned by writing
 //! their address on his packets: a nonce of ours that came back with a wrong answer, or a connection. Without that, a
 //! stranger over UDP is dropped and runs out of tokens, and that is over when the packets end.
+//!
+//! This machine, the networks of people we know and the addresses of trunks are never banned for what they did, only by
+//! the owner: a phone with an old password must not cut the line that everybody's calls come over.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -94,11 +97,26 @@ impl Endpoint {
         }
     }
 
+    /// Whether nothing that comes from there leads to a ban.
+    pub(super) fn is_exempt(&self, source: IpAddr) -> bool {
+        let source = source.to_canonical();
+        let trusted = &self.config.guard.trusted;
+        source.is_loopback()
+            || trusted.iter().any(|net| is_within(source, *net))
+            || self.trunks.has_address(source)
+            || self.trunk_lines.leads_to(source)
+    }
+
+    /// Whether nothing is heard from there now.
+    pub(super) fn is_banned(&self, now: Instant, source: IpAddr) -> bool {
+        !source.to_canonical().is_loopback() && self.bans.of(self.unix_ms(now), source).is_some()
+    }
+
     /// Bans an address that has proven to be the stranger's own. Each ban in a row is twice as long as the one before.
     pub(super) fn punish(&mut self, now: Instant, source: IpAddr, why: BanReason) {
         let source = source.to_canonical();
         let now_unix_ms = self.unix_ms(now);
-        if source.is_loopback() || self.bans.of(now_unix_ms, source).is_some() {
+        if self.is_exempt(source) || self.bans.of(now_unix_ms, source).is_some() {
             return;
         }
         let config = &self.config.guard;
@@ -108,15 +126,9 @@ impl Endpoint {
             ban.why != BanReason::Owner
                 && ban.until_unix_ms.saturating_add(remembered_ms) > now_unix_ms
         });
-        let is_trusted = config.trusted.iter().any(|net| is_within(source, *net));
-        let (times, lasts_s) = if is_trusted {
-            (1, u64::from(config.ban_trusted_s))
-        } else {
-            let times = before.map_or(1, |ban| ban.times.saturating_add(1));
-            let doublings = (times - 1).min(DOUBLINGS_MAX);
-            let lasts_s = u64::from(config.ban_s) << doublings;
-            (times, lasts_s.min(u64::from(config.ban_s_max)))
-        };
+        let times = before.map_or(1, |ban| ban.times.saturating_add(1));
+        let doublings = (times - 1).min(DOUBLINGS_MAX);
+        let lasts_s = (u64::from(config.ban_s) << doublings).min(u64::from(config.ban_s_max));
         let ban = Ban {
             block,
             why,

@@ -106,9 +106,8 @@ pub struct GuardConfig {
     pub ban_s: u32,
     /// The longest ban, and how long after its end one is remembered.
     pub ban_s_max: u32,
-    /// Networks of people we know, as first address and prefix length: banned no longer than `ban_trusted_s`.
+    /// Networks of people we know, as first address and prefix length: banned by nobody but the owner.
     pub trusted: Vec<(IpAddr, u8)>,
-    pub ban_trusted_s: u32,
     /// Requests that log in from a locked address before it is banned: one that respects Retry-After sends none.
     pub knocks_max: u32,
     /// Beginnings of the User-Agents that are never answered, in any case.
@@ -187,7 +186,6 @@ impl Default for GuardConfig {
                 (IpAddr::from([100, 64, 0, 0]), 10),
                 (IpAddr::from([0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0]), 48),
             ],
-            ban_trusted_s: 60,
             knocks_max: 10,
             scanners: [
                 "friendly-scanner",

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::refer::REFER;
 use super::reply::{ALLOW, note_source, retry_after};
-use super::{Endpoint, Event, LogLevel};
+use super::{Caller, Endpoint, Event, LogLevel};
 use crate::admission;
 use crate::auth::server::Verdict;
 use crate::bans::BanReason;
@@ -44,6 +44,7 @@ impl Endpoint {
         if stun::is_stun(data) {
             return self.on_stun(flow, data);
         }
+        self.asked_len = data.len();
         let parsed = Message::parse_datagram(data);
         self.on_parsed(now, flow, parsed);
     }
@@ -63,8 +64,7 @@ impl Endpoint {
         if source.to_canonical().is_loopback() {
             return true;
         }
-        let is_banned = self.bans.of(self.unix_ms(now), source).is_some()
-            && !self.registrar.has_phone_at(flow.remote);
+        let is_banned = self.is_banned(now, source) && !self.registrar.has_phone_at(flow.remote);
         let admitted = !is_banned && self.guard.admit(now, source, 1);
         if !admitted {
             self.stats.messages_throttled += 1;
@@ -199,6 +199,15 @@ impl Endpoint {
             ..
         } = &incoming;
         let (flow, reply_to) = (*flow, *reply_to);
+        // Who brings an answer to a challenge of ours is held to it, whatever is asked; it may have moved.
+        if !matches!(request.method, Method::Register | Method::Invite)
+            && self.digest.is_answered(request)
+        {
+            match self.authenticate(now, flow, reply_to, request) {
+                Some(user) => self.follow_phone(now, &user, flow, request),
+                None => return,
+            }
+        }
         match &request.method {
             Method::Register | Method::Invite | Method::Options
                 // A trunk writes the address it was given for us, which need not be one we know.
@@ -222,6 +231,9 @@ impl Endpoint {
             }
             Method::Invite => {
                 if let Some(caller) = self.identify(now, flow, reply_to, request) {
+                    if let Caller::User(user) = &caller {
+                        self.follow_phone(now, user, flow, request);
+                    }
                     self.on_invite(now, caller, incoming);
                 }
             }
@@ -272,7 +284,9 @@ impl Endpoint {
         if let Some(wait) = self.lockout.address_locked(now, source)
             && !self.registrar.has_phone_at(flow.remote)
         {
-            if self.lockout.knocked(source) > self.config.guard.knocks_max {
+            if self.lockout.knocked(source) > self.config.guard.knocks_max
+                && !self.is_exempt(source)
+            {
                 self.punish(now, source, BanReason::Guessing);
             } else {
                 self.reply(reply_to, request, 403, [retry_after(wait)]);

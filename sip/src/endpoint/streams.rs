@@ -200,6 +200,10 @@ impl Endpoint {
         }
         // The shell may open a connection on its own account before the endpoint asks.
         let ours = conn.is_outbound();
+        if !ours && self.is_banned(now, flow.remote.ip()) {
+            self.outputs.push_back(Output::CloseStream { conn });
+            return;
+        }
         if !ours && !self.streams.has_room_for(flow.remote.ip()) {
             self.log(
                 LogLevel::Debug,

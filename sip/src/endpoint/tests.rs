@@ -1,6 +1,7 @@
 //! The endpoint, tested as a whole: two of them on a seeded network and virtual time (`world`), and one against messages
 //! written by hand (`peer`).
 
+mod amplification;
 mod bounds;
 mod call_flows;
 mod change_flows;

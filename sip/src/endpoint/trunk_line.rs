@@ -83,6 +83,14 @@ impl TrunkLines {
         self.0.values().map(|line| line.registration.trunk.as_str())
     }
 
+    /// Whether a registrar that we are registered with, or were last, is there.
+    pub(super) fn leads_to(&self, address: std::net::IpAddr) -> bool {
+        self.0.values().any(|line| {
+            line.flow
+                .is_some_and(|flow| flow.remote.ip().to_canonical() == address)
+        })
+    }
+
     fn of_trunk(&self, trunk: &str) -> Option<u64> {
         let mut lines = self.0.iter();
         let found = lines.find(|(_, line)| line.registration.trunk == trunk);

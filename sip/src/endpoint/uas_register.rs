@@ -86,6 +86,36 @@ impl Endpoint {
         obeyed
     }
 
+    /// A request that is proven to be this user's: the phone that sent it is where it came from.
+    pub(super) fn follow_phone(&mut self, now: Instant, user: &str, flow: Flow, request: &Request) {
+        let unix_ms = self.unix_ms(now);
+        let Some(moved) = self.registrar.follow(unix_ms, user, request, flow) else {
+            return;
+        };
+        let registered = Change::Registered {
+            contact: moved.contact.clone(),
+            expires_s: moved.left_s,
+            refreshed: true,
+        };
+        self.keep_flow(now, flow, &[registered]);
+        self.outputs.push_back(Output::SaveBindings {
+            user: user.to_owned(),
+            bindings: self.registrar.of(user, unix_ms),
+            then: Vec::new(),
+        });
+        self.event(Event::Registered {
+            user: user.to_owned(),
+            contact: moved.contact,
+            flow,
+            user_agent: request
+                .headers
+                .get(&HeaderName::UserAgent)
+                .map(str::to_owned),
+            expires_s: moved.left_s,
+            refreshed: true,
+        });
+    }
+
     /// RFC 3261 §10.3 step 8.
     fn confirm_register(
         &mut self,

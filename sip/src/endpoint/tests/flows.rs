@@ -161,6 +161,212 @@ fn a_phone_that_moved_is_found_where_it_is() {
     assert_eq!(peer.endpoint.bindings("phone1", peer.now), bindings);
 }
 
+/// An authenticated request from elsewhere is proof of where its phone is: calls find it there at once.
+#[test]
+fn a_phone_that_moved_is_found_at_its_next_request() {
+    let instance = "Contact: <sip:phone1@10.0.0.9:5060>;+sip.instance=\"<urn:uuid:0001>\"";
+    let other = "Contact: <sip:phone1@10.0.0.9:5060>;+sip.instance=\"<urn:uuid:0002>\"";
+    let same_uri = "Contact: <sip:phone1@192.0.2.7:5062>";
+    let another_uri = "Contact: <sip:phone1@10.0.0.9:5060>";
+    for (registered, moved, is_found) in [
+        (OUTBOUND, instance, true),
+        (OUTBOUND, other, false),
+        (OUTBOUND, same_uri, true),
+        (OUTBOUND, another_uri, false),
+        ("Expires: 600", same_uri, true),
+        ("Expires: 600", instance, false),
+    ] {
+        for (method, answered) in [
+            ("INVITE", 100),
+            ("OPTIONS", 200),
+            ("SUBSCRIBE", 489),
+            ("MESSAGE", 405),
+        ] {
+            // Another network, and another port of the same one.
+            for from in ["198.51.100.9:40000", "192.0.2.7:40000"] {
+                let mut peer = Peer::new(EndpointConfig::default());
+                let first = request("REGISTER sip:192.0.2.1", "a", registered);
+                assert_eq!(peer.ask_as("phone1", first).status, 200);
+                let before = peer.endpoint.bindings("phone1", peer.now);
+                peer.order.clear();
+                peer.from(from);
+                let mut asked = request(&format!("{method} sip:100@192.0.2.1"), "b", moved);
+                asked.headers.set(HeaderName::CallId, "moved");
+                if method == "INVITE" {
+                    asked.set_body("application/sdp", super::world::OFFER);
+                }
+                // Nothing moves for a request that proves nothing, nor for a wrong answer.
+                let challenged = peer.ask(&asked);
+                if method != "INVITE" {
+                    assert_eq!(challenged.status, answered);
+                    // What is challenged only where it brings an answer: one to an old nonce, from before.
+                    let stale = "Digest username=\"phone1\", realm=\"offhook\", nonce=\"x\", uri=\"sip:100@192.0.2.1\", \
+                                 response=\"00\", algorithm=MD5, qop=auth, nc=00000001, cnonce=\"a\"";
+                    asked.headers.set(HeaderName::Authorization, stale);
+                }
+                peer.send(b"\r\n\r\n");
+                peer.send(&crate::fuzz::STUN_REQUEST[..4]);
+                assert_eq!(peer.endpoint.bindings("phone1", peer.now), before);
+                let response = peer.ask_as("phone1", asked);
+                assert_eq!(response.status, answered, "{method}");
+                let found = peer.endpoint.bindings("phone1", peer.now);
+                assert_eq!(found.len(), 1);
+                let expected = if is_found { peer.flow } else { before[0].flow };
+                assert_eq!(found[0].flow, expected, "{method} {registered} {moved}");
+                assert_eq!(found[0].contact, before[0].contact);
+                assert_eq!(found[0].expires_unix_ms, before[0].expires_unix_ms);
+                let saves = peer.order.iter().filter(|word| **word == "save").count();
+                assert_eq!(saves, usize::from(is_found), "on disk, too");
+            }
+        }
+    }
+}
+
+/// A phone that registered over a connection and calls over a new one; and what its other flows have to say to that.
+#[test]
+fn the_flow_that_broke_is_the_one_that_moves() {
+    let mut peer = opened(Transport::Tcp, EndpointConfig::default());
+    let register = |reg_id: u32, branch: &str| {
+        let extra = OUTBOUND.replace("reg-id=1", &format!("reg-id={reg_id}"));
+        let mut register = request("REGISTER sip:192.0.2.1", branch, &extra);
+        register
+            .headers
+            .set(HeaderName::CallId, format!("reg{reg_id}"));
+        over(Transport::Tcp, register)
+    };
+    let open = |peer: &mut Peer, conn: u64| {
+        let remote = format!("192.0.2.7:{}", 4000 + conn)
+            .parse()
+            .expect("an address");
+        peer.flow = Flow::stream(
+            Transport::Tcp,
+            super::world::server_address(),
+            remote,
+            ConnId(conn),
+        );
+        peer.endpoint
+            .handle(peer.now, Input::StreamOpened { flow: peer.flow });
+        peer.drain();
+    };
+    let first_flow = peer.flow;
+    assert_eq!(peer.ask_as("phone1", register(1, "a")).status, 200);
+    open(&mut peer, 2);
+    assert_eq!(peer.ask_as("phone1", register(2, "b")).status, 200);
+    let second_flow = peer.flow;
+    let flows = |peer: &Peer| {
+        let bindings = peer.endpoint.bindings("phone1", peer.now);
+        bindings
+            .into_iter()
+            .map(|binding| binding.flow)
+            .collect::<Vec<_>>()
+    };
+    let call = |branch: &str| {
+        let mut invite = over(Transport::Tcp, super::peer::invite(branch));
+        let contact = "<sip:phone1@192.0.2.7:5062;ob>;+sip.instance=\"<urn:uuid:0001>\"";
+        invite.headers.set(HeaderName::Contact, contact);
+        invite
+            .headers
+            .set(HeaderName::CallId, format!("call{branch}"));
+        let via = format!("SIP/2.0/TCP df7jal23ls0d.invalid;branch=z9hG4bK{branch};rport");
+        invite.headers.set(HeaderName::Via, via);
+        invite
+    };
+    // Over one of its flows: nothing to move.
+    assert_eq!(peer.ask_as("phone1", call("c")).status, 100);
+    assert_eq!(flows(&peer), [first_flow, second_flow]);
+    // Over a third, while both stand: it cannot be told which.
+    open(&mut peer, 3);
+    assert_eq!(peer.ask_as("phone1", call("d")).status, 100);
+    assert_eq!(flows(&peer), [first_flow, second_flow]);
+    // One broke: that one.
+    let conn = ConnId(1);
+    peer.endpoint.handle(peer.now, Input::StreamClosed { conn });
+    peer.drain();
+    peer.take();
+    open(&mut peer, 4);
+    assert_eq!(peer.ask_as("phone1", call("e")).status, 100);
+    assert_eq!(flows(&peer), [peer.flow, second_flow]);
+    // The connection lives as long as what moved to it.
+    peer.wait_ms(600_000);
+    assert!(!peer.closed.contains(&ConnId(4)));
+}
+
+/// Through a proxy, or over another transport than it registered by, a phone may well be where it was.
+#[test]
+fn what_says_nothing_of_the_way_moves_nothing() {
+    for (transport, vias) in [(Transport::Udp, 2), (Transport::Tcp, 1)] {
+        let mut peer = Peer::new(EndpointConfig::default());
+        let first = request("REGISTER sip:192.0.2.1", "a", "Expires: 600");
+        assert_eq!(peer.ask_as("phone1", first).status, 200);
+        let before = peer.endpoint.bindings("phone1", peer.now);
+        match transport {
+            Transport::Udp => peer.from("198.51.100.9:40000"),
+            _ => {
+                let remote = "192.0.2.7:4000".parse().expect("an address");
+                let local = super::world::server_address();
+                peer.flow = Flow::stream(transport, local, remote, ConnId(1));
+                peer.endpoint
+                    .handle(peer.now, Input::StreamOpened { flow: peer.flow });
+                peer.drain();
+            }
+        }
+        let mut invite = super::peer::invite("b");
+        if vias == 2 {
+            invite
+                .headers
+                .push(HeaderName::Via, "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKp");
+        } else {
+            invite = over(transport, invite);
+        }
+        assert_eq!(peer.ask_as("phone1", invite).status, 100);
+        assert_eq!(peer.endpoint.bindings("phone1", peer.now), before);
+    }
+}
+
+/// A phone that names its instance and no flow: its new Contact takes the place of the old one.
+#[test]
+fn an_instance_has_one_contact() {
+    let mut peer = Peer::new(EndpointConfig::default());
+    let mut registered = |from: &str, contacts: &str, cseq: u32, transport: Transport| {
+        peer.from(from);
+        let extra = format!("{contacts}\nExpires: 600\nCSeq: {cseq} REGISTER");
+        let register = request("REGISTER sip:192.0.2.1", &format!("a{cseq}"), &extra);
+        assert_eq!(transport, Transport::Udp);
+        assert_eq!(peer.ask_as("phone1", register).status, 200);
+        let bindings = peer.endpoint.bindings("phone1", peer.now);
+        bindings
+            .into_iter()
+            .map(|binding| binding.contact)
+            .collect::<Vec<_>>()
+    };
+    let named = |host: &str| format!("<sip:phone1@{host}>;+sip.instance=\"<urn:uuid:0001>\"");
+    let mut register = |from: &str, contacts: &[String], cseq: u32| {
+        registered(
+            from,
+            &format!("Contact: {}", contacts.join(", ")),
+            cseq,
+            Transport::Udp,
+        )
+    };
+    let (wifi, mobile) = ("192.0.2.7:5062", "198.51.100.9:40000");
+    assert_eq!(
+        register(wifi, &[named(wifi)], 1),
+        [format!("sip:phone1@{wifi}")]
+    );
+    assert_eq!(
+        register(mobile, &[named(mobile)], 10),
+        [format!("sip:phone1@{mobile}")]
+    );
+    // Another phone of the same user is another phone.
+    let other = "<sip:phone1@192.0.2.8:5060>;+sip.instance=\"<urn:uuid:0002>\"".to_owned();
+    assert_eq!(register("192.0.2.8:5060", &[other], 20).len(), 2);
+    // Two contacts of one REGISTER are meant as two; taking back one that is not there takes back nothing.
+    let third = named("192.0.2.7:7000");
+    assert_eq!(register(mobile, &[named(mobile), third], 30).len(), 3);
+    let gone = format!("{};expires=0", named("192.0.2.99:1"));
+    assert_eq!(register(mobile, &[gone], 40).len(), 3);
+}
+
 #[test]
 fn stun_on_the_sip_port() {
     let mut peer = Peer::new(EndpointConfig::default());

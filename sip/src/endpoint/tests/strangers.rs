@@ -8,6 +8,8 @@ use crate::endpoint::{AuthConfig, Endpoint, EndpointConfig, GuardConfig, Input, 
 use crate::flow::{ConnId, Flow, Transport};
 use crate::header::HeaderName;
 use crate::message::{Message, Request};
+use crate::testing::hashes;
+use crate::trunk::Trunk;
 
 fn config() -> EndpointConfig {
     EndpointConfig {
@@ -188,6 +190,61 @@ fn nobody_is_banned_for_what_others_send_in_its_name() {
     assert_eq!(peer.ask_as("phone1", register("own")).status, 200);
 }
 
+fn trunk() -> Trunk {
+    Trunk {
+        name: "carrier".to_owned(),
+        addresses: vec![("203.0.113.9".parse().expect("address"), 32)],
+        transport: None,
+        trusts_udp: false,
+        account: None,
+    }
+}
+
+/// Those who are never banned for guessing are still told no, and the owner may ban them.
+#[test]
+fn exempt_from_bans_is_not_exempt_from_locks() {
+    for address in ["100.100.1.2:5062", "203.0.113.9:5062"] {
+        let mut peer = Peer::new(config());
+        peer.endpoint.set_trunks(peer.now, vec![trunk()]);
+        peer.from(address);
+        for n in 0..20 {
+            let refused = guess(&mut peer, n);
+            let expected = if n < 3 { 401 } else { 403 };
+            assert_eq!(refused, [expected], "{address}");
+            peer.wait_ms(1_000);
+        }
+        let options = request("OPTIONS sip:192.0.2.1", "o", "");
+        assert_eq!(peer.statuses(&options), [200], "{address}");
+        let lasting = std::time::Duration::from_secs(60);
+        let source = peer.flow.remote.ip();
+        peer.endpoint.ban(peer.now, source, lasting);
+        peer.drain();
+        assert!(peer.statuses(&options).is_empty(), "{address}");
+    }
+}
+
+/// A banned block has no connection, and the one it has is not heard.
+#[test]
+fn connections_of_the_banned_are_not_opened() {
+    let mut peer = Peer::new(config());
+    let lasting = std::time::Duration::from_secs(60);
+    let banned = "2001:db8::7".parse().expect("address");
+    peer.endpoint.ban(peer.now, banned, lasting);
+    for (conn, remote, is_closed) in [
+        (1, "[2001:db8::8]:4000", true),
+        (2, "[2001:db8:0:1::8]:4000", false),
+        (3, "192.0.2.7:4000", false),
+    ] {
+        let remote = remote.parse().expect("address");
+        let flow = Flow::stream(Transport::Wss, server_address(), remote, ConnId(conn));
+        peer.drain();
+        peer.endpoint.handle(peer.now, Input::StreamOpened { flow });
+        peer.drain();
+        assert_eq!(peer.closed.contains(&ConnId(conn)), is_closed, "{remote}");
+    }
+    assert_eq!(peer.endpoint.stats().streams, 2);
+}
+
 #[test]
 fn who_is_banned_and_for_how_long() {
     for (address, lasts_s, neighbour) in [
@@ -197,12 +254,15 @@ fn who_is_banned_and_for_how_long() {
             Some(1_000),
             Some("[2001:db8::8]:5062"),
         ),
-        ("100.100.1.2:5062", Some(60), None),
-        ("[fd7a:115c:a1e0::7]:5062", Some(60), None),
+        ("100.100.1.2:5062", None, None),
+        ("[fd7a:115c:a1e0::7]:5062", None, None),
+        ("203.0.113.9:5062", None, None),
+        ("203.0.113.10:5062", Some(1_000), None),
         ("127.0.0.1:5062", None, None),
         ("[::1]:5062", None, None),
     ] {
         let mut peer = Peer::new(config());
+        peer.endpoint.set_trunks(peer.now, vec![trunk()]);
         peer.from(address);
         guess_on(&mut peer, 0);
         let bans = peer.endpoint.bans(peer.now);
@@ -245,36 +305,59 @@ fn the_owner_bans_and_lifts_bans() {
     assert_eq!(peer.statuses(&options), [200]);
 }
 
-/// The answers to a name that exists and to one that does not are the same octets but for the nonce, at every step of an
-/// attack: REGISTER and INVITE, without an answer, with a wrong one, with a stale nonce, repeated, locked, banned.
+/// Whatever is asked of a name and a number that exist or do not, at every step of an attack (REGISTER and INVITE, without
+/// an answer, with a wrong one, with a stale nonce, repeated, locked, banned): the answers are the same octets but for the
+/// nonce, and as many hashes were computed for them.
 #[test]
-fn users_and_others_get_the_same_octets() {
-    let attack = |name: &str| -> Vec<Vec<u8>> {
+fn users_and_others_get_the_same_octets_for_the_same_work() {
+    let attack = |name: &str, number: &str| -> (Vec<String>, Vec<u64>) {
         let mut peer = Peer::new(config());
-        let mut heard = Vec::new();
+        let mut users = vec![account("phone1"), account("phone2"), account("here01")];
+        users[2].local_only = true;
+        let mut line = trunk();
+        line.account = Some(account("trunk1"));
+        peer.endpoint.set_users(users);
+        peer.endpoint.set_trunks(peer.now, vec![line]);
+        let (mut heard, mut work) = (Vec::new(), Vec::new());
         let mut hear = |peer: &mut Peer, request: &Request| {
+            let before = hashes();
             peer.send(&request.to_bytes());
+            work.push(hashes() - before);
             let received = peer.take();
             for (_, message) in &received {
                 let text = String::from_utf8(message.to_bytes()).expect("text");
-                heard.push(without_nonces(&text).into_bytes());
+                let named = |who: &str| format!("sip:{who}@");
+                let text = without_nonces(&text).replace(&named(name), "sip:NAME@");
+                heard.push(text.replace(&named(number), "sip:NUMBER@"));
             }
-            heard.push(Vec::new());
+            heard.push(String::new());
             received.into_iter().find_map(|(_, message)| match message {
                 Message::Response(response) => Some(response),
                 Message::Request(_) => None,
             })
         };
         for (n, method) in [
-            "REGISTER", "INVITE", "REGISTER", "REGISTER", "REGISTER", "INVITE", "REGISTER",
+            "REGISTER",
+            "INVITE",
+            "OPTIONS",
+            "REGISTER",
+            "REGISTER",
+            "SUBSCRIBE",
+            "REGISTER",
+            "INVITE",
+            "REGISTER",
         ]
         .into_iter()
         .enumerate()
         {
             let extra = format!(
-                "From: <sip:{name}@192.0.2.1>;tag=f\nTo: <sip:{name}@192.0.2.1>\nCall-ID: c{n}"
+                "From: <sip:{name}@192.0.2.1>;tag=f\nTo: <sip:{number}@192.0.2.1>\nCall-ID: c{n}"
             );
-            let mut request = request(&format!("{method} sip:192.0.2.1"), &format!("b{n}"), &extra);
+            let uri = match method {
+                "REGISTER" => "sip:192.0.2.1".to_owned(),
+                _ => format!("sip:{number}@192.0.2.1"),
+            };
+            let mut request = request(&format!("{method} {uri}"), &format!("b{n}"), &extra);
             let Some(challenged) = hear(&mut peer, &request).filter(|r| r.status == 401) else {
                 continue;
             };
@@ -286,21 +369,27 @@ fn users_and_others_get_the_same_octets() {
                 .headers
                 .get(&HeaderName::Authorization)
                 .expect("set");
-            let stale = answer.replace("nonce=\"0", "nonce=\"1");
+            let stale = answer.replace("nonce=\"A", "nonce=\"B");
+            assert_ne!(stale, answer);
             request.headers.set(HeaderName::Authorization, stale);
             next_request(&mut request);
             hear(&mut peer, &request);
         }
-        heard
+        (heard, work)
     };
-    let known = attack("phone1");
-    let unknown = attack("phone9");
-    assert!(known.len() > 12);
-    for (known, unknown) in known.iter().zip(&unknown) {
-        let known = String::from_utf8_lossy(known).replace("phone1", "phone9");
-        assert_eq!(known, String::from_utf8_lossy(unknown));
+    let (known, work) = attack("phone1", "100");
+    assert!(known.len() > 12 && work.iter().max() > Some(&3), "{work:?}");
+    for (name, number) in [
+        ("phone9", "100"),
+        ("phone1", "777"),
+        ("phone9", "phone2"),
+        ("here01", "101"),
+        ("trunk1", "100"),
+    ] {
+        let (heard, worked) = attack(name, number);
+        assert_eq!(known, heard, "{name} {number}");
+        assert_eq!(work, worked, "{name} {number}");
     }
-    assert_eq!(known.len(), unknown.len());
 }
 
 /// Nonces and our own tags, which are made of the request's, out of the text.
