@@ -408,7 +408,6 @@ fn endpoint_config(config: &Config, addresses: &[IpAddr]) -> EndpointConfig {
     endpoint.auth.lockout_s = config.sip.lockout_s;
     endpoint.guard.ban_s = config.bans.first_s;
     endpoint.guard.ban_s_max = config.bans.longest_s.max(config.bans.first_s);
-    endpoint.guard.ban_trusted_s = config.bans.tailnet_s;
     let scanners = config.bans.scanners.iter().cloned();
     endpoint.guard.scanners.extend(scanners);
     endpoint

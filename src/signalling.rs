@@ -3,6 +3,7 @@
 //! about SIP (the `sip` crate).
 
 pub mod advertise;
+mod barred;
 pub mod certificate;
 mod connection;
 mod datagrams;
@@ -27,7 +28,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error, info, warn};
 
-use crate::records::Recorder;
+use crate::records::{Recorder, unix_ms};
 use crate::store::{Lasting, StoreError};
 use crate::switchboard::{Command, Switchboard};
 use connection::Connections;
@@ -128,6 +129,7 @@ pub async fn run(
         pending: VecDeque::new(),
         outgoing: Vec::new(),
     };
+    shell.bar_the_banned();
     shell.switchboard.open_trunks(&mut shell.endpoint);
     // What the last run left to be said.
     shell.drain();
@@ -274,8 +276,16 @@ impl Shell {
             }
             Output::SaveDialog(dialog) => self.recorder.keep(Lasting::Dialog(dialog)),
             Output::ForgetDialog { id } => self.recorder.keep(Lasting::DialogOver(id)),
-            Output::SaveBan(ban) => self.recorder.keep(Lasting::Ban(ban)),
-            Output::ForgetBan(block) => self.recorder.keep(Lasting::BanOver(block)),
+            Output::SaveBan(ban) => {
+                if !ban.block.address().is_loopback() {
+                    self.connections.barred.add(unix_ms(), &ban);
+                }
+                self.recorder.keep(Lasting::Ban(ban));
+            }
+            Output::ForgetBan(block) => {
+                self.connections.barred.lift(block);
+                self.recorder.keep(Lasting::BanOver(block));
+            }
             Output::Event(event) => {
                 self.pending
                     .extend(self.switchboard.event(event, &self.endpoint));
@@ -316,6 +326,13 @@ impl Shell {
             }
         }
         self.datagrams.flush();
+    }
+
+    /// Nobody bans this machine itself, whatever the file says.
+    fn bar_the_banned(&self) {
+        let mut bans = self.endpoint.bans(Instant::now());
+        bans.retain(|ban| !ban.block.address().is_loopback());
+        self.connections.barred.replace(&bans);
     }
 
     fn command(&mut self, command: Command) {
@@ -375,6 +392,7 @@ impl Shell {
             }
             Command::Bans(bans) => {
                 self.endpoint.replace_bans(bans);
+                self.bar_the_banned();
                 Ok(())
             }
             Command::Ready(call) => {

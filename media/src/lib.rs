@@ -44,6 +44,8 @@ pub mod transit;
 
 #[doc(hidden)]
 pub mod fuzz;
+#[doc(hidden)]
+pub mod fuzz_secure;
 
 /// Sample rate of all sound inside the program, in hertz.
 pub const SAMPLE_RATE_HZ: u32 = 16_000;

@@ -12,8 +12,10 @@ use crate::header::{
 };
 use crate::identity;
 use crate::message::Message;
-use crate::offer_answer::{self, AudioCodec, LocalMedia};
-use crate::sdp::Session;
+use crate::offer_answer::{self, AudioCodec, LocalMedia, LocalSecurity, SecurityPolicy};
+use crate::relayed::{self, RelayLocal};
+use crate::sdes::{CryptoLine, KeySeed};
+use crate::sdp::{Connection, Session};
 use crate::stun;
 use crate::uri::Uri;
 
@@ -201,4 +203,119 @@ pub fn parse_sdp(data: &[u8]) {
         assert!(negotiated.payload_type < 128);
     }
     let _ = offer_answer::accept_answer(&offer_answer::offer(&local), &text, &local);
+}
+
+/// Lines of `a=crypto`: what is read is written and read again as the same key, and no key shows in `Debug`.
+pub fn read_keys(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for line in text.lines().take(64).filter_map(CryptoLine::parse) {
+        let written = line.to_value();
+        let again = CryptoLine::parse(&written).expect("what we write can be read");
+        // A name of the key is read, and never written.
+        assert_eq!(
+            again,
+            CryptoLine {
+                mki_len: 0,
+                ..line.clone()
+            }
+        );
+        let (_, key) = written.split_once("inline:").expect("a key");
+        assert!(!format!("{line:?}").contains(key), "a key in clear");
+    }
+}
+
+const OURS: [[u8; 4]; 2] = [[192, 0, 2, 1], [192, 0, 2, 2]];
+
+fn leg(side: usize, kind: usize) -> RelayLocal {
+    let policy = [
+        SecurityPolicy::Off,
+        SecurityPolicy::Optional,
+        SecurityPolicy::Required,
+    ][kind % 3];
+    RelayLocal {
+        address: OURS[side].into(),
+        ports: (0..relayed::STREAMS_MAX as u16)
+            .map(|n| 40_000 + 1_000 * side as u16 + 2 * n)
+            .collect(),
+        session_id: 7,
+        session_version: 1,
+        rtcp_mux: kind & 4 != 0,
+        security: LocalSecurity {
+            policy,
+            signalling_is_private: kind & 8 != 0,
+            key_seed: (kind & 16 != 0).then(|| KeySeed::new([side as u8; 32])),
+            ..LocalSecurity::default()
+        },
+        extra_codecs: match kind & 32 {
+            0 => Vec::new(),
+            _ => vec![AudioCodec::Pcmu],
+        },
+    }
+}
+
+/// What one phone writes leaves for the other with our address, one of our ports or none, and nothing of the path.
+fn assert_ours(text: &str, side: usize, sections: usize) -> Session {
+    let session = Session::parse(text).expect("what we write can be read");
+    assert_eq!(session.media.len(), sections, "each section has its place");
+    let own = Some(OURS[side].into());
+    let is_own = |connection: &Option<Connection>| {
+        connection
+            .as_ref()
+            .is_none_or(|connection| connection.ip() == own)
+    };
+    assert!(session.connection.is_some() && is_own(&session.connection));
+    assert_eq!(session.origin.address.parse().ok(), own);
+    for media in &session.media {
+        assert!(is_own(&media.connection));
+        let ports = leg(side, 0).ports;
+        assert!(media.port == 0 || ports.contains(&media.port));
+        for name in [
+            "candidate",
+            "ice-ufrag",
+            "ice-pwd",
+            "source-filter",
+            "key-mgmt",
+        ] {
+            assert_eq!(media.attribute(name), None);
+            assert_eq!(session.attribute(name), None);
+        }
+    }
+    session
+}
+
+/// An offer and, behind a zero octet, an answer of two phones that talk through us, in any words. The first octet chooses
+/// what each side may do.
+pub fn relay_descriptions(data: &[u8]) {
+    let [kinds, text @ ..] = data else { return };
+    let text = String::from_utf8_lossy(text);
+    let (offer, answer) = text.split_once('\0').unwrap_or((&text, ""));
+    let (offerer, answerer) = (
+        leg(0, usize::from(*kinds)),
+        leg(1, usize::from(kinds.rotate_left(3))),
+    );
+    let Ok(offered) = relayed::rewrite_offer(offer, &offerer.security, &answerer) else {
+        return;
+    };
+    let sections = Session::parse(offer).expect("it was rewritten").media.len();
+    assert_ours(&offered, 1, sections);
+    assert_eq!(
+        relayed::streams(offer),
+        Ok(sections.min(relayed::STREAMS_MAX))
+    );
+    let Ok(relayed) = relayed::rewrite_answer(offer, &offered, answer, &offerer, &answerer) else {
+        return;
+    };
+    let answered = assert_ours(&relayed.sdp, 0, sections);
+    assert!(!relayed.streams.is_empty() && relayed.streams.len() <= relayed::STREAMS_MAX);
+    for stream in &relayed.streams {
+        assert!(stream.mline < relayed::STREAMS_MAX.min(sections));
+        assert_ne!(
+            answered.media[stream.mline].port, 0,
+            "what is relayed is open"
+        );
+        for side in [&stream.offerer, &stream.answerer] {
+            assert!(side.remote_rtp.is_none_or(|remote| remote.port() != 0));
+            assert!(side.formats.iter().all(|(number, _)| *number < 128));
+        }
+    }
 }

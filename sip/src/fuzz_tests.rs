@@ -111,6 +111,32 @@ fn session_descriptions() {
     check(&bytes(SDPS), fuzz::parse_sdp);
 }
 
+#[test]
+fn keys() {
+    let good: &[&[u8]] = &[
+        b"1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:32\n\
+          2 AES_CM_128_HMAC_SHA1_32 inline:NzB4d1BINUAvLEw6UzF3WSJ+PSdFcGdUJShpX1Zj",
+        b"3 AEAD_AES_256_GCM inline:HGAPy4Cedy/qumbZvpuCZSVT7rNDk8vG4TdUXp5hkyWqJCqiLRGab0KJy1g= WSH=64 -X",
+    ];
+    check(good, fuzz::read_keys);
+}
+
+const ANSWER: &str = "v=0\r\no=b 1 1 IN IP4 198.51.100.9\r\ns=-\r\nc=IN IP4 198.51.100.9\r\nt=0 0\r\n\
+     m=video 0 RTP/SAVPF 97\r\nm=audio 6000 RTP/AVP 96 101\r\na=rtpmap:96 PCMU/8000\r\n\
+     a=rtpmap:101 telephone-event/8000\r\na=rtcp-mux\r\n";
+
+#[test]
+fn descriptions_that_pass_through() {
+    let mut seeds = Vec::new();
+    for kinds in [0, 0xff, 0b0101_1001, 0b0011_1011] {
+        for offer in SDPS {
+            seeds.push([&[kinds], offer.as_bytes(), b"\0", ANSWER.as_bytes()].concat());
+        }
+    }
+    let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+    check(&seeds, fuzz::relay_descriptions);
+}
+
 /// Plays of any octets, many of them long enough for whole calls.
 #[test]
 fn calls() {

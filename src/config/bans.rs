@@ -11,8 +11,6 @@ pub struct Bans {
     pub first_s: u32,
     /// Each in a row is twice as long, up to this.
     pub longest_s: u32,
-    /// A ban of a tailnet address.
-    pub tailnet_s: u32,
     /// Beginnings of the User-Agents that are never answered, besides those known to the program.
     pub scanners: Vec<String>,
 }
@@ -22,7 +20,6 @@ impl Default for Bans {
         Bans {
             first_s: 3600,
             longest_s: 7 * 24 * 3600,
-            tailnet_s: 60,
             scanners: Vec::new(),
         }
     }
@@ -32,7 +29,6 @@ pub(super) fn bans(section: &mut Section<'_, '_>, d: Bans) -> Bans {
     Bans {
         first_s: section.integer("first_s", d.first_s, 1..=30 * DAY_S),
         longest_s: section.integer("longest_s", d.longest_s, 1..=365 * DAY_S),
-        tailnet_s: section.integer("tailnet_s", d.tailnet_s, 1..=30 * DAY_S),
         scanners: section.list(
             "scanners",
             &d.scanners,

@@ -14,10 +14,12 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
+use super::barred::Barred;
 use super::dial::TlsPeers;
 use super::limits::{Full, Limits, Sparing};
 use super::listen::Door;
 use super::{Inbound, web_socket};
+use crate::records::unix_ms;
 
 const STREAM_CHUNK: usize = 8 * 1024;
 /// Chunks on their way into one connection; a peer that does not read loses the connection.
@@ -25,7 +27,6 @@ pub(super) const STREAM_OUTBOX_MAX: usize = 64;
 /// A peer that takes nothing for this long has lost the connection.
 pub(super) const WRITE_MAX: Duration = Duration::from_secs(20);
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// From the first octet to the end of the TLS and WebSocket handshakes.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// The kernel asks an idle peer after this long whether it is there. It keeps the way through a NAT open, too.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(120);
@@ -41,6 +42,9 @@ const INBOUND_CONN_FIRST: u64 = 1 << 32;
 /// What every connection needs.
 pub(super) struct Connections {
     pub(super) inbox: mpsc::Sender<Inbound>,
+    pub(super) barred: Barred,
+    /// From the first octet to the end of the TLS and WebSocket handshakes.
+    pub(super) handshake_max: Duration,
     limits: Arc<Limits>,
     tls: Option<TlsAcceptor>,
     pub(super) ws_origins: Vec<String>,
@@ -60,6 +64,8 @@ impl Connections {
     ) -> Connections {
         Connections {
             inbox,
+            barred: Barred::default(),
+            handshake_max: HANDSHAKE_MAX,
             limits: Arc::new(limits),
             tls,
             ws_origins,
@@ -83,6 +89,10 @@ pub(super) async fn accept(door: Door, listener: TcpListener, all: Arc<Connectio
                 continue;
             }
         };
+        if all.barred.holds(unix_ms(), remote.ip()) {
+            debug!(%remote, "connection closed: its address is banned");
+            continue;
+        }
         let ticket = match all.limits.enter(remote.ip()) {
             Ok(ticket) => ticket,
             Err(full) => {
@@ -115,7 +125,7 @@ async fn welcome(door: Door, stream: TcpStream, remote: SocketAddr, all: &Connec
     if door == Door::Tcp {
         return serve(stream, flow(Transport::Tcp), &all.inbox).await;
     }
-    let shaken = tokio::time::timeout(HANDSHAKE_MAX, shake_hands(door, stream, all)).await;
+    let shaken = tokio::time::timeout(all.handshake_max, shake_hands(door, stream, all)).await;
     match shaken.unwrap_or_else(|_| Err("it took too long".to_owned())) {
         Ok(Shaken::Tls(stream)) => serve(stream, flow(Transport::Tls), &all.inbox).await,
         Ok(Shaken::Ws(socket)) => {

@@ -2,6 +2,7 @@
 //! has been sent.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use sip::Transport;
@@ -32,6 +33,15 @@ struct Server {
 }
 
 async fn server(door: Door, total_max: usize, origins: &[&str]) -> Server {
+    server_with(door, total_max, origins, None).await
+}
+
+async fn server_with(
+    door: Door,
+    total_max: usize,
+    origins: &[&str],
+    handshake_max: Option<Duration>,
+) -> Server {
     let folder = Scratch::new("signalling");
     let files = CertificateFiles::of(&Streams::default(), &Home::at(folder.path()));
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -41,7 +51,10 @@ async fn server(door: Door, total_max: usize, origins: &[&str]) -> Server {
     let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
     let peers = TlsPeers::default();
     let limits = Limits::new(total_max, total_max);
-    let connections = Connections::new(inbox, limits, Some(tls), origins, peers.clone());
+    let mut connections = Connections::new(inbox, limits, Some(tls), origins, peers.clone());
+    if let Some(handshake_max) = handshake_max {
+        connections.handshake_max = handshake_max;
+    }
     let connections = Arc::new(connections);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -243,6 +256,70 @@ async fn handshakes_that_are_refused() {
     let mut answer = Vec::new();
     let _ = noise.read_to_end(&mut answer).await;
     assert!(!answer.starts_with(b"HTTP/1.1 101"));
+}
+
+/// Who is banned is not even shaken hands with, whatever the door.
+#[tokio::test]
+async fn the_banned_are_closed_before_a_word() {
+    for door in [Door::Tcp, Door::Tls, Door::WebSocket] {
+        let mut server = server(door, 8, &[]).await;
+        let ban = sip::Ban {
+            block: sip::Block::of(server.address.ip()),
+            why: sip::BanReason::Scanner,
+            since_unix_ms: 0,
+            until_unix_ms: unix_ms() + 600_000,
+            times: 1,
+        };
+        server.connections.barred.add(0, &ban);
+        let mut refused = TcpStream::connect(server.address)
+            .await
+            .expect("the kernel takes it");
+        let mut answer = Vec::new();
+        let _ = refused.read_to_end(&mut answer).await;
+        assert!(answer.is_empty());
+        assert!(server.inbound.try_recv().is_err(), "nobody heard of it");
+        server.connections.barred.lift(ban.block);
+        let stream = TcpStream::connect(server.address)
+            .await
+            .expect("it listens");
+        match door {
+            Door::Tcp => drop(stream),
+            Door::Tls => {
+                server.trust(Trust::Anyone);
+                server.tls().await.expect("TLS");
+            }
+            Door::WebSocket => {
+                let socket = web_socket(&server, stream, "sip", None).await;
+                socket.expect("a WebSocket");
+            }
+        }
+        server.opened().await;
+    }
+}
+
+/// A peer that begins a handshake and says no more is closed when its time is over.
+#[tokio::test]
+async fn handshakes_have_an_end() {
+    for (door, beginning) in [
+        (Door::Tls, &b"\x16\x03\x01\x02\x00\x01"[..]),
+        (Door::WebSocket, b"\x16\x03\x01\x02\x00\x01"),
+        (Door::WebSocket, b"GET /sip HTTP/1.1\r\nHost: a\r\nX-Slow: "),
+        (Door::Tls, b""),
+        (Door::WebSocket, b""),
+    ] {
+        let soon = Some(Duration::from_millis(20));
+        let mut server = server_with(door, 8, &[], soon).await;
+        let mut slow = TcpStream::connect(server.address)
+            .await
+            .expect("it listens");
+        let _ = slow.write_all(beginning).await;
+        let mut answer = Vec::new();
+        let _ = slow.read_to_end(&mut answer).await;
+        assert!(
+            server.inbound.try_recv().is_err(),
+            "it never was a connection"
+        );
+    }
 }
 
 #[tokio::test]

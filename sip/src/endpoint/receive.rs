@@ -58,13 +58,16 @@ impl Endpoint {
     }
 
     /// Takes the price of one message, but not from this machine itself. Nothing is heard of banned blocks but from where
-    /// a phone is registered: it may share its address with whoever was banned.
+    /// a phone is registered: it may share its address with whoever was banned. What the owner bans is banned.
     fn admit(&mut self, now: Instant, flow: Flow) -> bool {
         let source = flow.remote.ip();
         if source.to_canonical().is_loopback() {
             return true;
         }
-        let is_banned = self.is_banned(now, source) && !self.registrar.has_phone_at(flow.remote);
+        let ban = self.bans.of(self.unix_ms(now), source);
+        let is_banned = ban.is_some_and(|ban| {
+            ban.why == BanReason::Owner || !self.registrar.has_phone_at(flow.remote)
+        });
         let admitted = !is_banned && self.guard.admit(now, source, 1);
         if !admitted {
             self.stats.messages_throttled += 1;

@@ -131,6 +131,21 @@ fn a_registered_phone_shares_its_address_with_a_guesser() {
     let mut again = register("again");
     again.headers.set(HeaderName::CSeq, "7 REGISTER");
     assert_eq!(peer.ask_as("phone1", again).status, 200);
+    // The owner's word counts there, too.
+    let owner = peer.flow.remote.ip();
+    assert!(peer.endpoint.unban(owner));
+    let lasting = std::time::Duration::from_secs(10);
+    peer.endpoint.ban(peer.now, owner, lasting);
+    peer.drain();
+    peer.take();
+    assert!(
+        peer.statuses(&request("OPTIONS sip:192.0.2.1", "q", ""))
+            .is_empty()
+    );
+    peer.wait_ms(10_000);
+    peer.from("192.0.2.7:40000");
+    guess_on(&mut peer, 500);
+    peer.from("192.0.2.7:5062");
     // Its registration over, it is one of those at the address.
     peer.wait_ms(700_000);
     peer.take();
