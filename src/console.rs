@@ -264,6 +264,7 @@ async fn metrics(AxumState(state): AxumState<State>) -> Response {
     ];
     let body: String = rows
         .into_iter()
+        .chain(signalling_rows(&snapshot.signalling))
         .chain(ledger_rows(&snapshot.speculation))
         .map(|(name, kind, help, value)| {
             format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n")
@@ -273,6 +274,59 @@ async fn metrics(AxumState(state): AxumState<State>) -> Response {
 }
 
 type MetricRow = (&'static str, &'static str, &'static str, u64);
+
+fn signalling_rows(stats: &sip::Stats) -> [MetricRow; 8] {
+    [
+        (
+            "offhook_sip_dialogs",
+            "gauge",
+            "Calls remembered by signalling, each leg for itself, with those that are ending.",
+            stats.dialogs as u64,
+        ),
+        (
+            "offhook_sip_server_transactions",
+            "gauge",
+            "Requests of phones and trunks that are not over.",
+            stats.server_transactions as u64,
+        ),
+        (
+            "offhook_sip_client_transactions",
+            "gauge",
+            "Requests of ours that are not over.",
+            stats.client_transactions as u64,
+        ),
+        (
+            "offhook_sip_connections",
+            "gauge",
+            "Connections over TCP, TLS and WebSocket.",
+            stats.streams as u64,
+        ),
+        (
+            "offhook_sip_messages_total",
+            "counter",
+            "Messages received that were SIP.",
+            stats.messages_received,
+        ),
+        (
+            "offhook_sip_throttled_total",
+            "counter",
+            "Messages not heard because their sender sent too many.",
+            stats.messages_throttled,
+        ),
+        (
+            "offhook_sip_wrong_passwords_total",
+            "counter",
+            "Logins refused.",
+            stats.authentication_failures,
+        ),
+        (
+            "offhook_sip_repeated_total",
+            "counter",
+            "Messages of ours sent again for want of an answer.",
+            stats.retransmissions_sent,
+        ),
+    ]
+}
 
 /// Of calls that have ended since the start.
 fn ledger_rows(ledger: &Ledger) -> [MetricRow; 5] {

@@ -505,6 +505,7 @@ impl Switchboard {
             calls,
             registrations,
             calls_total: self.calls_total,
+            signalling: endpoint.stats(),
             draining: self.draining,
         }
     }

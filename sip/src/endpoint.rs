@@ -223,6 +223,7 @@ impl Endpoint {
     pub fn stats(&self) -> Stats {
         Stats {
             calls: self.calls.values().filter(|call| call.is_live()).count(),
+            dialogs: self.calls.len(),
             bindings: self.registrar.count(),
             server_transactions: self.servers.len(),
             client_transactions: self.clients.len(),

@@ -8,6 +8,9 @@ pub struct Snapshot {
     pub calls: Vec<CallView>,
     pub registrations: Vec<RegistrationView>,
     pub calls_total: u64,
+    /// What the endpoint counts.
+    #[serde(skip)]
+    pub signalling: sip::Stats,
     pub draining: bool,
 }
 

@@ -358,6 +358,8 @@ pub enum CallError {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
     pub calls: usize,
+    /// Calls that are remembered, with those that are ending.
+    pub dialogs: usize,
     pub bindings: usize,
     pub server_transactions: usize,
     pub client_transactions: usize,

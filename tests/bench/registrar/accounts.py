@@ -1,4 +1,6 @@
-"""accounts.py FOLDER COUNT PORT: a home folder of Offhook with so many accounts, and the same accounts for SIPp."""
+"""accounts.py FOLDER COUNT PORT [CONFIG]: a home folder of Offhook with so many accounts, and the same accounts for SIPp.
+
+CONFIG is a file of further settings: whole sections that are not written here."""
 import hashlib
 import os
 import secrets
@@ -23,7 +25,9 @@ with open(os.open(os.path.join(home, "secrets.toml"), os.O_CREAT | os.O_WRONLY, 
         file.write(f'ha1_md5 = "{ha1("md5", name)}"\nha1_sha256 = "{ha1("sha256", name)}"\n')
         file.write('created = "2026-01-01T00:00:00Z"\n')
 with open(os.path.join(home, "offhook.toml"), "w") as file:
-    file.write(f'[sip]\nrealm = "{REALM}"\nbind = ["loopback"]\nport = {port}\n[web]\nenabled = false\n')
+    file.write(f'[sip]\nrealm = "{REALM}"\nbind = ["loopback"]\nport = {port}\n')
+    further = open(sys.argv[4]).read() if len(sys.argv) > 4 else "[web]\nenabled = false\n"
+    file.write(further)
 with open(os.path.join(folder, "accounts.csv"), "w") as file:
     file.write("SEQUENTIAL\n")
     for name in names:

@@ -23,6 +23,8 @@ pub struct Line {
     pub wire: Vec<String>,
     /// Events up to here have been seen by `next`.
     seen: usize,
+    /// How far the endpoint's clock is ahead of ours.
+    ahead: Duration,
 }
 
 impl Line {
@@ -54,7 +56,17 @@ impl Line {
             events: Vec::new(),
             wire: Vec::new(),
             seen: 0,
+            ahead: Duration::ZERO,
         }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now() + self.ahead
+    }
+
+    /// The endpoint finds that so much time has passed, of which its peer knows nothing.
+    pub fn skip(&mut self, time: Duration) {
+        self.ahead += time;
     }
 
     /// A session description: PCMU, and keys as events.
@@ -84,23 +96,31 @@ impl Line {
 
     /// Calls a peer at that address.
     pub fn call(&mut self, user: &str, remote: SocketAddr) -> CallKey {
+        let offer = Some(self.sdp());
+        self.call_with(user, remote, offer)
+    }
+
+    /// The same with this offer, or with none.
+    pub fn call_with(&mut self, user: &str, remote: SocketAddr, offer: Option<String>) -> CallKey {
         let target = Uri::sip(Some(user), Host::from(remote.ip()), Some(remote.port()));
         let own = self.uri("100");
-        let params = CallParams::new(
+        let mut params = CallParams::new(
             target,
             self.target(remote),
             NameAddr::new(own.clone()),
             own,
-            self.sdp(),
+            String::new(),
         );
-        let key = self.endpoint.call(Instant::now(), params);
+        params.offer = offer;
+        let key = self.endpoint.call(self.now(), params);
         self.drain();
         key
     }
 
     /// Does something with the endpoint and sends what comes of it.
     pub fn act<T>(&mut self, act: impl FnOnce(&mut Endpoint, Instant) -> T) -> T {
-        let result = act(&mut self.endpoint, Instant::now());
+        let now = self.now();
+        let result = act(&mut self.endpoint, now);
         self.drain();
         result
     }
@@ -132,13 +152,14 @@ impl Line {
             self.note("<-", &buffer[..length]);
             let flow = Flow::udp(self.address, from);
             let data = &buffer[..length];
-            self.endpoint
-                .handle(Instant::now(), Input::Datagram { flow, data });
+            let now = self.now();
+            self.endpoint.handle(now, Input::Datagram { flow, data });
             self.drain();
         }
         let due = self.endpoint.next_timeout();
-        if due.is_some_and(|at| at <= Instant::now()) {
-            self.endpoint.handle(Instant::now(), Input::Timeout);
+        if due.is_some_and(|at| at <= self.now()) {
+            let now = self.now();
+            self.endpoint.handle(now, Input::Timeout);
             self.drain();
         }
     }

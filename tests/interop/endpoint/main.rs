@@ -1,6 +1,7 @@
 //! The SIP endpoint alone against real peers on loopback: transfers both ways, Replaces, keys by INFO, redirections,
-//! registrations with a trunk, and calls whose peer forgets them. No sound, no program: SIPp and baresip speak to
-//! `sip::Endpoint` behind one socket, so what they refuse is wrong in the signalling itself.
+//! registrations with a trunk, session timers, PRACK, UPDATE, late offers, and calls whose peer forgets them. No sound,
+//! no program: SIPp and baresip speak to `sip::Endpoint` behind one socket, so what they refuse is wrong in the signalling
+//! itself.
 //!
 //! A peer that is not installed is skipped by name; OFFHOOK_REQUIRE_PEERS=1 makes that a failure.
 
@@ -20,4 +21,5 @@ mod line;
 mod softphone;
 
 mod baresip;
+mod sessions;
 mod sipp;

@@ -13,14 +13,14 @@ use crate::process::{Folder, Process};
 
 const LIMIT: Duration = Duration::from_secs(40);
 
-struct Played {
+pub struct Played {
     folder: Folder,
     process: Process,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 /// SIPp with a scenario of `tests/interop/sipp`, one call. As caller it calls the line's 100, as callee it waits.
-fn play(line: &Line, scenario: &str, more: &[&str]) -> Played {
+pub fn play(line: &Line, scenario: &str, more: &[&str]) -> Played {
     let folder = Folder::new("endpoint-sipp");
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../tests/interop/sipp")
@@ -75,12 +75,24 @@ fn play(line: &Line, scenario: &str, more: &[&str]) -> Played {
 
 impl Played {
     /// Waits for SIPp's end while the line goes on; every event goes to `on_event` until then.
-    fn verdict(&mut self, line: &mut Line, mut on_event: impl FnMut(&mut Line, Event)) {
-        let end = Instant::now() + LIMIT;
-        while self.process.is_running() && Instant::now() < end {
-            if let Some(event) = line.next(Duration::from_millis(50)) {
+    pub fn verdict(&mut self, line: &mut Line, mut on_event: impl FnMut(&mut Line, Event)) {
+        self.verdict_watching(line, |line, event| {
+            if let Some(event) = event {
                 on_event(line, event);
             }
+        });
+    }
+
+    /// The same, with a look now and then also where no event comes.
+    pub fn verdict_watching(
+        &mut self,
+        line: &mut Line,
+        mut look: impl FnMut(&mut Line, Option<Event>),
+    ) {
+        let end = Instant::now() + LIMIT;
+        while self.process.is_running() && Instant::now() < end {
+            let event = line.next(Duration::from_millis(50));
+            look(line, event);
         }
         let status = self.process.wait_for_end(Duration::from_secs(1));
         let log =
@@ -95,7 +107,7 @@ impl Played {
     }
 
     /// A callee is there once it holds its port.
-    fn wait_until_listening(&mut self) {
+    pub fn wait_until_listening(&mut self) {
         let address = self.address;
         let bound = crate::process::wait_until(Duration::from_secs(5), || {
             UdpSocket::bind(address).is_err()
@@ -104,7 +116,7 @@ impl Played {
     }
 }
 
-fn answer(line: &mut Line, call: sip::CallKey) {
+pub fn answer(line: &mut Line, call: sip::CallKey) {
     let sdp = line.sdp();
     line.act(|endpoint, now| endpoint.answer(now, call, sdp))
         .expect("answer");
