@@ -389,6 +389,10 @@ fn endpoint_config(config: &Config, addresses: &[IpAddr]) -> EndpointConfig {
         expires_s_max: config.sip.expires_s_max,
         contacts_per_user_max: config.sip.contacts_per_user_max,
         keepalive_s: config.sip.keepalive_s,
+        // A call between phones has a leg for each; who is called counts while it rings.
+        calls_max: EndpointConfig::default()
+            .calls_max
+            .max(4 * config.calls.max),
         ..EndpointConfig::default()
     };
     endpoint.domains = config.sip.domains.clone();

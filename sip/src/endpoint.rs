@@ -94,6 +94,8 @@ pub struct Endpoint {
     servers: ServerTable,
     clients: ClientTable,
     calls: HashMap<CallKey, Call>,
+    /// Calls of these that are over and wait for their last transactions, whose bound is theirs.
+    ending: usize,
     dialogs: HashMap<DialogId, CallKey>,
     registrations: HashMap<RegistrationKey, Registration>,
     trunks: Trunks,
@@ -142,6 +144,7 @@ impl Endpoint {
             servers: ServerTable::default(),
             clients: ClientTable::default(),
             calls: HashMap::new(),
+            ending: 0,
             dialogs: HashMap::new(),
             registrations: HashMap::new(),
             trunks: Trunks::default(),

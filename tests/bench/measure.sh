@@ -24,7 +24,7 @@ needs() { # bench, tools...
 
 # Waits until a SIP server answers OPTIONS on that port of this machine.
 answers() { # port, log
-    python3 "$here/registrar/ping.py" "$1" || { tail -5 "$2" >&2; exit 1; }
+    python3 "$here/registrar/ping.py" "$1" || { tail -n 5 "$2" >&2; exit 1; }
 }
 
 family() { # pids: they and their children

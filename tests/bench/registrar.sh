@@ -52,7 +52,7 @@ load() { # server pid, port -> CPU seconds per 1,000
     sipp "127.0.0.1:$2" -sf "$here/registrar/register.xml" -inf "$work/accounts.csv" -i 127.0.0.1 \
         -p "$generator_port" -key contact_port 5080 -t u1 -nostdin -m "$registrations" -l 50 -r 100000 \
         -deadcall_wait 0 -buff_size 4194304 -timeout 300 -timeout_error >"$work/sipp.log" 2>&1 ||
-        { echo "the generator failed" >&2; tail -30 "$work/sipp.log" >&2; exit 1; }
+        { echo "the generator failed" >&2; tail -n 30 "$work/sipp.log" >&2; exit 1; }
     after=$(ticks "$1")
     awk "BEGIN {printf \"%.4f\n\", ($after - $before) / $hz * 1000 / $registrations}"
 }

@@ -8,7 +8,8 @@
 //!     --calls 25,100,250   calls at once, one table row each (100)
 //!     --seconds 10         measured time of a run, after 4 s to settle
 //!     --rounds 5           runs per relay and load; medians are printed
-//!     --first-loss         raise the load by a quarter until a packet is lost, instead
+//!     --first-loss         raise the load by --step percent (10) until a packet is lost, instead. Each relay has processor
+//!                          0 and one thread, the generator processor 1; the search ends where the generator falls behind
 //!     --threads 0          of each relay; 0 is one per core
 //!     --interval-us 250    ours: how long a thread rests after a round
 //!     --ours-only          no peer
@@ -28,7 +29,7 @@ mod wire;
 
 use std::time::Duration;
 
-use generator::{Flow, Load, Outcome};
+use generator::{Flow, Load, Outcome, local_ports};
 use servers::{Ours, Rtpengine, Server, Usage};
 
 struct Options {
@@ -38,6 +39,7 @@ struct Options {
     threads: usize,
     interval_us: u64,
     is_first_loss: bool,
+    step_percent: usize,
     is_alone: bool,
     with_nothing: bool,
 }
@@ -50,6 +52,7 @@ fn options() -> Options {
         threads: 0,
         interval_us: 250,
         is_first_loss: false,
+        step_percent: 10,
         is_alone: false,
         with_nothing: false,
     };
@@ -70,6 +73,7 @@ fn options() -> Options {
             "--rounds" => options.rounds = number() as usize,
             "--threads" => options.threads = number() as usize,
             "--interval-us" => options.interval_us = number(),
+            "--step" => options.step_percent = number().max(1) as usize,
             "--first-loss" => options.is_first_loss = true,
             "--ours-only" => options.is_alone = true,
             "--nothing" => options.with_nothing = true,
@@ -87,27 +91,21 @@ struct Run {
     kib_per_call: f64,
 }
 
-/// First local port of the generator: below the ranges of both relays.
-const FIRST_PORT: u16 = 9_000;
-
-fn run(server: &mut dyn Server, calls: usize, seconds: u64) -> Run {
+fn run(server: &mut dyn Server, calls: usize, settle_s: u64, seconds: u64, batch: usize) -> Run {
     let before = server.usage();
     let mut flows = Vec::new();
     for call in 0..calls {
-        let local = [0, 1].map(|side| FIRST_PORT + (4 * call + 2 * side) as u16);
-        let remote = server.call(local);
-        for side in [0, 1] {
-            flows.push(Flow {
-                local: local[side],
-                remote: remote[side],
-                peer: 2 * call + 1 - side,
-            });
-        }
+        let remote = server.call(local_ports(call));
+        flows.extend([0, 1].map(|side| Flow {
+            call,
+            side,
+            remote: remote[side],
+        }));
     }
-    let load = Load::open(&flows);
+    let load = Load::open(flows, batch);
     let open = server.usage();
     let (mut start, mut end) = (Usage::default(), Usage::default());
-    let (settle, measured) = (Duration::from_secs(4), Duration::from_secs(seconds));
+    let (settle, measured) = (Duration::from_secs(settle_s), Duration::from_secs(seconds));
     let outcome = load.run(settle, measured, |is_end| {
         let usage = server.usage();
         if is_end { end = usage } else { start = usage }
@@ -139,7 +137,7 @@ fn table(options: &Options, servers: &mut [Box<dyn Server>]) {
             for n in 0..servers.len() {
                 // Each goes first in turn.
                 let n = (n + round) % servers.len();
-                let run = run(servers[n].as_mut(), calls, options.seconds);
+                let run = run(servers[n].as_mut(), calls, 4, options.seconds, 1);
                 eprintln!(
                     "# {} {calls} calls: {:.4} s, p50 {:.3}, p99 {:.3} ms, lost {} of {}",
                     servers[n].name(),
@@ -178,55 +176,87 @@ fn table(options: &Options, servers: &mut [Box<dyn Server>]) {
     }
 }
 
-/// The highest load without loss, in steps of a quarter, for each relay.
+/// A generator later than this is no even load any more.
+const LATE_MS_MAX: f64 = 10.0;
+
+/// The highest load without loss, for each relay.
 fn first_loss(options: &Options, servers: &mut [Box<dyn Server>]) {
-    println!(
-        "| relay | streams without loss, medians of {} | runs |",
-        options.rounds
-    );
-    println!("| --- | --- | --- |");
     let mut reached: Vec<Vec<f64>> = servers.iter().map(|_| Vec::new()).collect();
+    let mut ends: Vec<Vec<String>> = servers.iter().map(|_| Vec::new()).collect();
     for round in 0..options.rounds {
         for n in 0..servers.len() {
             let n = (n + round) % servers.len();
             let mut calls = options.calls[0];
             let mut best = 0;
-            while FIRST_PORT as usize + 4 * calls < 20_000 {
-                let run = run(servers[n].as_mut(), calls, options.seconds);
+            let end = loop {
+                if calls > CALLS_MAX {
+                    break "no more ports".to_owned();
+                }
+                let run = run(servers[n].as_mut(), calls, 2, options.seconds, usize::MAX);
+                let Outcome {
+                    own_drops,
+                    cpu_share,
+                    ..
+                } = run.outcome;
+                let stream_minutes = (2 * calls) as f64 * options.seconds as f64 / 60.0;
                 eprintln!(
-                    "# {} {} streams: lost {}, {:.4} s",
+                    "# {} {} streams: lost {} of {}, {:.0} % of a processor; generator {:.0} %, late p99 {:.3} ms, lost {own_drops} itself",
                     servers[n].name(),
                     2 * calls,
                     run.outcome.lost(),
-                    run.cpu_s_per_stream_minute
+                    run.outcome.sent,
+                    100.0 * run.cpu_s_per_stream_minute * stream_minutes / options.seconds as f64,
+                    100.0 * cpu_share,
+                    run.outcome.late_ms(0.99),
                 );
+                if own_drops > 0 || run.outcome.late_ms(0.99) > LATE_MS_MAX {
+                    break format!("the generator, at {}", 2 * calls);
+                }
                 if run.outcome.lost() > 0 {
-                    break;
+                    break format!("{} lost at {}", run.outcome.lost(), 2 * calls);
                 }
                 best = 2 * calls;
-                calls += calls / 4;
-            }
+                calls += calls * options.step_percent / 100;
+            };
             reached[n].push(best as f64);
+            ends[n].push(end);
         }
     }
-    for (server, reached) in servers.iter().zip(reached) {
+    println!(
+        "| relay | streams without loss, median of {} | runs | what ended them |",
+        options.rounds
+    );
+    println!("| --- | --- | --- | --- |");
+    for ((server, reached), ends) in servers.iter().zip(reached).zip(ends) {
         println!(
-            "| {} | {} | {reached:?} |",
+            "| {} | {} | {reached:?} | {} |",
             server.name(),
-            median(reached.iter().copied())
+            median(reached.iter().copied()),
+            ends.join("; ")
         );
     }
 }
+
+/// Both relays have ports for so many.
+const CALLS_MAX: usize = 6_000;
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some("serve") {
         return servers::serve();
     }
     let options = options();
+    wire::raise_file_limit();
+    let (threads, cpu) = match options.is_first_loss {
+        true => {
+            wire::run_on(1);
+            (1, Some(0))
+        }
+        false => (options.threads, None),
+    };
     let mut servers: Vec<Box<dyn Server>> =
-        vec![Box::new(Ours::start(options.threads, options.interval_us))];
+        vec![Box::new(Ours::start(threads, options.interval_us, cpu))];
     if !options.is_alone {
-        match Rtpengine::start(options.threads) {
+        match Rtpengine::start(threads, cpu) {
             Ok(peer) => servers.push(Box::new(peer)),
             Err(why) => eprintln!("rtpengine is left out: {why}"),
         }

@@ -83,6 +83,7 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
+        self.ending += usize::from(call.phase != Phase::Closing);
         call.phase = Phase::Closing;
         call.unacked = None;
         self.let_go(now, key);
@@ -111,6 +112,7 @@ impl Endpoint {
             return;
         };
         let told = !call.is_live();
+        self.ending += usize::from(call.phase != Phase::Closing);
         call.phase = Phase::Closing;
         self.let_go(now, key);
         self.watch_call(key);
@@ -166,6 +168,7 @@ impl Endpoint {
             let Some(call) = self.calls.remove(&key) else {
                 return;
             };
+            self.ending = self.ending.saturating_sub(1);
             let early = call.early.into_iter().map(|early| early.dialog);
             for dialog in early.chain(call.dialog) {
                 self.dialogs.remove(&dialog.id);

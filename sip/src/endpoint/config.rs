@@ -31,7 +31,7 @@ pub struct EndpointConfig {
     /// Client and server transactions together. At the bound new requests are refused with 503,
     /// statelessly; those inside calls have as much room again.
     pub transactions_max: usize,
-    /// At the bound a further INVITE is refused with 503.
+    /// Calls that are not over. At the bound a further INVITE is refused with 503.
     pub calls_max: usize,
     /// Seconds a session holds without a refresh (RFC 4028), asked for in calls either way. 0 asks for none; a peer that
     /// wants one gets it.

@@ -62,7 +62,7 @@ impl Endpoint {
                 Some((422, Some((HeaderName::MinSe, min_s.to_string()))))
             }
             _ if replaces.is_err() => replaces.err().map(|status| (status, None)),
-            _ if self.calls.len() >= self.config.calls_max => Some((
+            _ if self.calls.len().saturating_sub(self.ending) >= self.config.calls_max => Some((
                 503,
                 Some(retry_after(Duration::from_secs(RETRY_SOON_S_MAX))),
             )),

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -77,10 +78,22 @@ pub struct Ours {
     from: BufReader<ChildStdout>,
 }
 
+/// A program, on one processor alone where `cpu` says so.
+fn command(program: &Path, cpu: Option<usize>) -> Command {
+    match cpu {
+        None => Command::new(program),
+        Some(cpu) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", &cpu.to_string()]).arg(program);
+            command
+        }
+    }
+}
+
 impl Ours {
-    pub fn start(threads: usize, interval_us: u64) -> Ours {
+    pub fn start(threads: usize, interval_us: u64, cpu: Option<usize>) -> Ours {
         let program = std::env::current_exe().expect("the path of this program");
-        let mut child = Command::new(program)
+        let mut child = command(&program, cpu)
             .args(["serve", &threads.to_string(), &interval_us.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -138,7 +151,7 @@ pub fn serve() {
         interval: Duration::from_micros(words.next().unwrap_or(250)),
         ..RelayConfig::default()
     };
-    let ports = Ports::new(30_000, 59_999, 1).with_rest(Duration::from_secs(1));
+    let ports = Ports::new(35_000, 59_999, 1).with_rest(Duration::from_secs(1));
     let pool = RelayPool::start(config, ports).expect("relay threads");
     let mut calls = Vec::new();
     for line in std::io::stdin().lines() {
@@ -173,13 +186,13 @@ pub struct Rtpengine {
 }
 
 impl Rtpengine {
-    pub fn start(threads: usize) -> Result<Rtpengine, String> {
+    pub fn start(threads: usize, cpu: Option<usize>) -> Result<Rtpengine, String> {
         let port = 22_299;
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let mut child = Command::new("rtpengine")
+        let mut child = command(Path::new("rtpengine"), cpu)
             .args([
                 "--config-file=none",
                 "--foreground",
@@ -189,8 +202,8 @@ impl Rtpengine {
             ])
             .args([
                 "--interface=127.0.0.1",
-                "--port-min=20000",
-                "--port-max=29999",
+                "--port-min=10000",
+                "--port-max=34999",
                 "--tos=184",
             ])
             .args(["--delete-delay=0", "--timeout=600"])

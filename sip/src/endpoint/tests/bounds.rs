@@ -86,6 +86,24 @@ fn full_tables_say_503() {
     assert_eq!(refused.status, 503);
     assert!(refused.headers.has(&HeaderName::RetryAfter));
 
+    // The first one is answered and never acknowledged. While its BYE waits for an answer it takes nobody's room.
+    let call = peer.events.iter().find_map(|event| match event {
+        Event::IncomingCall { call, .. } => Some(*call),
+        _ => None,
+    });
+    let call = call.expect("a call");
+    let answered = peer.endpoint.answer(peer.now, call, "v=0\r\n".to_owned());
+    answered.expect("it rings");
+    peer.drain();
+    peer.wait_ms(33_000);
+    peer.drain();
+    peer.take();
+    assert_eq!(peer.endpoint.stats().dialogs, 1);
+    let mut third = invite("c");
+    third.headers.set(HeaderName::CallId, "third");
+    assert_eq!(peer.ask_as("phone1", third).status, 100);
+    assert_eq!(peer.endpoint.stats().dialogs, 2);
+
     let config = EndpointConfig {
         transactions_max: 1,
         ..EndpointConfig::default()
