@@ -7,6 +7,7 @@
 //! Not here: the shape of the tables (`store/schema.rs`), secrets (`secrets`).
 
 mod lasting;
+mod queue;
 mod rows;
 mod schema;
 mod traces;
@@ -86,6 +87,8 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     traces: Option<TraceStore>,
+    /// A transaction is open that others have begun.
+    is_together: bool,
 }
 
 impl Store {
@@ -116,6 +119,7 @@ impl Store {
             connection,
             path: path.to_path_buf(),
             traces: None,
+            is_together: false,
         };
         store.prepare(bytes_count)?;
         Ok(store)
@@ -167,30 +171,31 @@ impl Store {
     }
 
     pub fn call_started(&mut self, call: &CallStarted) -> Result<(), StoreError> {
-        self.transact(|transaction| {
-            transaction.execute(
+        self.transact(|connection| {
+            let mut statement = connection.prepare_cached(
                 "INSERT INTO call (id, user, number, remote, user_agent, started_unix_ms)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![
-                    call.id,
-                    call.user,
-                    cut(&call.number),
-                    call.remote,
-                    call.user_agent.as_deref().map(cut),
-                    signed(call.started_unix_ms),
-                ],
             )?;
+            statement.execute(params![
+                call.id,
+                call.user,
+                cut(&call.number),
+                call.remote,
+                call.user_agent.as_deref().map(cut),
+                signed(call.started_unix_ms),
+            ])?;
             Ok(())
         })
     }
 
     pub fn call_ended(&mut self, end: &CallEnded) -> Result<(), StoreError> {
-        let changed = self.transact(|transaction| {
-            transaction.execute(
+        let changed = self.transact(|connection| {
+            let mut statement = connection.prepare_cached(
                 "UPDATE call SET ended_unix_ms = ?2, result = ?3, reason = ?4, blame = ?5, codec = ?6,
                  stats = ?7, guesses = ?8, hits = ?9, misses = ?10, saved_ms = ?11, tokens_wasted = ?12
                  WHERE id = ?1",
-                params![
+            )?;
+            statement.execute(params![
                     end.id,
                     signed(end.ended_unix_ms),
                     end.result,
@@ -203,8 +208,7 @@ impl Store {
                     end.ledger.misses,
                     signed(end.ledger.saved_ms),
                     signed(end.ledger.tokens_wasted),
-                ],
-            )
+                ])
         })?;
         if changed == 0 {
             Err(StoreError::NoSuchCall)
@@ -215,8 +219,8 @@ impl Store {
 
     /// Ends calls that a crash left open. How many there were.
     pub fn close_unfinished(&mut self, now_unix_ms: u64) -> Result<usize, StoreError> {
-        self.transact(|transaction| {
-            transaction.execute(
+        self.transact(|connection| {
+            connection.execute(
                 "UPDATE call SET ended_unix_ms = ?1, result = 'lost', reason = 'the program ended',
                  blame = 'ours' WHERE ended_unix_ms IS NULL",
                 params![signed(now_unix_ms)],
@@ -226,11 +230,12 @@ impl Store {
 
     /// Writes one finished turn of a call; the same turn again replaces it.
     pub fn add_turn(&mut self, turn: &TurnRow) -> Result<(), StoreError> {
-        self.transact(|transaction| {
-            transaction.execute(
+        self.transact(|connection| {
+            let mut statement = connection.prepare_cached(
                 "INSERT OR REPLACE INTO turn (call, n, at_unix_ms, caller_text, reply_text, heard_text,
                  latencies) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![
+            )?;
+            statement.execute(params![
                     turn.call,
                     turn.n,
                     signed(turn.at_unix_ms),
@@ -238,8 +243,7 @@ impl Store {
                     cut(&turn.reply_text),
                     cut(&turn.heard_text),
                     turn.latencies_json,
-                ],
-            )?;
+                ])?;
             Ok(())
         })
     }
@@ -254,21 +258,21 @@ impl Store {
 
     /// Writes one message of a conversation. Its number, which grows within the store.
     pub fn add_message(&mut self, message: &MessageRow) -> Result<i64, StoreError> {
-        self.transact(|transaction| {
-            transaction.execute(
+        self.transact(|connection| {
+            let mut statement = connection.prepare_cached(
                 "INSERT INTO message (conversation, role, text, heard, at_unix_ms, call, channel)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![
-                    message.conversation,
-                    message.role.as_str(),
-                    cut(&message.text),
-                    message.heard.as_deref().map(cut),
-                    signed(message.at_unix_ms),
-                    message.call,
-                    message.channel,
-                ],
             )?;
-            Ok(transaction.last_insert_rowid())
+            statement.execute(params![
+                message.conversation,
+                message.role.as_str(),
+                cut(&message.text),
+                message.heard.as_deref().map(cut),
+                signed(message.at_unix_ms),
+                message.call,
+                message.channel,
+            ])?;
+            Ok(connection.last_insert_rowid())
         })
     }
 
@@ -340,11 +344,11 @@ impl Store {
         if let Some(traces) = &self.traces {
             traces.forget_before(unix_ms)?;
         }
-        self.transact(|transaction| {
+        self.transact(|connection| {
             let before = params![signed(unix_ms)];
             let messages =
-                transaction.execute("DELETE FROM message WHERE at_unix_ms < ?1", before)?;
-            let calls = transaction.execute(
+                connection.execute("DELETE FROM message WHERE at_unix_ms < ?1", before)?;
+            let calls = connection.execute(
                 "DELETE FROM call WHERE started_unix_ms < ?1 AND ended_unix_ms IS NOT NULL",
                 before,
             )?;
@@ -356,11 +360,37 @@ impl Store {
         &self.path
     }
 
+    /// What `work` writes, in one transaction: all of it or nothing.
+    fn together(
+        &mut self,
+        work: impl FnOnce(&mut Store) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.run("BEGIN")?;
+        self.is_together = true;
+        let done = work(self);
+        self.is_together = false;
+        let done = done.and_then(|()| self.run("COMMIT"));
+        if done.is_err() {
+            // SQLite may have done so already.
+            let _ = self.run("ROLLBACK");
+        }
+        done
+    }
+
+    fn run(&self, sql: &str) -> Result<(), StoreError> {
+        let run = || self.connection.prepare_cached(sql)?.execute([]);
+        run().map(|_| ()).map_err(|error| sort(&self.path, error))
+    }
+
     fn transact<T>(
         &mut self,
-        apply: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+        apply: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        let is_together = self.is_together;
         let work = |connection: &mut Connection| {
+            if is_together {
+                return apply(connection);
+            }
             let transaction = connection.transaction()?;
             let value = apply(&transaction)?;
             transaction.commit()?;

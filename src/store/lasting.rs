@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Connection, Row, params};
 use sip::{Ban, BanReason, Block, DialogRecord, Flow, Transport};
 
 use super::{BindingRow, Store, StoreError, signed};
@@ -38,20 +38,20 @@ pub enum Lasting {
 }
 
 impl Lasting {
-    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         match self {
-            Lasting::Bindings { user, bindings } => write_bindings(transaction, user, bindings),
-            Lasting::Dialog(dialog) => write_dialog(transaction, dialog),
-            Lasting::DialogOver(id) => transaction
+            Lasting::Bindings { user, bindings } => write_bindings(connection, user, bindings),
+            Lasting::Dialog(dialog) => write_dialog(connection, dialog),
+            Lasting::DialogOver(id) => connection
                 .prepare_cached("DELETE FROM dialog WHERE id = ?1")?
                 .execute([id])
                 .map(|_| ()),
-            Lasting::Ban(ban) => write_ban(transaction, ban),
-            Lasting::BanOver(block) => transaction
+            Lasting::Ban(ban) => write_ban(connection, ban),
+            Lasting::BanOver(block) => connection
                 .prepare_cached("DELETE FROM ban WHERE block = ?1")?
                 .execute([block.to_string()])
                 .map(|_| ()),
-            Lasting::Count { name, day, by } => transaction
+            Lasting::Count { name, day, by } => connection
                 .prepare_cached(
                     "INSERT INTO counter (name, day, value) VALUES (?1, ?2, ?3)
                      ON CONFLICT (name, day) DO UPDATE SET value = value + excluded.value",
@@ -68,10 +68,10 @@ impl Store {
         &mut self,
         changes: impl IntoIterator<Item = &'a Lasting>,
     ) -> Result<(), StoreError> {
-        self.transact(|transaction| {
+        self.transact(|connection| {
             changes
                 .into_iter()
-                .try_for_each(|change| change.write(transaction))
+                .try_for_each(|change| change.write(connection))
         })
     }
 
@@ -95,8 +95,8 @@ impl Store {
 
     /// Bans that hold at `now_unix_ms`; ended ones are forgotten on the way.
     pub fn load_bans(&mut self, now_unix_ms: u64) -> Result<Vec<Ban>, StoreError> {
-        self.transact(|transaction| {
-            transaction.execute(
+        self.transact(|connection| {
+            connection.execute(
                 "DELETE FROM ban WHERE until_unix_ms <= ?1",
                 [signed(now_unix_ms)],
             )
@@ -113,8 +113,8 @@ impl Store {
 
     /// Every counter of one day. Those of long ago are forgotten on the way.
     pub fn load_counters(&mut self, day: i64) -> Result<Vec<(String, u64)>, StoreError> {
-        self.transact(|transaction| {
-            transaction.execute("DELETE FROM counter WHERE day < ?1", [day - COUNTER_DAYS])
+        self.transact(|connection| {
+            connection.execute("DELETE FROM counter WHERE day < ?1", [day - COUNTER_DAYS])
         })?;
         let sql = "SELECT name, value FROM counter WHERE day = ?1 ORDER BY name";
         self.query(sql, [day], |row| {
@@ -133,14 +133,14 @@ impl Store {
 }
 
 fn write_bindings(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     user: &str,
     bindings: &[BindingRow],
 ) -> rusqlite::Result<()> {
-    transaction
+    connection
         .prepare_cached("DELETE FROM binding WHERE user = ?1")?
         .execute([user])?;
-    let mut insert = transaction.prepare_cached(
+    let mut insert = connection.prepare_cached(
         "INSERT INTO binding (user, n, contact, params, instance, reg_id, q, call_id, cseq,
          transport, local, remote, expires_unix_ms, user_agent)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
@@ -166,8 +166,8 @@ fn write_bindings(
     Ok(())
 }
 
-fn write_dialog(transaction: &Transaction<'_>, dialog: &DialogRecord) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(
+fn write_dialog(connection: &Connection, dialog: &DialogRecord) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
         "INSERT OR REPLACE INTO dialog (id, call_id, local, remote, remote_target, routes, local_cseq,
          transport, local_address, remote_address, we_connected)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -188,8 +188,8 @@ fn write_dialog(transaction: &Transaction<'_>, dialog: &DialogRecord) -> rusqlit
     Ok(())
 }
 
-fn write_ban(transaction: &Transaction<'_>, ban: &Ban) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(
+fn write_ban(connection: &Connection, ban: &Ban) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
         "INSERT OR REPLACE INTO ban (block, why, since_unix_ms, until_unix_ms, times)
          VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;

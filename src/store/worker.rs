@@ -1,15 +1,16 @@
 //! The store's thread: the only one that waits for the disk. Its queue is bounded; whoever hands in a
 //! record when it is full gets it back and loses that record, which is logged.
 //!
-//! Changes that must last are written in groups: those that somebody waits for with whatever else is in
-//! the queue, the others within a tenth of a second.
+//! All is written in groups: what somebody waits for with whatever else is in the queue, the rest within a
+//! tenth of a second. A transaction costs as much as ten rows.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agent_bridge::turn::trace::Trace;
 
+use super::queue::{Queue, Refused};
 use super::{CallEnded, CallStarted, Lasting, MessageRow, Store, StoreError, TurnRow};
 
 /// One record to write.
@@ -52,13 +53,12 @@ enum Job {
     /// `None`: nobody waits for it.
     Keep(Lasting, Option<Done>),
     Read(Read),
-    Stop,
 }
 
 /// The way to the store's thread. Clones share it.
 #[derive(Clone)]
 pub struct StoreHandle {
-    queue: SyncSender<Job>,
+    queue: Arc<Queue<Job>>,
 }
 
 impl StoreHandle {
@@ -69,7 +69,8 @@ impl StoreHandle {
         queue_max: usize,
         failed: impl FnMut(&str, StoreError) + Send + 'static,
     ) -> std::io::Result<(StoreHandle, JoinHandle<()>)> {
-        let (queue, jobs) = mpsc::sync_channel(queue_max);
+        let queue = Arc::new(Queue::new(queue_max));
+        let jobs = Over(queue.clone());
         let work = move || work(store, &jobs, failed);
         let thread = thread::Builder::new()
             .name("store".to_owned())
@@ -79,8 +80,8 @@ impl StoreHandle {
 
     /// Queues a record; when the queue is full or the thread gone, it comes back.
     pub fn write(&self, write: Write) -> Result<(), Box<Write>> {
-        self.queue.try_send(Job::Write(write)).map_err(|error| {
-            let (TrySendError::Full(job) | TrySendError::Disconnected(job)) = error;
+        self.queue.push(Job::Write(write), false).map_err(|error| {
+            let (Refused::Full(job) | Refused::Over(job)) = error;
             let Job::Write(write) = job else {
                 unreachable!("the job just handed in")
             };
@@ -95,77 +96,101 @@ impl StoreHandle {
         change: Lasting,
         done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) -> Result<(), StoreError> {
-        self.try_queue(Job::Keep(change, Some(Box::new(done))))
+        self.try_queue(Job::Keep(change, Some(Box::new(done))), true)
     }
 
     /// Writes a change within a tenth of a second.
     pub fn keep(&self, change: Lasting) -> Result<(), StoreError> {
-        self.try_queue(Job::Keep(change, None))
+        self.try_queue(Job::Keep(change, None), false)
     }
 
     /// Runs a query behind all writes queued before it; `read` hands on what it found.
     pub fn read(&self, read: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), StoreError> {
-        self.try_queue(Job::Read(Box::new(read)))
+        self.try_queue(Job::Read(Box::new(read)), true)
     }
 
     /// Ends the thread after all that is queued. Join the thread to know that it is on disk.
     pub fn stop(&self) {
-        // A full queue is being worked off; a gone thread is what was wanted.
-        let _ = self.queue.send(Job::Stop);
+        self.queue.end();
     }
 
-    fn try_queue(&self, job: Job) -> Result<(), StoreError> {
-        self.queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => StoreError::Unavailable {
-                why: "its queue is full",
-            },
-            TrySendError::Disconnected(_) => StoreError::Unavailable {
-                why: "it has ended",
-            },
-        })
+    fn try_queue(&self, job: Job, is_urgent: bool) -> Result<(), StoreError> {
+        self.queue
+            .push(job, is_urgent)
+            .map_err(|error| match error {
+                Refused::Full(_) => StoreError::Unavailable {
+                    why: "its queue is full",
+                },
+                Refused::Over(_) => StoreError::Unavailable {
+                    why: "it has ended",
+                },
+            })
+    }
+}
+
+/// The thread's end of the queue, which is over when the thread is, whatever ended it.
+struct Over(Arc<Queue<Job>>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+enum Change {
+    Lasting(Lasting, Option<Done>),
+    Record(Write),
+}
+
+impl Change {
+    fn write(&self, store: &mut Store) -> Result<(), StoreError> {
+        match self {
+            Change::Lasting(change, _) => store.keep([change]),
+            Change::Record(Write::CallStarted(call)) => store.call_started(call),
+            Change::Record(Write::CallEnded(end)) => store.call_ended(end),
+            Change::Record(Write::Turn(turn)) => store.add_turn(turn),
+            Change::Record(Write::Message(message)) => store.add_message(message).map(|_| ()),
+            Change::Record(Write::Trace { call, trace }) => store.save_trace(call, trace),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Change::Lasting(change, _) => kind(change),
+            Change::Record(write) => write.kind(),
+        }
     }
 }
 
 /// Changes on their way into one transaction.
 #[derive(Default)]
 struct Group {
-    changes: Vec<(Lasting, Option<Done>)>,
-    /// Somebody waits for one of them.
-    hurried: bool,
-    since: Option<Instant>,
+    changes: Vec<Change>,
 }
 
 impl Group {
-    fn add(&mut self, change: Lasting, done: Option<Done>) {
-        self.hurried |= done.is_some();
-        self.since.get_or_insert_with(Instant::now);
-        self.changes.push((change, done));
-    }
-
-    /// Time that it may still wait; `None`: there is nothing to write.
-    fn patience(&self) -> Option<Duration> {
-        let since = self.since?;
-        if self.hurried || self.changes.len() >= GROUP_MAX {
-            return Some(Duration::ZERO);
-        }
-        Some(UNHURRIED.saturating_sub(since.elapsed()))
-    }
-
     /// All in one; if that fails each for itself, so that one that cannot be written takes no other with it.
     fn write(&mut self, store: &mut Store, failed: &mut impl FnMut(&str, StoreError)) {
+        if self.changes.is_empty() {
+            return;
+        }
         let group = std::mem::take(self);
-        let together = store.keep(group.changes.iter().map(|(change, _)| change));
+        let changes = &group.changes;
+        let together = store.together(|store| {
+            let mut all = changes.iter();
+            all.try_for_each(|change| change.write(store))
+        });
         let is_written = together.is_ok();
-        for (change, done) in group.changes {
+        for change in group.changes {
             let written = if is_written {
                 Ok(())
             } else {
-                store.keep([&change])
+                change.write(store)
             };
-            match (done, written) {
-                (Some(done), written) => done(written),
-                (None, Err(error)) => failed(kind(&change), error),
-                (None, Ok(())) => {}
+            match (change, written) {
+                (Change::Lasting(_, Some(done)), written) => done(written),
+                (change, Err(error)) => failed(change.kind(), error),
+                (_, Ok(())) => {}
             }
         }
     }
@@ -180,41 +205,29 @@ fn kind(change: &Lasting) -> &'static str {
     }
 }
 
-fn work(mut store: Store, jobs: &Receiver<Job>, mut failed: impl FnMut(&str, StoreError)) {
+fn work(mut store: Store, jobs: &Over, mut failed: impl FnMut(&str, StoreError)) {
     let mut group = Group::default();
-    loop {
-        // What is in the queue already joins the group; then the group is written, or waits for more.
-        let job = match group.patience() {
-            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(Duration::ZERO) if group.changes.len() >= GROUP_MAX => {
-                Err(RecvTimeoutError::Timeout)
-            }
-            Some(patience) => jobs.recv_timeout(patience),
-        };
-        match job {
-            Ok(Job::Keep(change, done)) => {
-                group.add(change, done);
-                continue;
-            }
-            Ok(_) | Err(_) if !group.changes.is_empty() => group.write(&mut store, &mut failed),
-            Ok(_) | Err(_) => {}
-        }
-        match job {
-            Ok(Job::Write(write)) => {
-                let written = match &write {
-                    Write::CallStarted(call) => store.call_started(call),
-                    Write::CallEnded(end) => store.call_ended(end),
-                    Write::Turn(turn) => store.add_turn(turn),
-                    Write::Message(message) => store.add_message(message).map(|_| ()),
-                    Write::Trace { call, trace } => store.save_trace(call, trace),
-                };
-                if let Err(error) = written {
-                    failed(write.kind(), error);
+    while let Some(jobs) = jobs.0.next(UNHURRIED) {
+        for job in jobs {
+            match job {
+                Job::Keep(change, done) => group.changes.push(Change::Lasting(change, done)),
+                // A trace is a file of its own.
+                Job::Write(write @ Write::Trace { .. }) => {
+                    let trace = Change::Record(write);
+                    if let Err(error) = trace.write(&mut store) {
+                        failed(trace.kind(), error);
+                    }
+                }
+                Job::Write(write) => group.changes.push(Change::Record(write)),
+                Job::Read(read) => {
+                    group.write(&mut store, &mut failed);
+                    read(&mut store);
                 }
             }
-            Ok(Job::Read(read)) => read(&mut store),
-            Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(Job::Keep(..)) | Err(RecvTimeoutError::Timeout) => {}
+            if group.changes.len() >= GROUP_MAX {
+                group.write(&mut store, &mut failed);
+            }
         }
+        group.write(&mut store, &mut failed);
     }
 }

@@ -1,6 +1,5 @@
 """What soak.sh runs: starts the program, plays its phones, watches what it holds, and judges what is left."""
 import argparse
-import audioop
 import csv
 import os
 import re
@@ -10,7 +9,13 @@ import sys
 import tempfile
 import time
 import urllib.request
+import warnings
 import wave
+
+with warnings.catch_warnings():
+    # Python 3.13 takes it away; the package audioop-lts brings it back.
+    warnings.simplefilter("ignore")
+    import audioop
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BENCH = os.path.join(HERE, "..", "bench")
@@ -203,7 +208,8 @@ def play(options, folder, program, players):
         register = ["-inf", f"{user}.csv", "-key", "contact_port", str(port), "-p", str(port), "-m", "1"]
         if players.start("phones", scenario("register.xml"), register).wait(30):
             sys.exit(f"{user} does not register")
-        players.start("answering", scenario(file), ["-p", str(port), "-mp", str(18000 + 2 * number), "-rtp_echo"], server=False)
+        # -aa: they are asked now and then whether a call still stands.
+        players.start("answering", scenario(file), ["-p", str(port), "-mp", str(18000 + 10 * number), "-rtp_echo", "-aa"], server=False)
     time.sleep(2)
 
     rate = options.rate
@@ -227,9 +233,9 @@ def play(options, folder, program, players):
     dial(players, "short", "caller.xml", "u000001", count(rate), rate, int(rate * 20), ["-d", "200"])
     talking = options.talking / 14
     dial(players, "talk", "talk.xml", "u000001", count(talking), talking, options.talking * 2,
-         ["-d", "12000", "-min_rtp_port", "20000", "-max_rtp_port", "24998"])
+         ["-d", "12000", "-mp", "20000"])
     dial(players, "assistant", "assistant.xml", "100", count(0.1), 0.1, 4,
-         ["-d", "18000", "-min_rtp_port", "25000", "-max_rtp_port", "25998"])
+         ["-d", "18000", "-mp", "25000"])
     dial(players, "hand on", "hand_on.xml", "u000001", count(rate / 20), rate / 20, 100, ["-key", "target", "u000002"])
     dial(players, "give up", "give_up.xml", "u000003", count(rate / 20), rate / 20, 100)
     players.start("register", scenario("register.xml"), [
@@ -239,7 +245,7 @@ def play(options, folder, program, players):
         "-inf", "wrong.csv", "-key", "contact_port", "5190", "-m", str(count(0.5)), "-r", "1", "-rp", "2000", "-l", "20",
         "-recv_timeout", "3000"], source="127.0.0.66")
     vanishing = dial(players, "vanish", "talk.xml", "u000001", 10, 10, 10,
-                     ["-d", "600000", "-min_rtp_port", "26000", "-max_rtp_port", "26998"])
+                     ["-d", "600000", "-mp", "27000"])
 
     memory, cpu = [], program.cpu_s()
     for minute in range(1, options.minutes + 1):
@@ -285,7 +291,7 @@ def judge(start, last, memory, players, kept):
         print(f"{name}: {good} as wanted, {bad} not{f', {current} still there' if current else ''}")
         if name == "answering" and current:
             wrong.append(f"{current} calls stand at the phones that were called")
-        if name not in ("wrong password", "vanish", "answering") and bad * 200 > good + bad:
+        if name not in ("wrong password", "vanish") and bad * 200 > good + bad:
             wrong.append(f"{name}: {bad} of {good + bad} failed")
         if name == "wrong password" and good:
             wrong.append(f"{good} registrations with a wrong password")

@@ -1,6 +1,5 @@
 """What network.sh runs."""
 import argparse
-import audioop
 import hashlib
 import os
 import re
@@ -12,9 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 import wave
 
 from router import Path, Router, tun
+
+with warnings.catch_warnings():
+    # Python 3.13 takes it away; the package audioop-lts brings it back.
+    warnings.simplefilter("ignore")
+    import audioop
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVER, PHONE, SIP = "10.77.0.1", "10.77.0.2", 5060
