@@ -75,7 +75,7 @@ for port in "$ours_port" ${peer:+"$peer_port"}; do
         -key contact_port "$callee_port" -t u1 -nostdin -m 1 -timeout 30 -timeout_error >"$work/register.log" 2>&1 ||
         { echo "the callee does not register" >&2; tail -n 30 "$work/register.log" >&2; exit 1; }
 done
-sipp 127.0.0.1 -sf "$here/calls/callee.xml" -i 127.0.0.1 -mi 127.0.0.1 -p "$callee_port" -mp 18000 -t u1 -nostdin \
+sipp 127.0.0.1 -sf "$here/calls/callee.xml" -i 127.0.0.1 -mi 127.0.0.1 -p "$callee_port" -mp 18400 -t u1 -nostdin \
     >"$work/callee.log" 2>&1 &
 pids+=("$!")
 

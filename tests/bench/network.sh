@@ -4,9 +4,9 @@
 # same; many kernels are without it, and it can't be repeated.) PCMU and Opus with FEC call at the same time. Beside it:
 # the PCMU packets of the same call that came through, each in its place, holes left silent, heard by the same recogniser.
 #
-#   tests/bench/network.sh [--rounds 1] [--sentences 12] [--binary target/release/offhook]
+#   tests/bench/network.sh [--rounds 1] [--sentences 18] [--binary target/release/offhook]
 #
-# Needs root, ip (iproute2), baresip with Opus, sox, python3. Takes 4 to 6 minutes of real time a round.
+# Needs root, ip (iproute2), baresip with Opus, sox, python3. Takes 6 minutes of real time a round.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 for tool in ip baresip sox python3; do

@@ -70,10 +70,17 @@ class Program:
         row = self.metrics()
         with open(f"/proc/{self.child.pid}/status") as file:
             row["rss_mib"] = int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) / 1024
-        row["files"] = len(os.listdir(f"/proc/{self.child.pid}/fd"))
+        files = f"/proc/{self.child.pid}/fd"
+        own = set()
+        for name in os.listdir(files):
+            try:
+                own.add(os.readlink(os.path.join(files, name)))
+            except OSError:
+                pass
+        row["files"] = len(own)
         with open("/proc/net/udp") as file:
-            local = (line.split()[1] for line in list(file)[1:])
-            row["ports"] = sum(int(address.split(":")[1], 16) in PORTS for address in local)
+            rows = [line.split() for line in list(file)[1:]]
+        row["ports"] = sum(int(cells[1].split(":")[1], 16) in PORTS and f"socket:[{cells[9]}]" in own for cells in rows)
         return row
 
 
@@ -299,6 +306,8 @@ def judge(start, last, memory, players, kept):
 
 
 def main():
+    # Whoever stops this stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     parser = argparse.ArgumentParser()
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(HERE, "..", "..", "target"))
     parser.add_argument("--minutes", type=int, default=30)
