@@ -59,10 +59,13 @@ pub fn check(request: &Request) -> Result<(), Refusal> {
     body(request)
 }
 
-/// Whether a response can be matched at all; if not, it is dropped. RFC 3261 §8.1.3 and §18.1.2.
+/// Whether a response can be matched at all; if not, it is dropped. RFC 3261 §8.1.3 and §18.1.2. One that is to go on to
+/// somebody behind us has gone astray (§8.1.3.3, RFC 4475 §3.3.10): we are no proxy.
 pub fn check_response(response: &Response) -> Result<(), HeaderError> {
     let headers = &response.headers;
-    headers.vias()?;
+    if headers.vias()?.len() > 1 {
+        return Err(HeaderError::Repeated(HeaderName::Via));
+    }
     headers.cseq()?;
     headers.call_id()?;
     headers.from()?;

@@ -80,7 +80,7 @@ torture! {
     "3.3.7" "regaut01" Accept;
     "3.3.8" "multi01" Refuse(400);
     "3.3.9" "mcl01" Refuse(400);
-    "3.3.10" "bcast" Accept;
+    "3.3.10" "bcast" Drop;
     "3.3.11" "zeromf" Accept;
     "3.3.12" "cparam01" Accept;
     "3.3.13" "cparam02" Accept;

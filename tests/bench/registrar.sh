@@ -3,20 +3,28 @@
 # Kamailio. The two take turns round by round, so that a busy machine is busy for both; what is printed is the median.
 #
 #   tests/bench/registrar.sh [--users 1000] [--registrations 5000] [--rounds 5] [--binary target/release/offhook]
+#                            [--alone]
 #
 # Needs sipp, kamailio and python3. Kamailio keeps its registrations in memory alone (usrloc db_mode 0); Offhook has each
 # of its own on disk before the 200.
+# `--alone` leaves Kamailio out. Memory (proportional set size) and wall time are printed after each round: with as many
+# registrations as users, every phone refreshes once a round, and neither may grow.
 # In the first round every registration is new, in the others it is the same phone again: the first is printed apart.
 set -euo pipefail
 . "$(dirname "$0")/measure.sh"
-users=1000 registrations=5000 rounds=5 binary=${CARGO_TARGET_DIR:-$here/../../target}/release/offhook
+users=1000 registrations=5000 rounds=5 alone= binary=${CARGO_TARGET_DIR:-$here/../../target}/release/offhook
 while [ $# -gt 0 ]; do
     case $1 in
+        --alone)
+            alone=yes
+            shift
+            continue
+            ;;
         --users) users=$2 ;;
         --registrations) registrations=$2 ;;
         --rounds) rounds=$2 ;;
         --binary) binary=$2 ;;
-        *) sed -n '2,10p' "$0"; exit 2 ;;
+        *) sed -n '2,13p' "$0"; exit 2 ;;
     esac
     shift 2
 done
@@ -34,7 +42,9 @@ answers "$ours_port" "$work/ours.log"
 echo "$users users; offhook answers $((($(date +%s%N) - started) / 1000000)) ms after its start"
 
 peer=
-if command -v kamailio >/dev/null; then
+if [ -n "$alone" ]; then
+    :
+elif command -v kamailio >/dev/null; then
     modules=$(ls -d /usr/lib/*/kamailio/modules 2>/dev/null | head -1)
     sed -e "s|@PORT@|$peer_port|; s|@USERS@|$users|; s|@MODULES@|$modules|" \
         "$here/registrar/kamailio.cfg" >"$work/kamailio.cfg"
@@ -59,7 +69,10 @@ load() { # server pid, port -> CPU seconds per 1,000
 
 for round in $(seq 0 "$rounds"); do
     [ -n "$peer" ] && load "$peer" "$peer_port" >>"$work/peer.csv"
+    before=$(date +%s%N)
     load "$ours" "$ours_port" >>"$work/ours.csv"
+    printf 'round %s: %s CPU s per 1,000, %s ms per 1,000 on the clock, %s MB\n' "$round" \
+        "$(tail -1 "$work/ours.csv")" $((($(date +%s%N) - before) / 1000 / registrations)) "$(memory_mb "$ours")"
 done
 echo "memory: offhook $(memory_mb "$ours") MB${peer:+, kamailio $(memory_mb "$peer") MB}"
 compare kamailio "$work/ours.csv" ${peer:+"$work/peer.csv"}

@@ -9,11 +9,15 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 23] = [
+const TARGETS: [(&str, Body, Option<&str>); 27] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_calls", sip_calls, None),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
     ("sip_values", sip::fuzz::parse_values, None),
+    ("sip_keys", sip::fuzz::read_keys, None),
+    ("relayed", sip::fuzz::relay_descriptions, None),
+    ("srtp", media::fuzz_secure::srtp, None),
+    ("dtls", dtls, None),
     ("stun", sip::fuzz::answer_stun, None),
     ("sdp", sip::fuzz::parse_sdp, None),
     ("rtp", media::fuzz::parse_rtp, None),
@@ -42,6 +46,10 @@ fn media_session(data: &[u8]) {
 
 fn sip_calls(data: &[u8]) {
     sip::fuzz_calls::drive_calls(Instant::now(), data);
+}
+
+fn dtls(data: &[u8]) {
+    media::fuzz_secure::dtls(Instant::now(), data);
 }
 
 fn relay(data: &[u8]) {

@@ -391,11 +391,16 @@ impl Endpoint {
     }
 
     pub(super) fn on_response(&mut self, now: Instant, flow: Flow, response: Response) {
-        let (Ok(via), Ok(cseq)) = (response.headers.top_via(), response.headers.cseq()) else {
+        let (Ok(via), Ok(cseq)) = (response.headers.vias(), response.headers.cseq()) else {
             self.stats.messages_dropped += 1;
             return;
         };
-        let found = ClientKey::of_response(&via, &cseq).and_then(|key| self.clients.find(&key));
+        // RFC 3261 §8.1.3.3: one that is to go on to somebody behind us has gone astray.
+        let [via] = &via[..] else {
+            self.stats.messages_dropped += 1;
+            return;
+        };
+        let found = ClientKey::of_response(via, &cseq).and_then(|key| self.clients.find(&key));
         // RFC 6026 §8.9: a response that matches nothing is dropped.
         let Some(id) = found else {
             self.stats.messages_dropped += 1;

@@ -173,3 +173,22 @@ fn strangers_responses_are_nothing() {
     next_request(&mut again);
     assert_eq!(peer.statuses(&again), [401], "and nothing is broken");
 }
+
+/// RFC 3261 §8.1.3.3, RFC 4475 §3.3.10: what is to be sent on, to everybody maybe, ends here.
+#[test]
+fn a_response_for_somebody_behind_us_is_dropped() {
+    let mut peer = peer();
+    let (_, invited) = calling(&mut peer);
+    let refused = answer_from(&invited, 486, "busy");
+    let mut astray = refused.clone();
+    let behind = "SIP/2.0/UDP 255.255.255.255;branch=z9hG4bKbehind";
+    astray.headers.push(HeaderName::Via, behind);
+    peer.send(&astray.to_bytes());
+    assert!(requests(&mut peer).is_empty(), "not even acknowledged");
+    peer.send(&refused.to_bytes());
+    let answered = requests(&mut peer);
+    assert!(
+        answered.len() == 1 && answered[0].starts_with("ACK"),
+        "{answered:?}"
+    );
+}
