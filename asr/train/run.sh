@@ -1,0 +1,70 @@
+#!/bin/sh
+# From nothing to the model file, in one command.
+#
+#   run.sh DATA [MINUTES] [SHARDS]    train for MINUTES (default 90) on SHARDS (default 60) of synthesised clips; the model is
+#                                     DATA/mini-en-q5_0.bin, the checkpoint DATA/mini-en.pt
+#   run.sh --smoke DATA               the same on a minute of sound and eight steps; exits 0 when every part works
+#
+# Runs at the lowest priority (HURRY=1: at the shell's own) and can be broken off and run again: shards that exist are kept, and training goes on from
+# DATA/mini-en.pt, else from checkpoint/mini-en.pt beside this script, else (FRESH=1) from nothing.
+# PYTHON names an interpreter with the packages of requirements.txt, WORDNET the folder with WordNet's data files,
+# TRANSCRIBE the program built from transcribe.cpp, if the model is to be measured as well.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+smoke=
+if [ "$1" = --smoke ]; then smoke=1; shift; fi
+mkdir -p "$1"
+data=$(cd "$1" && pwd)
+minutes=${2:-90} shards=${3:-60}
+python=${PYTHON:-python3} wordnet=${WORDNET:-/usr/share/wordnet}
+export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONUNBUFFERED=1
+
+for need in flite festival espeak-ng; do
+    command -v $need >/dev/null || { echo "missing: $need (see README.md)" >&2; exit 1; }
+done
+[ -e "$wordnet/data.noun" ] || { echo "missing: WordNet's data files in $wordnet (Debian: wordnet-base)" >&2; exit 1; }
+
+# The idle class alone is not enough: where the kernel groups tasks by terminal, a group has its own weight.
+[ -n "${HURRY:-}" ] || echo 19 2>/dev/null >/proc/self/autogroup || true
+idle() { if [ -n "${HURRY:-}" ]; then "$@"; elif command -v chrt >/dev/null; then chrt -i 0 nice -n 19 "$@"; else nice -n 19 "$@"; fi; }
+
+if [ -n "$smoke" ]; then
+    idle "$python" "$here/gen.py" "$data" 1 1 --wordnet "$wordnet" --groups 1
+    idle "$python" "$here/train.py" "$data" "$data/mini-en.pt" 60 --steps 8 --warm 2 --align 4 --save 1
+    idle "$python" "$here/train.py" "$data" "$data/again.pt" 60 --steps 4 --warm 2 --init "$data/mini-en.pt"
+    idle "$python" "$here/export.py" "$data/again.pt" "$data/mini-en-q5_0.bin" q5_0
+    if [ -n "${TRANSCRIBE:-}" ]; then
+        idle "$python" -c 'import sys, numpy as n, soundfile as s; s.write(sys.argv[1], n.zeros(16000), 16000, subtype="PCM_16")' "$data/silence.wav"
+        echo "$data/silence.wav" | "$TRANSCRIBE" "$data/mini-en-q5_0.bin" -1 1
+    fi
+    echo "smoke run: every part works"
+    exit 0
+fi
+
+have=$(ls "$data/shards" 2>/dev/null | grep -c json || true)
+if [ "$have" -lt "$shards" ]; then
+    idle "$python" "$here/gen.py" "$data" $((have + 1)) $((shards - have)) --wordnet "$wordnet" &
+    generator=$!
+    trap 'kill $generator 2>/dev/null || true' EXIT
+    while ! ls "$data"/shards/*.json >/dev/null 2>&1; do
+        kill -0 $generator || exit 1
+        sleep 5
+    done
+fi
+from=
+if [ -e "$data/mini-en.pt" ]; then
+    mv "$data/mini-en.pt" "$data/before.pt"
+    from="--init $data/before.pt"
+elif [ -z "${FRESH:-}" ] && [ -e "$here/checkpoint/mini-en.pt" ]; then
+    from="--init $here/checkpoint/mini-en.pt"
+fi
+if [ -n "$from" ]; then
+    idle "$python" "$here/train.py" "$data" "$data/mini-en.pt" "$minutes" $from --lr 8e-4
+else
+    idle "$python" "$here/train.py" "$data" "$data/mini-en.pt" "$minutes" --align 160 --lr 1.2e-3 --warm 150
+fi
+idle "$python" "$here/export.py" "$data/mini-en.pt" "$data/mini-en-q5_0.bin" q5_0
+[ -d "$data/test" ] || idle "$python" "$here/testsets.py" "$data/test"
+if [ -n "${TRANSCRIBE:-}" ]; then
+    idle "$python" "$here/evaluate.py" "$TRANSCRIBE" "$data/mini-en-q5_0.bin" "$data/test"
+fi
