@@ -256,3 +256,34 @@ fn every_key_has_two_tones() {
     }
     assert!(Playing::new('x', 100).is_none());
 }
+
+/// RFC 3389: a phone that tells its silence instead of sending it. The other one hears it, at the usual pace.
+#[test]
+fn comfort_noise_crosses_as_sound() {
+    let mut rig = Rig::new([(Codec::Pcmu, 0), (Codec::Opus, 111)], [None, None]);
+    rig.speak(500, [440.0, 1_000.0]);
+    let before = rig.heard[1].len();
+    // What A says from now on: one packet of noise at -40 dBov, then nothing.
+    let packet = [0x80, 13, 0xff, 0, 0, 1, 0, 0, 9, 9, 9, 9, 40];
+    rig.transcoder.handle(
+        rig.now,
+        Side::A,
+        Input::Rtp {
+            from: address(A),
+            data: &packet,
+        },
+    );
+    rig.carry();
+    rig.wait(1_000);
+    let heard = &rig.heard[1][before..];
+    assert!(
+        (14_000..=17_500).contains(&heard.len()),
+        "{} samples",
+        heard.len()
+    );
+    let loudest = tail(heard, 500).iter().map(|sample| sample.abs()).max();
+    assert!(
+        loudest.is_some_and(|loudest| (20..3_000).contains(&loudest)),
+        "{loudest:?}"
+    );
+}

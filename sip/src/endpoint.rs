@@ -167,6 +167,11 @@ impl Endpoint {
     /// Replaces all accounts. Bindings of accounts that are gone go with them.
     pub fn set_users(&mut self, users: Vec<User>) {
         self.digest.set_users(users);
+        self.drop_strangers();
+    }
+
+    /// Bindings of accounts that are gone go.
+    fn drop_strangers(&mut self) {
         for (user, contacts, bindings) in
             self.registrar.retain_users(|user| self.digest.knows(user))
         {

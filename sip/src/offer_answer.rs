@@ -54,7 +54,7 @@ fn telephone_event(known: &[(u8, Format)], clock_rate: u32) -> Option<(u8, u32)>
         .or_else(|| events().find(|(_, rate)| *rate > 0))
 }
 
-fn comfort_noise(known: &[(u8, Format)], clock_rate: u32) -> Option<u8> {
+pub(crate) fn comfort_noise(known: &[(u8, Format)], clock_rate: u32) -> Option<u8> {
     let wanted = Format::ComfortNoise { clock_rate };
     known
         .iter()

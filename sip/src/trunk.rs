@@ -33,7 +33,8 @@ pub struct Trunk {
     pub transport: Option<Transport>,
     /// Its address counts over UDP, too, where addresses can be forged.
     pub trusts_udp: bool,
-    /// With this it answers our challenge. The name must be that of no user; it cannot register.
+    /// With this it answers our challenge. The name must be that of no user. It may register, so that it is reached
+    /// wherever it is: its bindings are those of its account.
     pub account: Option<User>,
 }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::continuity::Continuity;
+use super::heard::Heard;
 use super::source::{Source, is_sendable};
 use super::{Port, RelayPeer, RelaySecurity, SideStats};
 use crate::dtmf;
@@ -33,6 +34,7 @@ pub(super) struct Leg {
     /// Since when nothing usable came.
     pub(super) silent_since: Instant,
     pub(super) silence_told: bool,
+    pub(super) heard: Heard,
     pub(super) stats: SideStats,
 }
 
@@ -50,6 +52,7 @@ impl Leg {
             keys: (8_000, dtmf::Decoder::new(8_000)),
             silent_since: start,
             silence_told: false,
+            heard: Heard::default(),
             stats: SideStats::default(),
         }
     }

@@ -13,6 +13,7 @@
 pub mod continuity;
 #[doc(hidden)]
 pub mod fuzz;
+mod heard;
 mod leg;
 pub mod source;
 
@@ -145,6 +146,11 @@ pub struct SideStats {
     pub source_changes: u32,
     /// Where its packets really come from.
     pub source: Option<SocketAddr>,
+    /// Between us and this side, as its reports tell.
+    pub round_trip_ms: Option<f64>,
+    /// What this side says was lost of what it was sent: the share since its last report, 0 to 1, and all.
+    pub remote_fraction_lost: Option<f64>,
+    pub remote_packets_lost: Option<i32>,
 }
 
 /// Where a datagram goes.
@@ -269,6 +275,9 @@ impl Relay {
             packets_lost: expected as i64 - received as i64,
             jitter_ms: reception.map_or(0.0, Reception::jitter_ms),
             source: leg.source.current(),
+            round_trip_ms: leg.heard.round_trip_ms,
+            remote_fraction_lost: leg.heard.fraction_lost,
+            remote_packets_lost: leg.heard.packets_lost,
             ..leg.stats
         }
     }
@@ -400,11 +409,12 @@ impl Relay {
         if is_back {
             self.event(RelayEvent::PacketsResumed { side });
         }
-        let [a, b] = &self.legs;
+        let [a, b] = &mut self.legs;
         let (leg, other) = match side {
             Side::A => (a, b),
             Side::B => (b, a),
         };
+        heard::listen(now, &mut leg.heard, &other.heard, datagram);
         continuity::rtcp(&leg.continuity, &other.continuity, datagram);
         let (to, port) = other.rtcp_destination()?;
         let len = self.legs[side.other().index()].seal(buffer, len)?;

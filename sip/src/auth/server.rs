@@ -100,7 +100,7 @@ impl DigestServer {
     }
 
     pub(crate) fn knows(&self, name: &str) -> bool {
-        self.users.contains_key(name)
+        self.users.contains_key(name) || self.trunk_accounts.contains_key(name)
     }
 
     /// WWW-Authenticate values, the preferred algorithm first: RFC 8760 §2.4. `client` is the User-Agent. Without

@@ -226,7 +226,11 @@ impl Endpoint {
             Method::Options => self.on_options(reply_to, request),
             Method::Register => {
                 if let Some(user) = self.authenticate(now, flow, reply_to, request) {
-                    if self.digest.is_trunk_account(&user) {
+                    // A trunk registers from where it may call from.
+                    let may_not = |trunk: &crate::trunk::Trunk| !trunk.may_be_at(flow.remote.ip());
+                    if self.digest.is_trunk_account(&user)
+                        && self.trunks.of_account(&user).is_none_or(may_not)
+                    {
                         return self.reply(reply_to, request, 403, []);
                     }
                     self.on_register(now, &user, incoming);

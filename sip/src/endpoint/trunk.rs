@@ -21,6 +21,7 @@ impl Endpoint {
         self.trunks = Trunks::new(trunks);
         self.digest
             .set_trunk_accounts(self.trunks.accounts().cloned());
+        self.drop_strangers();
         let gone: Vec<String> = self
             .trunk_lines
             .trunks()

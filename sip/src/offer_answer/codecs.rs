@@ -81,6 +81,14 @@ const OPUS_BITRATE: std::ops::RangeInclusive<u64> = 6_000..=510_000;
 const OPUS_PLAYBACK_HZ: u32 = 48_000;
 
 impl AudioCodec {
+    /// Every one, the best first.
+    pub const ALL: [AudioCodec; 4] = [
+        AudioCodec::Opus,
+        AudioCodec::G722,
+        AudioCodec::Pcmu,
+        AudioCodec::Pcma,
+    ];
+
     fn row(self) -> &'static CodecRow {
         let row = CODECS.iter().find(|row| row.codec == self);
         row.expect("every codec has its row")

@@ -39,12 +39,7 @@ impl LocalMedia {
             rtp_port,
             session_id: 1,
             session_version: 1,
-            codecs: vec![
-                AudioCodec::Opus,
-                AudioCodec::G722,
-                AudioCodec::Pcmu,
-                AudioCodec::Pcma,
-            ],
+            codecs: AudioCodec::ALL.to_vec(),
             telephone_event: true,
             comfort_noise: true,
             ptime_ms: 20,

@@ -180,12 +180,38 @@ fn a_trunk_with_an_account_answers_the_challenge() {
 }
 
 #[test]
-fn a_trunk_account_registers_nothing_and_never_shadows_a_user() {
+fn a_trunk_registers_from_its_own_addresses_and_never_shadows_a_user() {
     let mut peer = with(Trunk {
         account: Some(account("carrier-account")),
         ..carrier()
     });
-    assert_eq!(peer.ask_as("carrier-account", register("a")).status, 403);
+    assert_eq!(
+        peer.ask_as("carrier-account", register("a")).status,
+        403,
+        "from elsewhere"
+    );
+    let mut peer = with(Trunk {
+        account: Some(account("carrier-account")),
+        addresses: Vec::new(),
+        ..carrier()
+    });
+    let mut request = register("a");
+    request
+        .headers
+        .set(HeaderName::To, "<sip:carrier-account@192.0.2.1>");
+    assert_eq!(peer.ask_as("carrier-account", request).status, 200);
+    assert_eq!(peer.endpoint.targets("carrier-account", peer.now).len(), 1);
+    // Users may change without it, and it goes with its trunk.
+    peer.endpoint.set_users(vec![account("phone1")]);
+    peer.drain();
+    assert_eq!(peer.endpoint.targets("carrier-account", peer.now).len(), 1);
+    peer.endpoint.set_trunks(peer.now, Vec::new());
+    peer.drain();
+    assert!(
+        peer.endpoint
+            .targets("carrier-account", peer.now)
+            .is_empty()
+    );
     let mut peer = with(Trunk {
         account: Some(account("phone1")),
         ..carrier()
