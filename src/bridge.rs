@@ -6,6 +6,8 @@
 //! Contract: after each `handle` take `poll_output` until it is empty, then sleep to `next_timeout`. `OpenRelay` is
 //! answered at once. A leg is spoken of until `Input::Ended`, or until an output hands it on or hangs it up.
 
+mod adopt;
+mod again;
 mod boundary;
 mod ends;
 mod hunt;
@@ -24,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use sip::offer_answer::SecurityPolicy;
+use sip::offer_answer::{AudioCodec, SecurityPolicy};
 
 pub use boundary::*;
 use hunt::Hunt;
@@ -52,6 +54,8 @@ pub struct BridgeConfig {
     pub seed: [u8; 32],
     /// Whether the media of both sides is encrypted, each with keys of its own.
     pub security: SecurityPolicy,
+    /// What we can decode and encode, best first, for two phones that have no codec in common.
+    pub codecs: Vec<AudioCodec>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +72,12 @@ enum State {
 #[derive(Debug)]
 struct Fork {
     line: Line,
+    /// Where it is called, should it be called again.
+    target: Target,
     /// What it was offered; none where it is asked for its own.
     offered: Option<String>,
+    /// What it has refused before.
+    refused: Vec<String>,
     redirected: Vec<String>,
 }
 
@@ -105,6 +113,9 @@ struct Bridge {
     leavers: Vec<LegId>,
     /// The leg whose place A takes.
     replaced: Option<LegId>,
+    /// A is the assistant's until somebody has taken the call.
+    errand: Option<Errand>,
+    next: Option<adopt::Next>,
     old_relays: Vec<RelayId>,
     charge: Option<Charge>,
     ring_until: Option<Instant>,
@@ -207,6 +218,8 @@ impl Bridges {
                     }
                 });
             }
+            Input::Adopt(adopted) => self.adopt(now, *adopted, view),
+            Input::Dismiss { leg, service } => self.dismiss(now, leg, service),
             Input::Ended { leg, end } => self.ended(now, leg, end, view),
             Input::RelayOpened { relay, ports } => self.relay_opened(now, relay, ports, view),
             Input::RelayQuiet { relay, side } => self.relay_quiet(now, relay, side),
@@ -299,7 +312,10 @@ impl Bridges {
             return false;
         };
         act(self, &mut bridge);
-        self.keep(now, bridge);
+        match bridge.next.take() {
+            Some(next) => self.next_for(now, bridge, next),
+            None => self.keep(now, bridge),
+        }
         true
     }
 
@@ -341,14 +357,25 @@ impl Bridges {
                 reason,
             });
         }
-        let id = BridgeId(self.next());
         let session = self.means();
+        let (destination, replaced) = (incoming.destination.clone(), incoming.replaces);
+        let bridge = self.fresh(incoming, session);
+        self.legs.insert(leg, bridge.id);
+        if let Some(replaced) = replaced {
+            return self.replace(now, bridge, replaced);
+        }
+        self.pursue(now, bridge, destination, view);
+    }
+
+    /// A bridge with its calling side and nothing else.
+    fn fresh(&mut self, incoming: Incoming, session: line::Means) -> Bridge {
+        let id = BridgeId(self.next());
         let payer = incoming.caller.payer().map(str::to_owned);
-        let bridge = Bridge {
+        Bridge {
             id,
             state: State::Opening,
             a: Line::new(
-                leg,
+                incoming.leg,
                 incoming.caller.clone(),
                 incoming.anchor,
                 session,
@@ -370,6 +397,8 @@ impl Bridges {
             moving: None,
             leavers: Vec::new(),
             replaced: None,
+            errand: None,
+            next: None,
             old_relays: Vec::new(),
             charge: None,
             ring_until: None,
@@ -378,12 +407,7 @@ impl Bridges {
             answered_at: None,
             is_begun: false,
             timer: None,
-        };
-        self.legs.insert(leg, id);
-        if let Some(replaced) = incoming.replaces {
-            return self.replace(now, bridge, replaced);
         }
-        self.pursue(now, bridge, incoming.destination, view);
     }
 
     fn progress(&mut self, bridge: &mut Bridge, leg: LegId, status: u16, sdp: Option<String>) {
@@ -397,6 +421,15 @@ impl Bridges {
                 if bridge.leavers.contains(&leg) {
                     self.put(Output::TransferProgress { leg, status: 180 });
                 }
+            }
+            return;
+        }
+        if let Some(errand) = bridge.errand {
+            // The caller hears the assistant until somebody answers.
+            let is_asked = matches!(errand, Errand::HandOver(_));
+            if is_asked && status >= 180 && !std::mem::replace(&mut bridge.told_ringing, true) {
+                let leg = bridge.a.leg;
+                self.put(Output::TransferProgress { leg, status: 180 });
             }
             return;
         }
@@ -432,6 +465,12 @@ impl Bridges {
         self.drop_forks(bridge, Some(ELSEWHERE));
         bridge.ring_until = None;
         let with = winner.line.party.clone();
+        if let Some(Errand::HandOver(answerer)) = bridge.errand {
+            let b = bridge.b.insert(winner.line);
+            (b.stands, b.theirs) = (true, answer);
+            bridge.next = Some(adopt::Next::HandOver(answerer));
+            return;
+        }
         let joined = self.first_answer(bridge, winner, answer);
         if let Err(status) = joined {
             let reason = format!("SIP;cause={status};text=\"No common media\"");
@@ -460,6 +499,11 @@ impl Bridges {
         bridge.hunt.failure = Some(status);
         if let Some(b) = &bridge.b {
             self.hang_up(b.leg, Some(reason.to_owned()));
+        }
+        if bridge.errand.is_some() {
+            bridge.b = None;
+            bridge.next = Some(adopt::Next::GiveBack(status));
+            return;
         }
         let leg = bridge.a.leg;
         if bridge.a.stands {

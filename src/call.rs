@@ -10,6 +10,7 @@ pub mod alarms;
 mod boundary;
 pub mod driver;
 pub mod echo;
+pub mod figures;
 mod hearing;
 mod message;
 mod onset;

@@ -225,7 +225,9 @@ async fn status(AxumState(state): AxumState<State>) -> Response {
         "calls": snapshot.calls,
         "calls_total": snapshot.calls_total,
         "registrations": snapshot.registrations,
+        "trunks": snapshot.trunks,
         "speculation": snapshot.speculation,
+        "quality": snapshot.quality,
         "draining": snapshot.draining,
     }))
     .into_response()
@@ -270,6 +272,7 @@ async fn metrics(AxumState(state): AxumState<State>) -> Response {
             format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n")
         })
         .collect();
+    let body = body + &snapshot.quality.metrics();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response()
 }
 

@@ -1,6 +1,8 @@
 //! `offhook doctor`: checks everything that a call needs, from the disk to a real call, and says what to
 //! do about each thing that is wrong.
 
+mod trunks;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -102,6 +104,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<bool> {
     network(&mut report, &config).await;
     certificate(&mut report, &home, &config);
     let is_running = listening(&mut report, &config).await;
+    trunks::check(&mut report, &config, secrets.as_ref(), is_running).await;
     let engines = ears_and_voice(&mut report, &home, &config).await;
     if let Some(secrets) = &secrets {
         agent(&mut report, &home, &config, secrets).await;

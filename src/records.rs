@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use crate::call::driver::Summary;
+use crate::call::figures::QualityTotals;
 use crate::call::record::{Blame, Termination, TurnRecord};
 use crate::store::{
     BindingRow, CallEnded, CallStarted, Lasting, MessageRow, Role, Store, StoreError, StoreHandle,
@@ -32,6 +33,7 @@ pub struct Recorder {
     transcripts: bool,
     /// Of calls that have ended. Held for an addition only.
     ledger: Arc<Mutex<Ledger>>,
+    quality: Arc<Mutex<QualityTotals>>,
 }
 
 /// What is known when a call is answered.
@@ -63,6 +65,7 @@ impl Recorder {
             store,
             transcripts,
             ledger: Arc::default(),
+            quality: Arc::default(),
         };
         Ok((recorder, thread))
     }
@@ -191,6 +194,11 @@ impl Recorder {
         *self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How the calls sounded that have ended since the start.
+    pub fn quality(&self) -> QualityTotals {
+        *self.quality.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends the store's thread after everything queued.
     pub fn stop(&self) {
         self.store.stop();
@@ -251,6 +259,10 @@ impl CallRecorder {
             &mut total.lock().unwrap_or_else(PoisonError::into_inner),
             &ledger,
         );
+        let quality = &self.recorder.quality;
+        let mut quality = quality.lock().unwrap_or_else(PoisonError::into_inner);
+        summary.legs.iter().for_each(|leg| quality.add(leg));
+        drop(quality);
         self.recorder.write(Write::CallEnded(CallEnded {
             id: self.id.clone(),
             ended_unix_ms: unix_ms(),

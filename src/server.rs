@@ -1,6 +1,8 @@
 //! Start and stop order of the program: what is opened when, what is printed, and how it ends.
 //! Owns supervision and the start banner; every part it starts owns itself.
 
+mod logins;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +33,8 @@ use crate::store::{Store, TraceStore};
 use crate::switchboard::{
     BridgingConfig, Command, MediaSecurity, Switchboard, SwitchboardConfig, Trunks, today,
 };
+use logins::{logins, trunk_accounts, trunk_passwords};
+
 use crate::{agents, banner, console, models, records, tailnet};
 
 /// Commands to the signalling task; senders wait when it is full.
@@ -154,6 +158,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let tls_peers = TlsPeers::default();
     let trunks = Trunks::new(
         trunk_passwords(&config, &secrets, &home)?,
+        trunk_accounts(&config, &secrets, &home)?,
         config.sip.port,
         config.sip.tls_port(),
         tls_peers.clone(),
@@ -318,19 +323,6 @@ async fn watch_bans(recorder: Recorder, commands: mpsc::Sender<Command>) {
     }
 }
 
-fn logins(secrets: &SecretStore, config: &Config) -> Vec<sip::User> {
-    secrets
-        .logins(&config.sip.realm)
-        .into_iter()
-        .map(|user| sip::User {
-            name: user.name,
-            ha1_md5: sip::Secret::new(user.ha1_md5.expose()),
-            ha1_sha256: sip::Secret::new(user.ha1_sha256.expose()),
-            local_only: user.local_only,
-        })
-        .collect()
-}
-
 /// The engines that the configuration asks for.
 pub fn engine_plan(config: &Config, model: Option<std::path::PathBuf>) -> EnginePlan {
     EnginePlan {
@@ -392,7 +384,7 @@ fn endpoint_config(config: &Config, addresses: &[IpAddr]) -> EndpointConfig {
         // A call between phones has a leg for each; who is called counts while it rings.
         calls_max: EndpointConfig::default()
             .calls_max
-            .max(4 * config.calls.max),
+            .max(4 * (config.calls.max + config.calls.relayed_max)),
         ..EndpointConfig::default()
     };
     endpoint.domains = config.sip.domains.clone();
@@ -417,20 +409,6 @@ fn endpoint_config(config: &Config, addresses: &[IpAddr]) -> EndpointConfig {
     endpoint
 }
 
-/// The trunks' passwords, in their order. One that was named and is not there ends the start.
-fn trunk_passwords(
-    config: &Config,
-    secrets: &SecretStore,
-    home: &Home,
-) -> anyhow::Result<Vec<Option<sip::Secret>>> {
-    let password = |trunk: &crate::config::Trunk| {
-        let found = secrets.resolve(&trunk.password, &trunk.name, home.root());
-        let found = found.with_context(|| format!("password of trunk {}", trunk.name))?;
-        Ok(found.map(|secret| sip::Secret::new(secret.expose())))
-    };
-    config.trunks.iter().map(password).collect()
-}
-
 fn bridging_config(
     config: &Config,
     accounts: Vec<String>,
@@ -448,11 +426,12 @@ fn bridging_config(
         trunks,
         relays,
         bridge: BridgeConfig {
-            bridges_max: config.calls.max,
+            bridges_max: config.calls.relayed_max.max(config.calls.max),
             per_user_max: config.calls.per_user_max,
             duration_max: Duration::from_secs(u64::from(config.calls.duration_s_max)),
             seed: rand::random(),
             security: config.media.security,
+            codecs: config.media.codecs.clone(),
         },
         advertise: advertised_for_sound(config, addresses),
         counted,
@@ -489,6 +468,7 @@ fn switchboard_config(
         calls_per_user_max: config.calls.per_user_max,
         ports,
         advertise: advertised_for_sound(config, addresses),
+        codecs: config.media.codecs.clone(),
         security: media_security(config.media.security),
         settings: call_settings(config),
         agent,

@@ -363,8 +363,22 @@ impl Shell {
                 self.endpoint.answer_reinvite(now, call, answer)
             }
             Command::Reoffer { call, offer } => self.endpoint.reoffer(now, call, Some(offer)),
-            Command::AnswerTransfer { call, status } => {
-                self.endpoint.answer_transfer(now, call, Err(status))
+            Command::AnswerTransfer { call, answer } => {
+                self.endpoint.answer_transfer(now, call, answer)
+            }
+            Command::TransferProgress { call, status } => {
+                self.endpoint.transfer_progress(now, call, status)
+            }
+            Command::Transfer {
+                call,
+                target,
+                reply,
+            } => {
+                let more = self
+                    .switchboard
+                    .transfer(call, &target, reply, &self.endpoint);
+                self.pending.extend(more);
+                Ok(())
             }
             Command::Bridge(output) => {
                 let more = self.switchboard.perform(*output, &mut self.endpoint);

@@ -8,6 +8,7 @@ mod descriptions;
 mod endings;
 mod line;
 mod session;
+mod transfers;
 mod trunks;
 mod view;
 
@@ -20,7 +21,7 @@ use sip::{Advertised, CallKey, Caller, EndCause, Endpoint, Event, Flow, HeaderNa
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use crate::bridge::Input as BridgeInput;
+use crate::bridge::{Input as BridgeInput, Party, Service, Shown};
 use crate::call::driver::Control;
 use crate::call::record::{Blame, CallResult, Termination};
 use crate::config::Answerer;
@@ -34,8 +35,9 @@ pub use bridging::{BridgingConfig, today};
 use endings::{cause, termination};
 pub use session::MediaSecurity;
 use session::session_config;
+pub use transfers::{TransferError, TransferReply};
 pub use trunks::Trunks;
-pub use view::{CallView, RegistrationView, Snapshot};
+pub use view::{CallView, RegistrationView, Snapshot, TrunkView};
 
 /// Control messages on their way to one call; a call that does not empty them is broken and ends.
 const CONTROLS_MAX: usize = 32;
@@ -54,6 +56,8 @@ pub struct Switchboard {
     commands: mpsc::Sender<Command>,
     bridging: Bridging,
     calls: HashMap<CallKey, Line>,
+    /// Who waits for what comes of a transfer; one per call at most.
+    replies: HashMap<CallKey, TransferReply>,
     users: Vec<String>,
     calls_total: u64,
     draining: bool,
@@ -63,6 +67,11 @@ pub struct Switchboard {
 struct Line {
     user: String,
     target: String,
+    party: Party,
+    /// As whom the caller is shown to others.
+    shown: Shown,
+    flow: Flow,
+    service: Answerer,
     since: Instant,
     state: LineState,
 }
@@ -75,6 +84,8 @@ enum LineState {
         local: LocalMedia,
         /// Our last description.
         said: String,
+        /// The last one of the phone.
+        heard: Option<String>,
         /// It is an offer, and its answer has not come.
         is_unanswered: bool,
     },
@@ -83,13 +94,11 @@ enum LineState {
 }
 
 struct Waiting {
-    service: Answerer,
     /// The user a message is for.
     message_for: Option<String>,
     /// It was answered before, and is handed to us: we offer.
     standing: bool,
     offer: Option<String>,
-    flow: Flow,
     user_agent: Option<String>,
 }
 
@@ -108,6 +117,7 @@ impl Switchboard {
             recorder,
             commands,
             calls: HashMap::new(),
+            replies: HashMap::new(),
             users: Vec::new(),
             calls_total: 0,
             draining: false,
@@ -117,6 +127,7 @@ impl Switchboard {
     /// One event of the endpoint; the commands returned are applied before the next one.
     pub fn event(&mut self, event: Event, endpoint: &Endpoint) -> Vec<Command> {
         if self.bridging.is_meant(&event) {
+            self.overhear(&event);
             return self.bridging.event(event, endpoint);
         }
         match event {
@@ -145,18 +156,18 @@ impl Switchboard {
             }
             Event::ReofferAnswered { call, result } => self.joined(call, result),
             Event::Digits { call, digit, .. } => {
-                if let Some(Line {
-                    state: LineState::Up { control, .. },
-                    ..
-                }) = self.calls.get(&call)
-                {
-                    // A call that is too busy to hear of a key is one that ends anyway.
-                    let _ = control.try_send(Control::Digit(digit));
-                }
+                self.pressed(call, digit);
                 Vec::new()
             }
-            // The assistant calls nobody, so it cannot be handed on.
-            Event::Transfer { call, .. } => vec![Command::AnswerTransfer { call, status: 403 }],
+            Event::Transfer {
+                call,
+                target,
+                replaces,
+                ..
+            } => {
+                let number = target.user_decoded().unwrap_or_default();
+                self.referred(call, &number, replaces, endpoint)
+            }
             Event::CallConfirmed { call, answer } => self.confirmed(call, answer),
             Event::ReInvite { call, offer } => self.reinvite(call, offer),
             Event::CallEnded { call, cause } => {
@@ -190,8 +201,15 @@ impl Switchboard {
             | Event::CallAnswered { .. }
             | Event::Redirected { .. }
             | Event::ReferProgress { .. }
-            | Event::RegistrationResult { .. }
-            | Event::TrunkRegistration { .. } => Vec::new(),
+            | Event::RegistrationResult { .. } => Vec::new(),
+            Event::TrunkRegistration {
+                trunk,
+                result,
+                retry_s,
+            } => {
+                self.trunk_registered(&trunk, result, retry_s);
+                Vec::new()
+            }
         }
     }
 
@@ -236,16 +254,19 @@ impl Switchboard {
                 "as many calls as allowed are up (`max` in [calls])",
             );
         }
+        let (party, shown) = self.bridging.shown(&arrived);
         let line = Line {
             user,
             target: arrived.target,
+            party,
+            shown,
+            flow: arrived.flow,
+            service,
             since: Instant::now(),
             state: LineState::Waiting(Box::new(Waiting {
-                service,
                 message_for: None,
                 standing: false,
                 offer: arrived.offer,
-                flow: arrived.flow,
                 user_agent: arrived.user_agent,
             })),
         };
@@ -288,9 +309,10 @@ impl Switchboard {
             EngineState::Failed(why) => Err(why.clone()),
         };
         let (user, target) = (line.user.clone(), line.target.clone());
+        let (service, flow) = (line.service, line.flow);
         let standing = waiting.standing;
         let answered = match engines {
-            Ok(engines) => self.answer(call, &user, &target, *waiting, engines),
+            Ok(engines) => self.answer(call, &user, &target, (service, flow), *waiting, engines),
             Err(why) => Err((503, vec![(HeaderName::RetryAfter, "30".to_owned())], why)),
         };
         match answered {
@@ -320,15 +342,14 @@ impl Switchboard {
         call: CallKey,
         user: &str,
         target: &str,
+        (service, flow): (Answerer, Flow),
         waiting: Waiting,
         engines: Arc<Engines>,
     ) -> Result<Vec<Command>, (u16, Vec<(HeaderName, String)>, String)> {
         let Waiting {
-            service,
             message_for,
             standing,
             offer,
-            flow,
             user_agent,
         } = waiting;
         let address = source_address(flow.local.ip(), flow.remote);
@@ -339,6 +360,7 @@ impl Switchboard {
             .map_err(|error| (503, Vec::new(), error.to_string()))?;
         let local = LocalMedia {
             session_id: unix_ms() & 0x7fff_ffff_ffff,
+            codecs: self.config.codecs.clone(),
             security: self
                 .config
                 .security
@@ -381,6 +403,7 @@ impl Switchboard {
                 control,
                 local,
                 said: sdp.clone(),
+                heard: offer.filter(|_| !standing),
                 is_unanswered,
             };
         }
@@ -398,6 +421,18 @@ impl Switchboard {
                 call,
                 reason: Some(cause(status, "no common media")),
             }],
+        }
+    }
+
+    /// A key told by INFO.
+    fn pressed(&self, call: CallKey, digit: char) {
+        if let Some(Line {
+            state: LineState::Up { control, .. },
+            ..
+        }) = self.calls.get(&call)
+        {
+            // A call that is too busy to hear of a key is one that ends anyway.
+            let _ = control.try_send(Control::Digit(digit));
         }
     }
 
@@ -502,8 +537,10 @@ impl Switchboard {
             .collect();
         Snapshot {
             speculation: self.recorder.ledger(),
+            quality: self.recorder.quality(),
             calls,
             registrations,
+            trunks: self.trunk_views(endpoint),
             calls_total: self.calls_total,
             signalling: endpoint.stats(),
             draining: self.draining,

@@ -5,6 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use sip::offer_answer::NegotiatedAudio;
 use sip::relayed::RelayedSide;
 use sip::{FlowTarget, HeaderName, Secret, Uri};
 
@@ -135,6 +136,34 @@ pub struct Incoming {
     pub replaces: Option<LegId>,
 }
 
+/// A caller who talks with the assistant, and what it is to be called for.
+#[derive(Debug, Clone)]
+pub struct Adopted {
+    pub leg: LegId,
+    pub caller: Party,
+    pub shown: Shown,
+    /// What is called in the caller's place.
+    pub dialled: String,
+    pub destination: Destination,
+    /// Last description of each side, and the number and version of ours.
+    pub theirs: String,
+    pub ours: String,
+    pub session_id: u64,
+    pub session_version: u64,
+    pub anchor: Anchor,
+    pub remote: SocketAddr,
+    pub errand: Errand,
+}
+
+/// What becomes of a caller of the assistant when somebody else answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// The caller talks with whoever answers: the assistant has put them through.
+    Move,
+    /// Whoever answers talks with the assistant, and the caller leaves: their phone has asked for it, RFC 5589.
+    HandOver(Answerer),
+}
+
 /// How a leg ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegEnd {
@@ -186,6 +215,13 @@ pub enum Input {
         leg: LegId,
         digit: char,
         duration_ms: u32,
+    },
+    /// Answered by `Output::Moved`, by `Output::GiveBack`, or by the end of the leg.
+    Adopt(Box<Adopted>),
+    /// The other side of this leg goes to the assistant, and the leg leaves; only while two talk.
+    Dismiss {
+        leg: LegId,
+        service: Service,
     },
     Ended {
         leg: LegId,
@@ -282,6 +318,12 @@ pub enum Output {
         anchor: Anchor,
         is_fax: bool,
     },
+    /// A stream whose sides have no codec in common: what each speaks, side A before side B. In place of `Connect`.
+    Transcode {
+        relay: RelayId,
+        stream: usize,
+        peers: Box<[NegotiatedAudio; 2]>,
+    },
     CloseRelay {
         relay: RelayId,
         bridge: BridgeId,
@@ -294,6 +336,15 @@ pub enum Output {
         dialled: String,
         standing: bool,
         offer: Option<String>,
+    },
+    /// The leg leaves the bridges: nobody took the call, and its caller is the assistant's again.
+    GiveBack {
+        leg: LegId,
+        status: u16,
+    },
+    /// The leg's caller talks with somebody else: the assistant's part is over.
+    Moved {
+        leg: LegId,
     },
     /// A call that rings somebody begins; `Over` follows.
     Begun {

@@ -21,6 +21,9 @@ impl Bridges {
             if bridge.early == Some(leg) {
                 bridge.early = None;
             }
+            if self.call_again(&mut bridge, &fork, end.status) {
+                return self.keep(now, bridge);
+            }
             bridge.hunt.note(end.status, fork.redirected);
             if bridge.forks.is_empty() && bridge.state == State::Ringing {
                 return self.nobody_answered(now, bridge, view);
@@ -49,6 +52,8 @@ impl Bridges {
         let reason = reason.or_else(|| {
             (!bridge.forks.is_empty()).then(|| "SIP;cause=487;text=\"Caller gave up\"".to_owned())
         });
+        // Whoever ends it, the caller does not go back to the assistant.
+        bridge.errand = None;
         self.drop_forks(&mut bridge, reason.as_deref());
         let lines = std::iter::once(&bridge.a)
             .chain(&bridge.b)

@@ -347,20 +347,7 @@ impl Bridges {
                     continue;
                 }
             };
-            self.legs.insert(leg, bridge.id);
-            self.put(Output::Call {
-                leg,
-                target,
-                shown: bridge.shown.clone(),
-                dialled: bridge.dialled.clone(),
-                offer: offered.clone(),
-                ring,
-            });
-            bridge.forks.push(Fork {
-                line,
-                offered,
-                redirected: Vec::new(),
-            });
+            self.ring_one(&mut bridge, line, target, offered, Vec::new());
         }
         match refusal {
             Some(status) if bridge.forks.is_empty() => {
@@ -369,6 +356,34 @@ impl Bridges {
             _ if bridge.forks.is_empty() => self.nobody_answered(now, bridge, view),
             _ => self.keep(now, bridge),
         }
+    }
+
+    /// Calls one phone, once its line has what to say.
+    pub(super) fn ring_one(
+        &mut self,
+        bridge: &mut Bridge,
+        line: Line,
+        target: Target,
+        offered: Option<String>,
+        refused: Vec<String>,
+    ) {
+        let leg = line.leg;
+        self.legs.insert(leg, bridge.id);
+        self.put(Output::Call {
+            leg,
+            target: target.clone(),
+            shown: bridge.shown.clone(),
+            dialled: bridge.dialled.clone(),
+            offer: offered.clone(),
+            ring: bridge.hunt.ring,
+        });
+        bridge.forks.push(Fork {
+            line,
+            target,
+            offered,
+            refused,
+            redirected: Vec::new(),
+        });
     }
 
     fn next_member(&mut self, now: Instant, mut bridge: Bridge, view: &dyn View) {
@@ -430,7 +445,8 @@ impl Bridges {
                 return self.pursue(now, bridge, destination, view);
             }
         }
-        if let Some(user) = message_for {
+        // A caller of the assistant has somebody to leave a message with.
+        if let Some(user) = message_for.filter(|_| bridge.errand.is_none()) {
             let service = Service {
                 answerer: Answerer::Message,
                 message_for: Some(user),
@@ -446,7 +462,10 @@ impl Bridges {
     }
 
     /// Hands the calling side to the assistant, or to whoever takes messages.
-    fn serve(&mut self, now: Instant, mut bridge: Bridge, service: Service) {
+    pub(super) fn serve(&mut self, now: Instant, mut bridge: Bridge, service: Service) {
+        if bridge.errand.is_some() {
+            return self.refuse(now, bridge, 480, "nobody but the assistant would answer");
+        }
         let leg = bridge.a.leg;
         self.legs.remove(&leg);
         let standing = bridge.a.stands;
@@ -474,6 +493,9 @@ impl Bridges {
     pub(super) fn refuse(&mut self, now: Instant, bridge: Bridge, status: u16, why: &str) {
         if bridge.moving.is_some() {
             return self.transfer_failed(now, bridge, status);
+        }
+        if bridge.errand.is_some() {
+            return self.give_back(now, bridge, status, why);
         }
         let mut bridge = bridge;
         bridge.hunt.failure = Some(status);

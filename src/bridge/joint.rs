@@ -60,6 +60,10 @@ impl Joint {
         self.calls.get(&leg).copied()
     }
 
+    pub fn leg_of(&self, call: CallKey) -> Option<LegId> {
+        self.legs.get(&call).copied()
+    }
+
     /// The leg leaves the bridges; its dialog lives on.
     pub fn release(&mut self, leg: LegId) -> Option<CallKey> {
         let call = self.calls.remove(&leg)?;
@@ -82,6 +86,14 @@ impl Joint {
             replaces: new.replaces.and_then(|call| self.legs.get(&call).copied()),
         };
         self.bridges.handle(now, Input::Incoming(incoming), view);
+    }
+
+    /// A call with the assistant that goes on to somebody else. `adopted.leg` is given here.
+    pub fn adopt(&mut self, now: Instant, call: CallKey, adopted: Adopted, view: &dyn View) {
+        let leg = self.bridges.new_leg();
+        self.join(leg, call);
+        let adopted = Box::new(Adopted { leg, ..adopted });
+        self.bridges.handle(now, Input::Adopt(adopted), view);
     }
 
     fn join(&mut self, leg: LegId, call: CallKey) {

@@ -2,17 +2,18 @@
 //! One dialog of a bridge and what was said in it about media: the last description of each side, and how the next one is
 //! written. Owns its version, keys and ports; not whose turn it is to speak (`session`). RFC 3264 section 8.
 
-use sip::offer_answer::{LocalSecurity, SecurityPolicy};
+use sip::offer_answer::{AudioCodec, LocalSecurity, SecurityPolicy};
 use sip::relayed::{self, RelayLocal, Relayed};
 use sip::sdes::KeySeed;
 
+use super::again::{Keys, Wording};
 use super::boundary::{Anchor, LegId, Party};
 
 /// Sections there is room for where the caller has not offered yet.
 const STREAMS_LATE: usize = 2;
 
 /// One dialog and what was said in it about media.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) leg: LegId,
     pub(super) party: Party,
@@ -20,6 +21,9 @@ pub(super) struct Line {
     pub(super) local: RelayLocal,
     /// What the owner wants; `local` has what holds for the offer at hand.
     policy: SecurityPolicy,
+    /// How it is best spoken to, as far as it has let us know.
+    pub(super) wording: Wording,
+    codecs: Vec<AudioCodec>,
     /// Its last description, and our last one to it.
     pub(super) theirs: Option<String>,
     pub(super) ours: Option<String>,
@@ -33,6 +37,7 @@ pub(super) struct Means {
     pub(super) session_id: u64,
     pub(super) policy: SecurityPolicy,
     pub(super) key_seed: KeySeed,
+    pub(super) codecs: Vec<AudioCodec>,
 }
 
 impl Line {
@@ -62,10 +67,16 @@ impl Line {
             },
             anchor,
             policy: means.policy,
+            wording: Wording::default(),
+            codecs: means.codecs,
             theirs,
             ours: None,
             stands: false,
         }
+    }
+
+    pub(super) fn policy(&self) -> SecurityPolicy {
+        self.policy
     }
 
     pub(super) fn set_ports(&mut self, ports: Vec<u16>) {
@@ -101,10 +112,26 @@ impl Line {
         };
         // Optional keys make an offer larger than a datagram should be: they go where they were offered to us, and where
         // signalling is encrypted.
-        let is_worth_it = other.anchor.is_encrypted || offers_keys(offer);
-        other.local.security.policy = match other.policy {
-            SecurityPolicy::Optional if !is_worth_it => SecurityPolicy::Off,
-            policy => policy,
+        let has_shown_keys = other.theirs.as_deref().is_some_and(offers_keys);
+        let is_worth_it = other.anchor.is_encrypted || has_shown_keys || offers_keys(offer);
+        // RFC 3264 section 8.3.1: the protocol of a section stays what it is.
+        let is_secure = |sdp: &str| sdp.lines().any(|line| line.contains(" RTP/SAVP"));
+        if other.stands && other.theirs.as_deref().is_some_and(is_secure) {
+            other.wording.keys = Keys::Insisted;
+        }
+        other.local.security.policy = match (other.policy, other.wording.keys) {
+            (SecurityPolicy::Optional, Keys::Insisted) => SecurityPolicy::Required,
+            (SecurityPolicy::Optional, Keys::Left) => SecurityPolicy::Off,
+            (SecurityPolicy::Optional, Keys::Usual) if !is_worth_it => SecurityPolicy::Off,
+            (policy, _) => policy,
+        };
+        // Keys that a listener to its signalling could read are still better than no call with a phone that wants some.
+        other.local.security.signalling_is_private = other.anchor.is_private
+            || (other.policy == SecurityPolicy::Optional
+                && (has_shown_keys || other.wording.keys == Keys::Insisted));
+        other.local.extra_codecs = match other.wording.is_wide {
+            true => other.codecs.clone(),
+            false => Vec::new(),
         };
         other.describe(
             |local| relayed::rewrite_offer(offer, &from, local).map_err(|error| error.to_status()),
@@ -156,7 +183,7 @@ fn offers_keys(sdp: &str) -> bool {
 }
 
 /// The description with every section both ways.
-fn resumed(sdp: &str) -> String {
+pub(super) fn resumed(sdp: &str) -> String {
     let is_direction = |line: &str| matches!(line, "a=sendonly" | "a=recvonly" | "a=inactive");
     let lines = sdp.lines().map(|line| match is_direction(line.trim_end()) {
         true => "a=sendrecv",

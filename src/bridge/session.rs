@@ -63,6 +63,7 @@ impl Bridges {
             session_id: self.rng.next_u64() & 0x3fff_ffff_ffff,
             policy: self.config.security,
             key_seed: KeySeed::new(octets),
+            codecs: self.config.codecs.clone(),
         }
     }
 
@@ -83,6 +84,18 @@ impl Bridges {
         offerer: Side,
     ) {
         for stream in streams {
+            if let Some(both) = &stream.transcoding {
+                let peers = match offerer {
+                    Side::A => [both.offerer.clone(), both.answerer.clone()],
+                    Side::B => [both.answerer.clone(), both.offerer.clone()],
+                };
+                self.put(Output::Transcode {
+                    relay,
+                    stream: stream.mline,
+                    peers: Box::new(peers),
+                });
+                continue;
+            }
             for (side, peer) in [
                 (offerer, &stream.offerer),
                 (offerer.other(), &stream.answerer),
@@ -145,9 +158,13 @@ impl Bridges {
         let leg = bridge.a.leg;
         let sdp = match (offered, bridge.a.theirs.clone()) {
             (Some(offered), Some(offer)) => {
-                let relayed = bridge.a.answer_of(b, &offer, &offered, &answer)?;
-                self.connect(bridge, &relayed.streams, Side::A);
-                relayed.sdp
+                match bridge.a.answer_of(b, &offer, &offered, &answer) {
+                    Ok(relayed) => {
+                        self.connect(bridge, &relayed.streams, Side::A);
+                        relayed.sdp
+                    }
+                    Err(status) => return self.widen_answer(bridge, offer, status),
+                }
             }
             // RFC 3261 section 13.2.1: B's offer goes into the 200, A's answer comes in the ACK and goes into the next.
             _ => {
@@ -270,6 +287,9 @@ impl Bridges {
         let Some(side) = bridge.side_of(leg) else {
             return;
         };
+        if self.reoffer_again(bridge, leg, side, &result) {
+            return;
+        }
         match bridge.exchange.take() {
             Some(Exchange::Passed {
                 from,
@@ -465,7 +485,7 @@ impl Bridges {
 
 impl Bridge {
     /// The line of one side, and that of the other.
-    fn pair(&mut self, side: Side) -> Option<(&mut Line, &mut Line)> {
+    pub(super) fn pair(&mut self, side: Side) -> Option<(&mut Line, &mut Line)> {
         let b = self.b.as_mut()?;
         Some(match side {
             Side::A => (&mut self.a, b),

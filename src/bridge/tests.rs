@@ -1,5 +1,8 @@
 //! Bridges by script: what goes in, and what the endpoint, the relay and the records would be told. No dialog, no packet.
 
+mod adopt;
+mod again;
+
 use std::collections::HashMap;
 
 use sip::{FlowTarget, Host, Transport, Uri};
@@ -118,6 +121,8 @@ struct Rig {
     said: Vec<String>,
     /// Legs by the order in which they came up: `1` is the first caller.
     legs: Vec<LegId>,
+    /// Descriptions that were offered, oldest first.
+    offers: Vec<String>,
     ports: u16,
     relays_open: i32,
     begun: i32,
@@ -125,6 +130,10 @@ struct Rig {
 
 impl Rig {
     fn new(phones: &[(&str, &[u8])]) -> Rig {
+        Rig::with(phones, sip::offer_answer::SecurityPolicy::Off)
+    }
+
+    fn with(phones: &[(&str, &[u8])], security: sip::offer_answer::SecurityPolicy) -> Rig {
         let (config, _) = Config::parse(PLAN, &[]).expect("a config");
         let mut plan = DialPlan::new(&config);
         plan.set_accounts(["anna", "bert", "carl", "loop"].map(str::to_owned).to_vec());
@@ -137,7 +146,8 @@ impl Rig {
                 per_user_max: 3,
                 duration_max: Duration::from_secs(3600),
                 seed: [1; 32],
-                security: sip::offer_answer::SecurityPolicy::Off,
+                security,
+                codecs: sip::offer_answer::AudioCodec::ALL.to_vec(),
             }),
             world: World {
                 plan,
@@ -146,6 +156,7 @@ impl Rig {
             now: Instant::now(),
             said: Vec::new(),
             legs: Vec::new(),
+            offers: Vec::new(),
             ports: 20_000,
             relays_open: 0,
             begun: 0,
@@ -176,6 +187,7 @@ impl Rig {
                 Output::Call {
                     leg, target, offer, ..
                 } => {
+                    self.offers.extend(offer.clone());
                     let offer = if offer.is_some() {
                         ""
                     } else {
@@ -207,6 +219,7 @@ impl Rig {
                     format!("hang up {}{why}", self.number(leg))
                 }
                 Output::Reoffer { leg, offer } => {
+                    self.offers.extend(offer.clone());
                     let offer = if offer.is_some() {
                         ""
                     } else {
@@ -243,6 +256,10 @@ impl Rig {
                     self.bridges.handle(self.now, input, &self.world);
                     continue;
                 }
+                Output::Transcode { peers, .. } => {
+                    let [a, b] = peers.map(|peer| peer.codec);
+                    format!("transcode {a:?} {b:?}")
+                }
                 Output::Connect { .. } | Output::Talking { .. } => continue,
                 Output::Begun { .. } => {
                     self.begun += 1;
@@ -266,6 +283,8 @@ impl Rig {
                         service.message_for
                     )
                 }
+                Output::GiveBack { leg, status } => format!("back {} {status}", self.number(leg)),
+                Output::Moved { leg } => format!("moved {}", self.number(leg)),
                 Output::Refused { status, .. } => format!("log {status}"),
                 Output::Over { end, .. } => {
                     self.begun -= 1;
@@ -504,6 +523,11 @@ fn offers_pass_both_ways() {
         "a refresh stays between us"
     );
     assert_eq!(reinvite(&mut rig, two, &offer()), "reoffer 1");
+    assert_eq!(
+        rig.reoffered(1, Err(415)),
+        "reoffer 1",
+        "with codecs of ours"
+    );
     assert_eq!(rig.reoffered(1, Err(415)), "refuse 2 415");
     assert_eq!(reinvite(&mut rig, one, &None), "reoffer 2 without offer");
     assert_eq!(rig.reoffered(2, Ok(Some(sdp(5_000, "")))), "accept 1");

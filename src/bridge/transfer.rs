@@ -219,6 +219,9 @@ impl Bridges {
         match (result, bridge.moving.take()) {
             (Ok(()), moving) => {
                 bridge.state = State::Up;
+                if bridge.errand.take().is_some() {
+                    self.put(Output::Moved { leg: bridge.a.leg });
+                }
                 if let Some(moving) = moving {
                     self.moved(bridge, &moving);
                     bridge.leave_by = Some(now + LEAVE_GRACE);

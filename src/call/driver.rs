@@ -17,6 +17,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
+use super::figures::LegFigures;
 use super::record::{Blame, CallResult, Termination, TurnRecord};
 use super::{Call, CallInput, CallOutput, HangupCause, Note, ReplyEvent, Sound, Words};
 use crate::engines::Engines;
@@ -74,6 +75,7 @@ pub struct Summary {
     pub jitter_ms: f64,
     pub packets_sent: u64,
     pub round_trip_ms: Option<f64>,
+    pub legs: Vec<LegFigures>,
     // What asking before the end of a turn brought and cost: `Ledger` says what each is.
     pub guesses: u32,
     pub hits: u32,
@@ -83,6 +85,13 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of the leg that sounded worst, rounded for a log line.
+    pub fn worst_mos(&self) -> Option<f64> {
+        let scores = self.legs.iter().filter_map(|leg| leg.mos);
+        let worst = scores.min_by(f64::total_cmp)?;
+        Some((worst * 10.0).round() / 10.0)
+    }
+
     pub fn ledger(&self) -> Ledger {
         Ledger {
             guesses: self.guesses,
@@ -255,6 +264,7 @@ impl Driver {
             jitter_ms: stats.jitter_ms,
             packets_sent: stats.packets_sent,
             round_trip_ms: stats.round_trip_ms,
+            legs: vec![LegFigures::of_session("caller", &stats)],
             guesses: ledger.guesses,
             hits: ledger.hits,
             misses: ledger.misses,

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use sip::offer_answer::SecurityPolicy;
+use sip::offer_answer::{AudioCodec, SecurityPolicy};
 
 use super::bans;
 use super::phones_keys;
@@ -157,7 +157,20 @@ fn media(section: &mut Section<'_, '_>, d: Media) -> Media {
         port_max: section.integer("port_max", d.port_max, 1025..=65_535),
         advertise: transports::advertise(section),
         security: section.choice("security", d.security, &SECURITY_POLICIES),
+        codecs: section.list(
+            "codecs",
+            &d.codecs,
+            "opus, g722, pcmu or pcma",
+            codec,
+            |codec| codec.encoding().to_lowercase(),
+        ),
     };
+    let is_plain = |at: usize| !media.codecs[..at].contains(&media.codecs[at]);
+    section.require(
+        "codecs",
+        !media.codecs.is_empty() && (0..media.codecs.len()).all(is_plain),
+        "name at least one, and each once",
+    );
     section.require(
         "port_max",
         media.port_max > media.port_min,
@@ -166,9 +179,16 @@ fn media(section: &mut Section<'_, '_>, d: Media) -> Media {
     media
 }
 
+/// A codec of ours by its name in session descriptions.
+fn codec(name: &str) -> Option<AudioCodec> {
+    let has_name = |codec: &AudioCodec| codec.encoding().eq_ignore_ascii_case(name);
+    AudioCodec::ALL.into_iter().find(has_name)
+}
+
 fn calls(section: &mut Section<'_, '_>, d: Calls) -> Calls {
     Calls {
         max: section.integer("max", d.max, 1..=1_000),
+        relayed_max: section.integer("relayed_max", d.relayed_max, 1..=10_000),
         per_user_max: section.integer("per_user_max", d.per_user_max, 1..=1_000),
         duration_s_max: section.integer("duration_s_max", d.duration_s_max, 10..=24 * HOUR_S),
         // The caller is told after five seconds and should have time to mend it.

@@ -123,6 +123,10 @@ pub struct Trunk {
     pub user: String,
     /// `password_file`, `password_env`.
     pub password: SecretSource,
+    /// What the trunk logs in as with us, to call and to register; empty: it does not.
+    pub account: String,
+    /// `account_password_file`, `account_password_env`.
+    pub account_password: SecretSource,
     /// Whether we register there, so that calls come to us wherever we are.
     pub register: bool,
     /// Domain of our From; empty: `host`.

@@ -72,7 +72,11 @@ pub(super) fn trunk(section: &mut Section<'_, '_>) -> Trunk {
             "host",
             String::new(),
             "a host name or address",
-            host_name,
+            |text| {
+                text.is_empty()
+                    .then(String::new)
+                    .or_else(|| host_name(text))
+            },
             String::clone,
         ),
         port: section.optional_integer("port", None, 1..=65_535),
@@ -93,6 +97,12 @@ pub(super) fn trunk(section: &mut Section<'_, '_>) -> Trunk {
             String::clone,
         ),
         password: section.secret("password", "password_file", "password_env"),
+        account: number(section, "account"),
+        account_password: section.secret(
+            "account_password",
+            "account_password_file",
+            "account_password_env",
+        ),
         register: section.flag("register", false),
         domain: section.parsed(
             "domain",
@@ -148,9 +158,12 @@ pub(super) fn trunk(section: &mut Section<'_, '_>) -> Trunk {
         ),
         calls_max: section.integer("calls_max", 4, 1..=1_000),
     };
-    for key in ["name", "host"] {
-        section.require(key, section.has(key), "missing");
-    }
+    section.require("name", section.has("name"), "missing");
+    section.require(
+        "host",
+        !trunk.host.is_empty() || (!trunk.account.is_empty() && !trunk.register),
+        "missing; only a trunk that registers with us, by its `account`, needs none",
+    );
     section.require(
         "register",
         !trunk.register || !trunk.user.is_empty(),
@@ -281,10 +294,20 @@ pub(super) fn dialled_names_are_distinct(reader: &mut Reader<'_>, config: &Confi
         );
     }
     let mut trunks: HashMap<&str, ()> = HashMap::new();
+    let mut accounts: HashMap<String, ()> = HashMap::new();
     for (n, trunk) in config.trunks.iter().enumerate() {
         let is_new = trunk.name.is_empty() || trunks.insert(&trunk.name, ()).is_none();
         let section = format!("trunks[{}]", n + 1);
         reader.require(&section, "name", is_new, "another trunk has this name");
+        let account = trunk.account.to_lowercase();
+        let is_free = account.is_empty()
+            || (!names.contains_key(&account) && accounts.insert(account.clone(), ()).is_none());
+        reader.require(
+            &section,
+            "account",
+            is_free,
+            &format!("`{account}` is the account of a user or of another trunk"),
+        );
     }
 }
 

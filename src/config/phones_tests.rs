@@ -72,6 +72,18 @@ fn without_a_word_nothing_may_be_dialled_outside() {
 }
 
 #[test]
+fn codecs_are_those_that_are_named_in_their_order() {
+    use sip::offer_answer::AudioCodec::{Opus, Pcma};
+    let config = read("[media]\ncodecs = ['PCMA', 'opus']", &[]);
+    assert_eq!(config.media.codecs, [Pcma, Opus]);
+    let media = read("", &[]).media;
+    assert_eq!(media.codecs.len(), 4);
+    // Two pairs for each relayed call.
+    let ports = usize::from(media.port_max - media.port_min) + 1;
+    assert!(ports >= 4 * read("", &[]).calls.relayed_max);
+}
+
+#[test]
 fn mistakes_are_named_with_advice() {
     let rows = [
         (
@@ -103,6 +115,24 @@ fn mistakes_are_named_with_advice() {
             "[[trunks]]\nname = 't'\nhost = 'h'\nheaders = ['no colon']",
             "\"Name: value\"",
         ),
+        (
+            "[[trunks]]\nname = 't'\naccount = 'pbx'\nregister = true\nuser = 'u'",
+            "trunks[1].host: missing; only a trunk that registers with us",
+        ),
+        ("[[trunks]]\nname = 't'", "trunks[1].host: missing"),
+        (
+            "[[users]]\nname = 'anna'\n[[trunks]]\nname = 't'\naccount = 'Anna'",
+            "`anna` is the account of a user or of another trunk",
+        ),
+        (
+            "[[trunks]]\nname = 't'\naccount = 'pbx'\naccount_password = 'x'",
+            "secrets do not belong into this file",
+        ),
+        (
+            "[media]\ncodecs = ['opus', 'opus']",
+            "name at least one, and each once",
+        ),
+        ("[media]\ncodecs = []", "name at least one"),
         (
             "[outbound]\nallowed = ['+4*9']",
             "`?` for any one and `*` at the end",

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use sip::offer_answer::SecurityPolicy;
+use sip::offer_answer::{AudioCodec, SecurityPolicy};
 
 use super::bans::Bans;
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
@@ -132,15 +132,19 @@ pub struct Media {
     pub advertise: Vec<Advertise>,
     /// Whether calls are encrypted (SRTP): never, with phones that can, or always.
     pub security: SecurityPolicy,
+    /// What we speak ourselves, best first: with the assistant, and between phones that have no codec in common.
+    pub codecs: Vec<AudioCodec>,
 }
 
 impl Default for Media {
     fn default() -> Media {
         Media {
             port_min: 16_384,
-            port_max: 16_583,
+            // A call between phones takes four ports, those of its pictures four more: enough for 200 at once.
+            port_max: 17_383,
             advertise: Vec::new(),
             security: SecurityPolicy::Optional,
+            codecs: AudioCodec::ALL.to_vec(),
         }
     }
 }
@@ -148,8 +152,10 @@ impl Default for Media {
 /// `[calls]`: limits of calls.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calls {
-    /// Calls at once; the next one is answered 503.
+    /// Calls with the assistant at once; the next one is answered 503.
     pub max: usize,
+    /// Calls between phones, and over trunks, at once; the next one is answered 503. No less than `max`.
+    pub relayed_max: usize,
     /// Calls at once of one user; the next one is answered 486.
     pub per_user_max: usize,
     /// The longest call; a goodbye is said before it ends.
@@ -164,6 +170,7 @@ impl Default for Calls {
     fn default() -> Calls {
         Calls {
             max: 8,
+            relayed_max: 200,
             per_user_max: 2,
             duration_s_max: 4 * 3600,
             no_audio_hangup_s: 60,

@@ -14,6 +14,41 @@ pub struct TranscodedPeer {
     pub config: SessionConfig,
     /// RTCP goes to the RTP port (RFC 5761); `config.remote_rtcp` is then the same as `config.remote_rtp`.
     pub rtcp_mux: bool,
+    /// So long without a packet from this side is told, as [`RelayEvent::NoPackets`]; never where there is none.
+    pub silence_s: Option<u32>,
+}
+
+/// When a transcoded side was last heard.
+#[derive(Debug)]
+pub(super) struct Ear {
+    silence_s: Option<u32>,
+    packets: u64,
+    since: Instant,
+    is_told: bool,
+}
+
+impl Ear {
+    fn new(now: Instant, silence_s: Option<u32>) -> Ear {
+        Ear {
+            silence_s,
+            packets: 0,
+            since: now,
+            is_told: false,
+        }
+    }
+
+    /// What there is to tell after so many packets.
+    fn look(&mut self, now: Instant, packets: u64, side: Side) -> Option<RelayEvent> {
+        if packets != self.packets {
+            (self.packets, self.since) = (packets, now);
+            let was_told = std::mem::take(&mut self.is_told);
+            return was_told.then_some(RelayEvent::PacketsResumed { side });
+        }
+        let for_s = self.silence_s.filter(|_| !self.is_told)?;
+        let is_over = now.saturating_duration_since(self.since).as_secs() >= u64::from(for_s);
+        self.is_told = is_over;
+        is_over.then_some(RelayEvent::NoPackets { side, for_s })
+    }
 }
 
 #[derive(Debug)]
@@ -22,6 +57,7 @@ pub(super) enum Core {
     Transcode {
         transcoder: Box<Transcoder>,
         rtcp_mux: [bool; 2],
+        ears: [Ear; 2],
         /// What is told after the packets are sent.
         events: Vec<RelayEvent>,
     },
@@ -56,14 +92,20 @@ impl Core {
         seeds: [[u8; 32]; 2],
     ) {
         let mux = [peers[0].rtcp_mux, peers[1].rtcp_mux];
+        let silence_s = [peers[0].silence_s, peers[1].silence_s];
         let [a, b] = peers.map(|peer| peer.config);
         match self {
             Core::Transcode {
                 transcoder,
                 rtcp_mux,
+                ears,
                 ..
             } => {
                 *rtcp_mux = mux;
+                for (ear, silence_s) in ears.iter_mut().zip(silence_s) {
+                    // A phone that was on hold has time to speak again.
+                    (ear.silence_s, ear.since) = (silence_s, now);
+                }
                 transcoder.reconfigure(now, Side::A, a);
                 transcoder.reconfigure(now, Side::B, b);
             }
@@ -71,6 +113,7 @@ impl Core {
                 *self = Core::Transcode {
                     transcoder: Box::new(Transcoder::new([a, b], seeds, now)),
                     rtcp_mux: mux,
+                    ears: silence_s.map(|silence_s| Ear::new(now, silence_s)),
                     events: Vec::new(),
                 };
             }
@@ -109,7 +152,18 @@ impl Core {
     pub(super) fn time(&mut self, now: Instant) {
         match self {
             Core::Pass(relay) => relay.time(now),
-            Core::Transcode { transcoder, .. } => transcoder.timeout(now),
+            Core::Transcode {
+                transcoder,
+                ears,
+                events,
+                ..
+            } => {
+                transcoder.timeout(now);
+                for (ear, side) in ears.iter_mut().zip(Side::BOTH) {
+                    let packets = transcoder.stats(side).packets_received;
+                    events.extend(ear.look(now, packets, side));
+                }
+            }
         }
     }
 
@@ -127,6 +181,7 @@ impl Core {
             transcoder,
             rtcp_mux,
             events,
+            ..
         } = self
         else {
             return None;
@@ -188,6 +243,9 @@ impl Core {
             packets_stranger: stats.packets_stranger,
             packets_malformed: stats.packets_malformed,
             source: stats.sending_to,
+            round_trip_ms: stats.round_trip_ms,
+            remote_fraction_lost: stats.remote_fraction_lost,
+            remote_packets_lost: stats.remote_packets_lost,
             ..SideStats::default()
         }
     }
@@ -199,8 +257,6 @@ fn relay_event(side: Side, event: MediaEvent) -> Option<RelayEvent> {
         MediaEvent::FirstPacket { from } => RelayEvent::FirstPacket { side, from },
         MediaEvent::SourceLatched { from, .. } => RelayEvent::SourceChanged { side, from },
         MediaEvent::Stranger { from } => RelayEvent::Stranger { side, from },
-        MediaEvent::NoAudio { for_s, .. } => RelayEvent::NoPackets { side, for_s },
-        MediaEvent::AudioResumed => RelayEvent::PacketsResumed { side },
         _ => return None,
     })
 }

@@ -148,6 +148,7 @@ fn phones_without_a_common_codec_hear_each_other() {
             ..SessionConfig::default()
         },
         rtcp_mux: true,
+        silence_s: None,
     };
     handle.transcode(0, [peer(&a, Codec::Pcmu, 0), peer(&b, Codec::G722, 9)]);
     let mut packet = vec![0x80, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4];

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use agent_bridge::gateways::Gateway;
+use sip::offer_answer::AudioCodec;
 use sip::{Advertised, CallKey, HeaderName, User};
 use tokio::sync::oneshot;
 
-use super::{MediaSecurity, Snapshot};
+use super::{MediaSecurity, Snapshot, TransferReply};
 use crate::bridge::{Output as BridgeOutput, RelayId, Side};
 use crate::call::CallSettings;
 use crate::config::Voicemail;
@@ -41,10 +42,22 @@ pub enum Command {
         call: CallKey,
         offer: String,
     },
-    /// A transfer that is refused.
+    /// Whether a phone's transfer is taken.
     AnswerTransfer {
         call: CallKey,
+        answer: Result<(), u16>,
+    },
+    /// How a transfer that was taken fares.
+    TransferProgress {
+        call: CallKey,
         status: u16,
+    },
+    /// The assistant puts its caller through to a number: an account, an extension, a group, or one outside that the
+    /// caller may dial. The caller stays on the line until somebody answers there.
+    Transfer {
+        call: CallKey,
+        target: String,
+        reply: TransferReply,
     },
     /// What a call between phones wants.
     Bridge(Box<BridgeOutput>),
@@ -79,6 +92,8 @@ pub struct SwitchboardConfig {
     pub ports: Ports,
     /// Advertised in SDP instead of the socket's address, where the owner configured one.
     pub advertise: Vec<Advertised>,
+    /// What the assistant speaks, best first.
+    pub codecs: Vec<AudioCodec>,
     /// How media is protected.
     pub security: MediaSecurity,
     /// Template of every call's settings; service, session and seed are filled in per call.

@@ -6,28 +6,33 @@ mod outputs;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use sip::offer_answer::NegotiatedSecurity;
+use sip::offer_answer::{Direction, NegotiatedAudio, NegotiatedSecurity};
 use sip::relayed::RelayedSide;
 use sip::{Advertised, CallKey, Caller, Endpoint, Event, Flow, FlowTarget, NameAddr};
 use tracing::{debug, info, warn};
 
 use super::call_id;
 use super::endings::cause;
-use super::session::{is_private, srtp_keys};
+use super::session::{MediaSecurity, is_private, session_config, srtp_keys};
 use super::trunks::Trunks;
 use super::{Command, Line, LineState, Switchboard, Waiting};
 use crate::bridge::joint::{Joint, NewCall, call_of};
 use crate::bridge::{
-    Anchor, BridgeConfig, BridgeEnd, BridgeId, Input, Output, Party, RelayId, Service, Shown, Side,
-    Target, View,
+    Adopted, Anchor, BridgeConfig, BridgeEnd, BridgeId, Input, LegId, Output, Party, RelayId,
+    Service, Shown, Side, Target, View,
 };
 use crate::call::driver::Summary;
+use crate::call::figures::LegFigures;
 use crate::call::record::{Blame, CallResult, Termination};
+use crate::config::Trunk;
 use crate::ports::source_address;
 use crate::records::{CallRecorder, CallStart, Recorder, unix_ms};
-use crate::relay::{RelayEvent, RelayHandle, RelayPeer, RelayPool, Side as RelaySide};
+use crate::relay::{
+    RelayEvent, RelayHandle, RelayPeer, RelayPool, Side as RelaySide, TranscodedPeer,
+};
 use crate::routing::{Destination, DialPlan, Outside, Refused};
 use crate::store::Lasting;
+use media::codec::Codec;
 use media::relay::RelaySecurity;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -60,6 +65,8 @@ pub struct Bridging {
     joint: Joint,
     config: BridgingConfig,
     relays: HashMap<RelayId, RelayHandle>,
+    /// What the sides of a relay's first stream send, where it is a codec we know.
+    codecs: HashMap<RelayId, [Option<Codec>; 2]>,
     running: HashMap<BridgeId, Running>,
     /// Messages left today, by caller: the day and how many.
     messages: HashMap<String, (u32, u32)>,
@@ -111,7 +118,15 @@ impl View for Sight<'_> {
 
     fn outside(&self, call: &Outside, payer: &str) -> Option<Target> {
         let anchor = |flow| anchor(flow, self.advertise);
-        self.trunks.target(self.plan, call, payer, anchor)
+        let registered = |trunk: &Trunk| {
+            let targets = self.endpoint.targets(&trunk.account, self.now);
+            targets
+                .into_iter()
+                .next()
+                .filter(|_| !trunk.account.is_empty())
+        };
+        self.trunks
+            .target(self.plan, call, payer, registered, anchor)
     }
 
     fn day(&self) -> u32 {
@@ -176,6 +191,7 @@ impl Bridging {
             messages,
             config,
             relays: HashMap::new(),
+            codecs: HashMap::new(),
             running: HashMap::new(),
             known: HashMap::new(),
         }
@@ -220,6 +236,10 @@ impl Bridging {
         self.config.plan.set_accounts(accounts);
     }
 
+    pub(super) fn trunks_ref(&self) -> &Trunks {
+        &self.config.trunks
+    }
+
     pub(super) fn trunks(&mut self) -> &mut Trunks {
         &mut self.config.trunks
     }
@@ -241,14 +261,10 @@ impl Bridging {
         trunk.map_or(0, |trunk| trunk.calls_max)
     }
 
-    pub(super) fn incoming(
-        &mut self,
-        arrived: Arrived,
-        destination: Destination,
-        endpoint: &Endpoint,
-    ) -> Vec<Command> {
+    /// Who calls, and as whom that is shown.
+    pub(super) fn shown(&self, arrived: &Arrived) -> (Party, Shown) {
         let plan = &self.config.plan;
-        let (caller, shown) = match &arrived.caller {
+        match &arrived.caller {
             Caller::User(name) => {
                 let (shown, number) = plan.shown(name);
                 let shown = Shown {
@@ -265,7 +281,68 @@ impl Bridging {
                 let trunk = plan.trunk_named(name).unwrap_or(usize::MAX);
                 (Party::Trunk(trunk), shown)
             }
+        }
+    }
+
+    /// The same of somebody we know by name alone.
+    fn shown_of(&self, party: &Party) -> Shown {
+        let Party::User(name) = party else {
+            return Shown::default();
         };
+        let (name, number) = self.config.plan.shown(name);
+        Shown { name, number }
+    }
+
+    /// Where the packets of a call over this flow meet us.
+    pub(super) fn anchor(&self, flow: Flow) -> Anchor {
+        anchor(way_of(flow), &self.config.advertise)
+    }
+
+    /// Whether a dialog belongs to a bridge.
+    pub(super) fn has(&self, call: CallKey) -> bool {
+        self.joint.owns(call)
+    }
+
+    /// The leg of a dialog whose other side may go elsewhere.
+    pub(super) fn talking_leg(&self, call: CallKey) -> Option<LegId> {
+        let leg = self.joint.leg_of(call)?;
+        self.joint.bridges_ref().is_talking(leg).then_some(leg)
+    }
+
+    pub(super) fn call_of(&self, leg: LegId) -> Option<CallKey> {
+        self.joint.call_of(leg)
+    }
+
+    /// The dialog of a leg, which is a bridge's no more.
+    pub(super) fn release(&mut self, leg: LegId) -> Option<CallKey> {
+        let call = self.joint.release(leg)?;
+        self.known.remove(&call);
+        Some(call)
+    }
+
+    /// A call with the assistant that goes on to somebody else.
+    pub(super) fn adopt(
+        &mut self,
+        call: CallKey,
+        adopted: Adopted,
+        flow: Flow,
+        endpoint: &Endpoint,
+    ) -> Vec<Command> {
+        let user_agent = None;
+        self.known.insert(call, Known { flow, user_agent });
+        self.with(endpoint, |joint, now, view| {
+            joint.adopt(now, call, adopted, view);
+        });
+        self.commands()
+    }
+
+    pub(super) fn incoming(
+        &mut self,
+        arrived: Arrived,
+        destination: Destination,
+        endpoint: &Endpoint,
+    ) -> Vec<Command> {
+        let (caller, shown) = self.shown(&arrived);
         self.known.insert(
             arrived.call,
             Known {
@@ -334,7 +411,7 @@ impl Bridging {
     }
 
     fn connect(
-        &self,
+        &mut self,
         relay: RelayId,
         side: Side,
         stream: usize,
@@ -345,6 +422,10 @@ impl Bridging {
         let Some(handle) = self.relays.get(&relay) else {
             return;
         };
+        if stream == 0 {
+            let codec = peer.formats.iter().find_map(known_codec);
+            self.codecs.entry(relay).or_default()[side.index()] = codec;
+        }
         let clock_rate = |(number, map): &(u8, String)| {
             let rate = map.split('/').nth(1)?.trim().parse().ok()?;
             Some((*number, rate))
@@ -377,14 +458,46 @@ impl Bridging {
         handle.connect(relay_side(side), stream, peer);
     }
 
+    /// Joins two sides that have no codec in common.
+    fn transcode(
+        &mut self,
+        relay: RelayId,
+        stream: usize,
+        peers: &[NegotiatedAudio; 2],
+        cname: &str,
+    ) {
+        let Some(handle) = self.relays.get(&relay) else {
+            return;
+        };
+        // Between phones there are no handshakes, so no certificate is needed.
+        let means = MediaSecurity::default();
+        let silence_s = u32::try_from(self.config.silence_max.as_secs()).unwrap_or(u32::MAX);
+        let peers = peers.each_ref().map(|peer| TranscodedPeer {
+            config: session_config(Some(peer), cname, &means),
+            rtcp_mux: peer.rtcp_mux,
+            silence_s: (peer.direction == Direction::SendRecv && stream == 0).then_some(silence_s),
+        });
+        let [a, b] = peers.each_ref().map(|peer| peer.config.codec);
+        if stream == 0 {
+            self.codecs.insert(relay, [Some(a), Some(b)]);
+        }
+        info!(caller = ?a, called = ?b, "two phones without a codec in common: their sound is transcoded");
+        handle.transcode(stream, peers);
+    }
+
     fn close(&mut self, relay: RelayId, bridge: BridgeId) {
         let Some(handle) = self.relays.remove(&relay) else {
             return;
         };
         let stats = handle.close();
+        let codecs = self.codecs.remove(&relay).unwrap_or_default();
         let Some(running) = self.running.get_mut(&bridge) else {
             return;
         };
+        // Sound comes first in the descriptions of nearly every phone; of a transfer, the last two talked longest.
+        if let Some(first) = stats.first() {
+            running.summary.legs = LegFigures::of_relay(first, codecs).to_vec();
+        }
         for side in stats.iter().flatten() {
             running.summary.packets_received += side.packets_received;
             running.summary.packets_lost += side.packets_lost.max(0);
@@ -418,9 +531,26 @@ impl Bridging {
             talked_s = end.talked.as_secs(),
             received = running.summary.packets_received,
             lost = running.summary.packets_lost,
+            mos = ?running.summary.worst_mos(),
             "call between phones ended: {termination}"
         );
         running.record.ended(&termination, &running.summary);
+    }
+}
+
+/// A codec whose sound can be scored.
+fn known_codec((number, map): &(u8, String)) -> Option<Codec> {
+    let name = map.split('/').next().unwrap_or_default();
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    match (number, name.is_empty()) {
+        (0, true) => Some(Codec::Pcmu),
+        (8, true) => Some(Codec::Pcma),
+        (9, true) => Some(Codec::G722),
+        _ if is("PCMU") => Some(Codec::Pcmu),
+        _ if is("PCMA") => Some(Codec::Pcma),
+        _ if is("G722") => Some(Codec::G722),
+        _ if is("opus") => Some(Codec::Opus),
+        _ => None,
     }
 }
 

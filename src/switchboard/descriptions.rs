@@ -10,6 +10,7 @@ impl Switchboard {
                     control,
                     local,
                     said,
+                    heard,
                     is_unanswered,
                 },
             ..
@@ -27,6 +28,7 @@ impl Switchboard {
             };
             match negotiated {
                 Ok(negotiated) => {
+                    heard.clone_from(&answer);
                     let config = session_config(
                         Some(&negotiated),
                         &self.config.host_name,
@@ -64,6 +66,7 @@ impl Switchboard {
                     control,
                     local,
                     said,
+                    heard,
                     is_unanswered,
                 },
             ..
@@ -75,6 +78,7 @@ impl Switchboard {
             }];
         };
         let is_late = offer.is_none();
+        let theirs = offer.clone();
         // RFC 3264 section 8: each new description has the version counted up by one.
         let next = LocalMedia {
             session_version: local.session_version + 1,
@@ -103,6 +107,9 @@ impl Switchboard {
         if let Ok(sdp) = &answer {
             *is_unanswered = is_late;
             said.clone_from(sdp);
+            if theirs.is_some() {
+                *heard = theirs;
+            }
             *local = next;
         }
         vec![Command::AnswerReinvite { call, answer }]

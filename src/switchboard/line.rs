@@ -174,6 +174,7 @@ impl Switchboard {
                     received = summary.packets_received,
                     lost = summary.packets_lost,
                     jitter_ms = summary.jitter_ms,
+                    mos = ?summary.worst_mos(),
                     guesses = summary.guesses,
                     hits = summary.hits,
                     saved_ms = summary.saved_ms,

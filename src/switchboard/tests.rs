@@ -79,6 +79,7 @@ fn bridging(ports: Ports) -> BridgingConfig {
             duration_max: Duration::from_secs(600),
             seed: [1; 32],
             security: sip::offer_answer::SecurityPolicy::Off,
+            codecs: sip::offer_answer::AudioCodec::ALL.to_vec(),
         },
         advertise: Vec::new(),
         counted: Vec::new(),
@@ -111,6 +112,7 @@ impl Rig {
             calls_per_user_max: 2,
             ports: ports.clone(),
             advertise: Vec::new(),
+            codecs: sip::offer_answer::AudioCodec::ALL.to_vec(),
             security: MediaSecurity::default(),
             settings: settings(),
             agent: Arc::new(FakeGateway::new([])),
@@ -150,6 +152,18 @@ impl Rig {
     }
 }
 
+impl Rig {
+    /// Does what the program would do; the endpoint knows none of these dialogs, and says so.
+    fn carry_out(&mut self, commands: Vec<Command>) {
+        for command in commands {
+            if let Command::Bridge(output) = command {
+                let more = self.board.perform(*output, &mut self.endpoint);
+                self.carry_out(more);
+            }
+        }
+    }
+}
+
 /// What the endpoint would be told, in short.
 fn spell(commands: &[Command]) -> String {
     let words = commands.iter().map(|command| match command {
@@ -170,6 +184,14 @@ fn spell(commands: &[Command]) -> String {
             answer: Err(status),
             ..
         } => format!("refuse {status}"),
+        Command::AnswerTransfer { answer, .. } => format!("transfer {answer:?}"),
+        Command::TransferProgress { status, .. } => format!("notify {status}"),
+        Command::Bridge(output) => match &**output {
+            crate::bridge::Output::GiveBack { status, .. } => format!("back {status}"),
+            crate::bridge::Output::AnswerTransfer { answer, .. } => format!("transfer {answer:?}"),
+            crate::bridge::Output::TransferProgress { status, .. } => format!("notify {status}"),
+            other => format!("{other:?}"),
+        },
         other => format!("{other:?}"),
     });
     words.collect::<Vec<_>>().join("; ")
@@ -381,4 +403,63 @@ async fn a_line_is_freed_when_its_call_is_over() {
         rig.board.finished(finished);
         assert!(rig.board.calls.is_empty());
     }
+}
+
+/// Who is put through, and who stays. Nobody has a phone here, so those who may go come back.
+#[tokio::test]
+async fn where_a_caller_of_the_assistant_may_go() {
+    let rows = [
+        (
+            "bert",
+            "transfer Ok(()); notify 480; back 480",
+            Err(TransferError::Failed { status: 480 }),
+        ),
+        (
+            "nobody",
+            "transfer Err(404)",
+            Err(TransferError::NotAllowed { status: 404 }),
+        ),
+        (
+            "101",
+            "transfer Err(403)",
+            Err(TransferError::NotAllowed { status: 403 }),
+        ),
+        (
+            "112",
+            "transfer Err(403)",
+            Err(TransferError::NotAllowed { status: 403 }),
+        ),
+    ];
+    for (at, (number, by_phone, by_assistant)) in rows.into_iter().enumerate() {
+        let mut rig = Rig::new(EngineState::Ready(engines()), 41_700 + 20 * at as u16);
+        rig.board.set_accounts(vec!["bert".to_owned()]);
+        rig.dial("a", "100", Some(OFFER));
+        let call = CallKey(1);
+        let referred = Event::Transfer {
+            call,
+            target: Uri::sip(Some(number), Host::Name("offhook".to_owned()), None),
+            replaces: None,
+            foreign_replaces: None,
+            referred_by: None,
+        };
+        let commands = rig.board.event(referred, &rig.endpoint);
+        assert_eq!(spell(&commands), by_phone, "{number}");
+        rig.carry_out(commands);
+        let (reply, told) = tokio::sync::oneshot::channel();
+        let commands = rig.board.transfer(call, number, reply, &rig.endpoint);
+        rig.carry_out(commands);
+        assert_eq!(told.await.expect("an answer"), by_assistant, "{number}");
+        assert_eq!(rig.board.calls.len(), 1, "the caller is still there");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_no_more_goes_nowhere() {
+    let mut rig = Rig::new(EngineState::Ready(engines()), 41_800);
+    let (reply, told) = tokio::sync::oneshot::channel();
+    assert_eq!(
+        spell(&rig.board.transfer(CallKey(9), "bert", reply, &rig.endpoint)),
+        ""
+    );
+    assert_eq!(told.await.expect("an answer"), Err(TransferError::NotNow));
 }

@@ -7,10 +7,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use sip::{Endpoint, FlowTarget, HeaderName, Host, Secret, Transport, TrunkRegistration, Uri};
+use sip::{
+    CallTarget, Endpoint, FlowTarget, HeaderName, Host, Secret, Transport, TrunkRegistration, Uri,
+    User,
+};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
+use super::view::TrunkView;
 use super::{Command, Switchboard};
 use crate::bridge::{Party, Target, TrunkLeg};
 use crate::config::{Trunk, TrunkTransport};
@@ -31,6 +35,10 @@ pub struct Trunks {
     /// The ways to each, the best first.
     ways: Vec<Vec<FlowTarget>>,
     passwords: Vec<Option<Secret>>,
+    /// What each logs in as with us.
+    accounts: Vec<Option<User>>,
+    /// What came of our registration with each: the seconds it holds, or the status it was refused with.
+    registrations: Vec<Option<Result<u32, u16>>>,
     sip_port: u16,
     tls_port: u16,
     /// Who must prove what when we connect over TLS.
@@ -55,16 +63,19 @@ fn trust(trunk: &Trunk) -> Trust {
 }
 
 impl Trunks {
-    /// `passwords` in the order of the trunks; the ports are ours.
+    /// `passwords` and `accounts` in the order of the trunks; the ports are ours.
     pub fn new(
         passwords: Vec<Option<Secret>>,
+        accounts: Vec<Option<User>>,
         sip_port: u16,
         tls_port: u16,
         peers: TlsPeers,
     ) -> Trunks {
         Trunks {
             ways: Vec::new(),
+            registrations: vec![None; passwords.len()],
             passwords,
+            accounts,
             sip_port,
             tls_port,
             peers,
@@ -77,14 +88,23 @@ impl Trunks {
         plan: &DialPlan,
         call: &Outside,
         payer: &str,
+        registered: impl Fn(&Trunk) -> Option<CallTarget>,
         anchor: impl Fn(FlowTarget) -> crate::bridge::Anchor,
     ) -> Option<Target> {
         let trunk = plan.trunk(call.trunk)?;
-        let flow = *self.ways.get(call.trunk)?.first()?;
-        let mut uri = Uri::sip(Some(&call.number), host(&trunk.host), trunk.port);
-        if let Some(parameter) = flow.transport.uri_param() {
-            uri.params.set("transport", Some(parameter));
-        }
+        let (flow, mut uri) = match registered(trunk) {
+            // Where it has registered with us it is now, whatever its name says.
+            Some(CallTarget { flow, uri, .. }) => (flow, uri),
+            None => {
+                let flow = *self.ways.get(call.trunk)?.first()?;
+                let mut uri = Uri::sip(None, host(&trunk.host), trunk.port);
+                if let Some(parameter) = flow.transport.uri_param() {
+                    uri.params.set("transport", Some(parameter));
+                }
+                (flow, uri)
+            }
+        };
+        uri.user = Uri::sip(Some(&call.number), host(&trunk.host), None).user;
         let user = plan.user(payer);
         let mut headers: Vec<(HeaderName, String)> = trunk
             .headers
@@ -99,9 +119,10 @@ impl Trunks {
             ));
         }
         let password = self.passwords.get(call.trunk).cloned().flatten();
-        let domain = match trunk.domain.is_empty() {
-            true => trunk.host.clone(),
-            false => trunk.domain.clone(),
+        let domain = match (trunk.domain.is_empty(), trunk.host.is_empty()) {
+            (true, false) => trunk.host.clone(),
+            (true, true) => flow.remote.ip().to_string(),
+            (false, _) => trunk.domain.clone(),
         };
         let own_number = [&user.caller_id, &trunk.caller_id, &trunk.user]
             .into_iter()
@@ -133,19 +154,27 @@ impl Switchboard {
     /// Tells the endpoint who calls from where, and begins to look for the trunks.
     pub fn open_trunks(&self, endpoint: &mut Endpoint) {
         let trunks = self.bridging.plan().trunks();
-        let known = trunks.iter().map(|trunk| sip::Trunk {
-            name: trunk.name.clone(),
-            addresses: trunk
-                .addresses
-                .iter()
-                .map(|range| (range.address, range.bits))
-                .collect(),
-            transport: None,
-            trusts_udp: trunk.udp_addresses,
-            account: None,
-        });
+        let accounts = self.bridging.trunks_ref().accounts.iter().cloned();
+        let accounts = accounts.chain(std::iter::repeat(None));
+        let known = trunks
+            .iter()
+            .zip(accounts)
+            .map(|(trunk, account)| sip::Trunk {
+                name: trunk.name.clone(),
+                addresses: trunk
+                    .addresses
+                    .iter()
+                    .map(|range| (range.address, range.bits))
+                    .collect(),
+                transport: None,
+                trusts_udp: trunk.udp_addresses,
+                account,
+            });
         endpoint.set_trunks(Instant::now(), known.collect());
         for (at, trunk) in trunks.iter().enumerate() {
+            if trunk.host.is_empty() {
+                continue;
+            }
             tokio::spawn(look_up(at, trunk.clone(), self.commands.clone()));
         }
     }
@@ -220,6 +249,65 @@ impl Switchboard {
                 proxy: None,
             },
         );
+    }
+}
+
+impl Switchboard {
+    /// What came of a registration of ours.
+    pub(super) fn trunk_registered(
+        &mut self,
+        name: &str,
+        result: Result<u32, u16>,
+        retry_s: Option<u32>,
+    ) {
+        match (result, retry_s) {
+            (Ok(0), _) => info!(trunk = name, "registration with the trunk taken back"),
+            (Ok(seconds), _) => debug!(trunk = name, seconds, "registered with the trunk"),
+            (Err(status), retry_s) => {
+                warn!(
+                    trunk = name,
+                    status, retry_s, "not registered with the trunk"
+                );
+            }
+        }
+        let at = self.bridging.plan().trunk_named(name);
+        let trunks = self.bridging.trunks();
+        if let Some(state) = at.and_then(|at| trunks.registrations.get_mut(at)) {
+            *state = Some(result);
+        }
+    }
+
+    /// What is known of each trunk, for the console.
+    pub(super) fn trunk_views(&self, endpoint: &Endpoint) -> Vec<TrunkView> {
+        let known = self.bridging.trunks_ref();
+        let rows = self.bridging.plan().trunks().iter().enumerate();
+        let view = |(at, trunk): (usize, &Trunk)| {
+            let came = endpoint.targets(&trunk.account, Instant::now());
+            let came = came.first().filter(|_| !trunk.account.is_empty());
+            let way = known.ways.get(at).and_then(|ways| ways.first());
+            TrunkView {
+                name: trunk.name.clone(),
+                address: came
+                    .map(|target| target.flow.remote)
+                    .or(way.map(|way| way.remote))
+                    .map(|address| address.to_string()),
+                registration: match known.registrations.get(at).copied().flatten() {
+                    _ if !trunk.register => "not wanted".to_owned(),
+                    Some(Ok(1..)) => "registered".to_owned(),
+                    Some(Err(408)) => "no answer".to_owned(),
+                    Some(Err(503)) => "no connection".to_owned(),
+                    Some(Err(status)) => format!("refused with {status}"),
+                    None | Some(Ok(0)) => "not registered".to_owned(),
+                },
+                account: match (trunk.account.is_empty(), came.is_some()) {
+                    (true, _) => "none",
+                    (false, true) => "registered with us",
+                    (false, false) => "not registered with us",
+                },
+                calls: self.bridging.calls_of(&trunk.name),
+            }
+        };
+        rows.map(view).collect()
     }
 }
 

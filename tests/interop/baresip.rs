@@ -111,6 +111,7 @@ impl Phone {
             ("mediaenc=srtp", "srtp"),
             ("mediaenc=dtls_srtp", "dtls_srtp"),
             ("opus", "opus"),
+            ("G722", "g722"),
         ];
         let modules = wanted.iter().filter(|(word, _)| more.contains(word));
         let modules: String = modules
@@ -287,6 +288,17 @@ impl Phone {
         recordings
             .pop()
             .unwrap_or_else(|| panic!("nothing was recorded\n{}", self.process.tail()))
+    }
+
+    /// What happened so far counts no more: for a second call.
+    pub fn forget(&mut self) {
+        self.read_events();
+        self.events.clear();
+    }
+
+    /// Everything it has written, with every message it sent and got.
+    pub fn trace(&self) -> String {
+        self.process.output()
     }
 
     pub fn tail(&self) -> String {

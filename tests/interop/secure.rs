@@ -101,6 +101,16 @@ fn phones_with_keys_hear_each_other() {
 }
 
 #[test]
+fn phones_that_insist_on_keys_hear_each_other() {
+    talk("both-insist", ";mediaenc=srtp-mand", ";mediaenc=srtp-mand");
+}
+
+#[test]
+fn a_phone_that_insists_on_keys_is_called_by_one_without() {
+    talk("one-insists", "", ";mediaenc=srtp-mand");
+}
+
+#[test]
 fn a_phone_with_keys_hears_one_without() {
     talk("one-key", ";mediaenc=srtp-mand", "");
 }

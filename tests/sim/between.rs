@@ -1,6 +1,6 @@
 //! Calls between phones on virtual time: the program's SIP endpoint, its bridges and the joint of the two, four phones that
 //! dial each other, hold, transfer and give up, a network that loses, delays and doubles, and a server that may be killed
-//! and started again. The relay is played: only its opening and closing count here.
+//! and started again. One of them speaks Opus alone, one G.711 alone. The relay is played: only its opening and closing count here.
 //!
 //! What must hold: every call ends, on both sides and in every table; each call that began is over once; ports come back.
 
@@ -16,7 +16,7 @@ use offhook::config::Config;
 use offhook::routing::{Destination, DialPlan, Outside};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use sip::offer_answer::{self, LocalMedia};
+use sip::offer_answer::{self, AudioCodec, LocalMedia};
 use sip::{
     Binding, CallKey, CallParams, Caller, DialogRecord, Endpoint, EndpointConfig, Event, Flow,
     FlowTarget, Host, Input, NameAddr, Output, RegisterParams, Secret, Transport, Trunk, Uri, User,
@@ -29,6 +29,13 @@ const UNIX_MS: u64 = 1_800_000_000_000;
 const SERVER: &str = "10.0.0.1:5060";
 /// Accounts of the phones; anna has two.
 const PHONES: [&str; 4] = ["anna", "anna", "bert", "carl"];
+/// What each speaks: some pairs have no codec in common.
+const CODECS: [&[AudioCodec]; 4] = [
+    &AudioCodec::ALL,
+    &[AudioCodec::Pcmu],
+    &[AudioCodec::Opus],
+    &[AudioCodec::Pcma, AudioCodec::Pcmu],
+];
 const NUMBERS: [&str; 6] = ["200", "201", "202", "300", "301", "201"];
 /// A call that goes on after this has been forgotten by somebody.
 const LONGEST: Duration = Duration::from_secs(900);
@@ -120,6 +127,7 @@ pub struct Tally {
     pub transfers: u32,
     pub reoffers: u32,
     pub restarts: u32,
+    pub transcoded: u32,
 }
 
 struct World {
@@ -205,6 +213,7 @@ fn joint(seed: u64) -> Joint {
         duration_max: Duration::from_secs(300),
         seed: [seed as u8; 32],
         security: sip::offer_answer::SecurityPolicy::Off,
+        codecs: sip::offer_answer::AudioCodec::ALL.to_vec(),
     })
 }
 
@@ -287,6 +296,7 @@ impl World {
                 endpoint,
                 local: LocalMedia {
                     rtcp_mux: false,
+                    codecs: CODECS[n].to_vec(),
                     ..LocalMedia::new(phone_address(n).ip(), 4_000)
                 },
                 manner,
@@ -593,6 +603,7 @@ impl World {
             BridgeOutput::Begun { .. } => self.server.begun += 1,
             BridgeOutput::Over { .. } => self.server.begun -= 1,
             BridgeOutput::Talking { .. } => self.tally.talked += 1,
+            BridgeOutput::Transcode { .. } => self.tally.transcoded += 1,
             BridgeOutput::Serve { leg, standing, .. } => {
                 self.tally.served += 1;
                 // The assistant is not here: its part is to let the leg go.
@@ -614,6 +625,11 @@ impl World {
             Event::IncomingCall { call, offer, .. } => {
                 phone.began += 1;
                 phone.calls.push((call, false));
+                let is_usable = |offer: &String| offer_answer::answer(offer, &phone.local).is_ok();
+                if !offer.as_ref().is_none_or(is_usable) {
+                    let _ = phone.endpoint.reject(now, call, 488, Vec::new());
+                    return self_drain(phone, &mut self.net, now);
+                }
                 match phone.manner {
                     Manner::Busy => drop(phone.endpoint.reject(now, call, 486, Vec::new())),
                     Manner::RingOn => drop(phone.endpoint.provisional(now, call, 180, None)),

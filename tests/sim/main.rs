@@ -182,7 +182,7 @@ fn calls_between_phones_end_on_both_sides() {
         Some(seed) => seed..=seed,
         None => 1..=number("SIM_RUNS").unwrap_or(BETWEEN_RUNS),
     };
-    let (mut failed, mut sum, mut runs) = (Vec::new(), [0; 7], 0);
+    let (mut failed, mut sum, mut runs) = (Vec::new(), [0; 8], 0);
     for seed in seeds {
         runs += 1;
         match catch_unwind(AssertUnwindSafe(|| between::run(seed))) {
@@ -195,6 +195,7 @@ fn calls_between_phones_end_on_both_sides() {
                     tally.transfers,
                     tally.reoffers,
                     tally.restarts,
+                    tally.transcoded,
                 ];
                 for (sum, count) in sum.iter_mut().zip(counts) {
                     *sum += count;

@@ -73,6 +73,14 @@ impl Switchboard {
             } => self
                 .bridging
                 .connect(relay, side, stream, &peer, anchor, is_fax),
+            Output::Transcode {
+                relay,
+                stream,
+                peers,
+            } => {
+                let cname = &self.config.host_name;
+                self.bridging.transcode(relay, stream, &peers, cname);
+            }
             Output::CloseRelay { relay, bridge } => self.bridging.close(relay, bridge),
             Output::Serve {
                 leg,
@@ -82,6 +90,8 @@ impl Switchboard {
                 standing,
                 offer,
             } => return self.serve(leg, service, &caller, dialled, standing, offer),
+            Output::GiveBack { leg, status } => self.given_back(leg, status),
+            Output::Moved { leg } => self.moved(leg),
             Output::Begun {
                 bridge,
                 caller,
@@ -256,12 +266,14 @@ impl Switchboard {
         let line = Line {
             user,
             target: dialled,
+            party: caller.clone(),
+            shown: self.bridging.shown_of(caller),
+            flow: known.flow,
+            service: service.answerer,
             since: Instant::now(),
             state: LineState::Waiting(Box::new(Waiting {
-                service: service.answerer,
                 message_for: service.message_for,
                 offer,
-                flow: known.flow,
                 user_agent: known.user_agent,
                 standing,
             })),
