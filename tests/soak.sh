@@ -6,7 +6,8 @@
 #
 #   tests/soak.sh [--minutes 30] [--rate auto] [--talking 50] [--binary target/release/offhook]
 #
-# --rate: short calls per second; `auto` measures first what one costs, and takes half of what one core could do.
+# --rate: short calls per second; `auto` measures first what one costs, and takes half of what one core could do, or half of
+# what the table of transactions holds.
 # --talking: calls with sound at once. Exit status 1 where something was left, grew, or more than 1 in 200 calls failed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
