@@ -12,6 +12,7 @@ pub mod interjection;
 pub mod levels;
 pub mod openclaw;
 pub mod phone_text;
+pub mod proxy;
 pub mod router;
 pub mod turn;
 pub mod words;

@@ -241,7 +241,7 @@ impl Exchange<'_> {
 }
 
 /// The error that a status stands for; none for success.
-pub(super) fn status_error(status: u16, headers: &HeaderMap, code: &str) -> Option<GatewayError> {
+pub(crate) fn status_error(status: u16, headers: &HeaderMap, code: &str) -> Option<GatewayError> {
     Some(match status {
         200..=299 => return None,
         300..=399 => GatewayError::Redirected { status },
@@ -287,7 +287,7 @@ async fn error_body(response: &mut Response) -> String {
 }
 
 /// Why no answer began. Said in fixed words: the library's own would show the address.
-pub(super) fn transport_error(error: &reqwest::Error) -> GatewayError {
+pub(crate) fn transport_error(error: &reqwest::Error) -> GatewayError {
     if error.is_timeout() {
         return GatewayError::Timeout(Wait::Connect);
     }

@@ -7,7 +7,7 @@
 //! loopback addresses.
 
 pub mod chunk;
-mod exchange;
+pub(crate) mod exchange;
 pub mod request;
 pub mod sse;
 
@@ -182,7 +182,7 @@ fn addresses(url: &str) -> Result<(Url, Url), OpenAiConfigError> {
     Ok((completions, base))
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
