@@ -505,6 +505,7 @@ impl Call {
             }
         }
         self.synthesise_ahead();
+        self.tell_heard(now);
     }
 
     fn playout_event(&mut self, now: Instant, event: PlayoutEvent) {

@@ -11,6 +11,7 @@ mod bans;
 mod keys;
 mod phones;
 mod phones_keys;
+mod proxy;
 mod reader;
 mod sections;
 mod template;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use bans::Bans;
 pub use phones::*;
+pub use proxy::ModelProxy;
 pub use reader::{Problem, Setting, Source};
 pub use sections::*;
 pub use template::TEMPLATE;

@@ -14,6 +14,7 @@ pub mod home;
 pub mod log;
 pub mod models;
 pub mod ports;
+pub mod proxy;
 pub mod records;
 pub mod redact;
 pub mod relay;

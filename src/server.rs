@@ -35,7 +35,7 @@ use crate::switchboard::{
 };
 use logins::{logins, trunk_accounts, trunk_passwords};
 
-use crate::{agents, banner, console, models, records, tailnet};
+use crate::{agents, banner, console, models, proxy, records, tailnet};
 
 /// Commands to the signalling task; senders wait when it is full.
 const COMMANDS_MAX: usize = 256;
@@ -126,6 +126,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&sip_addresses, &config.sip, certificate).await?;
     let fingerprint = listeners.fingerprint();
     let web = console::Listeners::bind(&config.web).await?;
+    let served = proxy::open(&config, &secrets, &home).await?;
 
     let model = models::choose_for_run(&home, &config).await;
     let agent = agents::build(&config, &secrets, &home)?;
@@ -215,6 +216,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
             agent.clone(),
         ),
     ));
+    let model_proxy = served.map(|served| tokio::spawn(served.serve()));
     let watcher = tokio::spawn(watch_secrets(secrets, config.clone(), commands.clone()));
     let ban_watcher = tokio::spawn(watch_bans(recorder.clone(), commands.clone()));
     agent.warm();
@@ -238,6 +240,9 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     watcher.abort();
     ban_watcher.abort();
     console.abort();
+    if let Some(proxy) = model_proxy {
+        proxy.abort();
+    }
     signalling.abort();
     let _ = signalling.await;
     recorder.stop();

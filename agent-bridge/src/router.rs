@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::approvals::{ApprovalEvent, ApprovalId, ApprovalKind, Decision};
 use crate::gateways::{
     AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo, Progress,
-    Wait,
+    Told, Wait,
 };
 
 /// Events between a gateway and the router. A gateway waits when it is full.
@@ -101,7 +101,12 @@ impl Router {
         fresh.into_iter().chain(resting).collect()
     }
 
-    async fn run(&self, request: AskRequest, events: &mpsc::Sender<GatewayEvent>) {
+    async fn run(
+        &self,
+        request: AskRequest,
+        events: &mpsc::Sender<GatewayEvent>,
+        told: &mut watch::Receiver<Told>,
+    ) {
         let order = self.order(Instant::now());
         let tries = if request.speculative { 1 } else { order.len() };
         let mut failed = None;
@@ -114,7 +119,14 @@ impl Router {
             }
             let is_last = n + 1 == order.len();
             let patience = (!is_last).then(|| ms(self.config.fallback_after_ms));
-            match try_one(link.gateway.as_ref(), request.clone(), patience, events).await {
+            let asked = try_one(
+                link.gateway.as_ref(),
+                request.clone(),
+                patience,
+                events,
+                told,
+            );
+            match asked.await {
                 Ok(Ending::Answered) => return link.set_rest(None),
                 Ok(Ending::Unwanted) => return,
                 // It must be told now: what was begun cannot be asked again elsewhere.
@@ -154,9 +166,14 @@ impl Gateway for Router {
 
     fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
         let router = self.clone();
-        AskHandle::new(tokio::spawn(async move {
-            router.run(request, &events).await;
-        }))
+        let (telling, mut told) = watch::channel(Told {
+            is_committed: !request.speculative,
+            ..Told::default()
+        });
+        let task = tokio::spawn(async move {
+            router.run(request, &events, &mut told).await;
+        });
+        AskHandle::telling(task, telling)
     }
 
     fn check(&self) -> BoxFuture<'_, Result<CheckReport, GatewayError>> {
@@ -212,11 +229,13 @@ async fn try_one(
     request: AskRequest,
     patience: Option<Duration>,
     events: &mpsc::Sender<GatewayEvent>,
+    told: &mut watch::Receiver<Told>,
 ) -> Result<Ending, GatewayError> {
     let began = Instant::now();
     let (sender, mut receiver) = mpsc::channel(EVENTS_MAX);
     // Held here, so that leaving it cancels the gateway.
-    let _asked = gateway.ask(request, sender);
+    let asked = gateway.ask(request, sender);
+    asked.tell_all(&told.borrow_and_update());
     let mut patience = patience.map(|patience| began + patience);
     let mut has_begun = false;
     loop {
@@ -229,6 +248,10 @@ async fn try_one(
         let event = tokio::select! {
             biased;
             () = events.closed() => return Ok(Ending::Unwanted),
+            Ok(()) = told.changed() => {
+                asked.tell_all(&told.borrow_and_update());
+                continue;
+            }
             event = receiver.recv() => event,
             () = impatient => return Err(GatewayError::Timeout(Wait::FirstToken)),
         };
@@ -254,6 +277,10 @@ async fn try_one(
             return Ok(Ending::Unwanted);
         }
         if let Some(ending) = ending {
+            // The answer is complete, and how much of it is heard is still to come.
+            while asked.wants_to_be_told() && !asked.is_finished() && told.changed().await.is_ok() {
+                asked.tell_all(&told.borrow_and_update());
+            }
             return Ok(ending);
         }
     }

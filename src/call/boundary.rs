@@ -160,6 +160,13 @@ pub enum CallOutput {
     CommitReply {
         id: ReplyId,
     },
+    /// How much of a committed reply has been heard: its first words, as they were spoken. A few times per second while it
+    /// plays, and once with `is_over`, before its `CancelReply` if there is one.
+    Heard {
+        id: ReplyId,
+        text: String,
+        is_over: bool,
+    },
     /// Conversation entries in the order they became true.
     Said(Entry),
     Turn(TurnRecord),

@@ -323,6 +323,11 @@ impl Running {
                         ask.commit();
                     }
                 }
+                CallOutput::Heard { id, text, is_over } => {
+                    if let Some(ask) = self.asks.get(&id) {
+                        ask.heard(&text, is_over);
+                    }
+                }
                 CallOutput::Said(entry) => {
                     let who = if entry.role == Role::User {
                         "caller"

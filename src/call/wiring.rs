@@ -3,7 +3,7 @@
 //! PURE.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use agent_bridge::gateways::{Message, Role};
 use agent_bridge::phone_text::Tidy;
@@ -23,6 +23,8 @@ const REPLIES_MAX: usize = 8;
 const REPLY_CHARS_KEPT: usize = 16 * 1024;
 /// Events that one turn event can cause in turn; more means that two parts disagree for ever.
 const CASCADE_MAX: usize = 256;
+/// Between two looks at how much of a reply has been heard.
+const HEARD_INTERVAL: Duration = Duration::from_millis(300);
 
 #[derive(Default)]
 pub struct Wiring {
@@ -43,6 +45,8 @@ pub struct Wiring {
     pub(super) doors: Doors,
     turns: u32,
     hangup_after: Option<ReplyId>,
+    /// When it was last looked how much of a reply has been heard.
+    heard_at: Option<Instant>,
 }
 
 /// The spoken side of one reply.
@@ -72,6 +76,8 @@ pub(super) struct Exchange {
     pub(super) reply_text: String,
     pub(super) doors: Doors,
     pub(super) committed: bool,
+    /// Bytes of what was last told to have been heard.
+    told_bytes: usize,
 }
 
 impl Wiring {
@@ -183,11 +189,11 @@ impl Call {
                 }
             }
             Action::Cancel { id } => {
+                let by_caller = self.vad.is_speech() || self.utterance.is_open();
+                self.close_exchange(id, String::new(), by_caller);
                 self.outputs.push_back(CallOutput::CancelReply { id });
                 self.silence(id);
                 self.wiring.hangup_after.take_if(|after| *after == id);
-                let by_caller = self.vad.is_speech() || self.utterance.is_open();
-                self.close_exchange(id, String::new(), by_caller);
             }
             Action::Speak { id, text, last } => events.extend(self.speak(id, &text, last)),
             Action::RunTool { id, call } => self.run_tool(now, id, &call, events),
@@ -269,6 +275,7 @@ impl Call {
             reply_text: String::new(),
             doors,
             committed: false,
+            told_bytes: 0,
         });
         self.outputs.push_back(CallOutput::Ask(Question {
             id,
@@ -308,6 +315,30 @@ impl Call {
         self.turn_event(now, event);
     }
 
+    /// Tells who answers how much of the reply has been heard. Looked at now and then: finding the words in the sound costs
+    /// more than playing it.
+    pub(super) fn tell_heard(&mut self, now: Instant) {
+        let is_early = self
+            .wiring
+            .heard_at
+            .is_some_and(|at| now.saturating_duration_since(at) < HEARD_INTERVAL);
+        if is_early || !self.playout.is_speaking() || self.playout.is_paused() {
+            return;
+        }
+        self.wiring.heard_at = Some(now);
+        for exchange in self.wiring.exchanges.iter_mut().filter(|e| e.committed) {
+            let text = self.playout.heard(exchange.reply.0).text;
+            if text.len() > exchange.told_bytes {
+                exchange.told_bytes = text.len();
+                self.outputs.push_back(CallOutput::Heard {
+                    id: exchange.reply,
+                    text,
+                    is_over: false,
+                });
+            }
+        }
+    }
+
     /// No more sound of this reply is wanted.
     pub(super) fn silence(&mut self, id: ReplyId) {
         if let Some(at) = self
@@ -331,6 +362,11 @@ impl Call {
             return;
         };
         if exchange.committed {
+            self.outputs.push_back(CallOutput::Heard {
+                id,
+                text: heard_text.clone(),
+                is_over: true,
+            });
             self.outputs.push_back(CallOutput::Turn(TurnRecord {
                 number: exchange.number,
                 caller_text: exchange.caller_text,

@@ -64,6 +64,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
             phones_keys::voicemail(section, defaults.voicemail)
         }),
         web: reader.section("web", |section| web(section, defaults.web)),
+        proxy: reader.section("proxy", |section| {
+            super::proxy::proxy(section, defaults.proxy)
+        }),
         models: reader.section("models", |section| models(section, defaults.models)),
         log: reader.section("log", |section| log(section, defaults.log)),
         store: reader.section("store", |section| store(section, defaults.store)),
@@ -513,7 +516,7 @@ fn store(section: &mut Section<'_, '_>, d: Store) -> Store {
     }
 }
 
-fn bind(section: &mut Section<'_, '_>, default: &[Bind]) -> Vec<Bind> {
+pub(super) fn bind(section: &mut Section<'_, '_>, default: &[Bind]) -> Vec<Bind> {
     let parse = |text: &str| match text {
         "loopback" => Some(Bind::Loopback),
         "tailnet" => Some(Bind::Tailnet),
@@ -564,7 +567,7 @@ fn timezone(text: &str) -> Option<String> {
     known.then(|| text.to_owned())
 }
 
-fn web_address(text: &str) -> Option<String> {
+pub(super) fn web_address(text: &str) -> Option<String> {
     let text = text.trim_end_matches('/');
     let url = reqwest::Url::parse(text).ok()?;
     (matches!(url.scheme(), "http" | "https") && url.host().is_some()).then(|| text.to_owned())

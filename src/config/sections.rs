@@ -9,6 +9,7 @@ use sip::offer_answer::{AudioCodec, SecurityPolicy};
 
 use super::bans::Bans;
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
+use super::proxy::ModelProxy;
 use super::transports::{Advertise, Streams};
 
 /// Everything the owner can set.
@@ -29,6 +30,7 @@ pub struct Config {
     pub outbound: Outbound,
     pub voicemail: Voicemail,
     pub web: Web,
+    pub proxy: ModelProxy,
     pub models: Models,
     pub log: Log,
     pub store: Store,

@@ -9,7 +9,7 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 27] = [
+const TARGETS: [(&str, Body, Option<&str>); 30] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_calls", sip_calls, None),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
@@ -33,6 +33,9 @@ const TARGETS: [(&str, Body, Option<&str>); 27] = [
     ("interjection", agent_bridge::words_fuzz::interjection, None),
     ("wait_curve", agent_bridge::words_fuzz::wait_curve, None),
     ("sse", agent_bridge::fuzz::sse, None),
+    ("proxy_request", agent_bridge::proxy::fuzz::request, None),
+    ("proxy_answer", agent_bridge::proxy::fuzz::answer, None),
+    ("proxy_orders", proxy_orders, None),
     ("phone_text", agent_bridge::fuzz::tidy, None),
     ("demo_agent", agent_bridge::fuzz::demo, None),
     ("speech_text", tts::text::fuzz::normalise_any, None),
@@ -54,6 +57,10 @@ fn dtls(data: &[u8]) {
 
 fn relay(data: &[u8]) {
     media::relay::fuzz::relay(Instant::now(), data);
+}
+
+fn proxy_orders(data: &[u8]) {
+    agent_bridge::proxy::fuzz::orders(data, Instant::now());
 }
 
 fn turn(data: &[u8]) {

@@ -26,6 +26,8 @@ pub struct Ledger {
     pub guessed_tools: u32,
     pub alarms: u32,
     committed: HashSet<ReplyId>,
+    /// What the one who answers was told to have been heard, and whether that was the last word on it.
+    told: HashMap<ReplyId, (String, bool)>,
     /// The latest reply of each loudness, and packets in which one was recognised.
     by_level: HashMap<u32, ReplyId>,
     pub recognised: u64,
@@ -145,6 +147,21 @@ impl Ledger {
             Some("asked"),
             "commit of what was not asked"
         );
+    }
+
+    /// A reply is heard from its beginning on, after its commit, and once for good.
+    pub fn told_heard(&mut self, id: ReplyId, text: &str, is_over: bool) {
+        assert!(
+            self.committed.contains(&id),
+            "{id:?} was heard before its commit"
+        );
+        let (before, was_over) = self.told.entry(id).or_default();
+        assert!(!*was_over, "{id:?} was over, and is heard again");
+        assert!(
+            text.starts_with(before.as_str()),
+            "{before:?} was heard of {id:?}, and then {text:?}"
+        );
+        (*before, *was_over) = (text.to_owned(), is_over);
     }
 
     pub fn cancel(&mut self, id: ReplyId) {

@@ -475,6 +475,9 @@ impl World {
                     self.ledger.cancel(id);
                     self.workers.cancel_reply(id);
                 }
+                CallOutput::Heard { id, text, is_over } => {
+                    self.ledger.told_heard(id, &text, is_over);
+                }
                 CallOutput::Turn(turn) => {
                     self.outcome.turns += 1;
                     self.outcome.interrupted += u32::from(turn.interrupted);

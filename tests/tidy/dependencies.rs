@@ -7,7 +7,7 @@ use std::fs;
 const RESERVED: [(&str, &[&str]); 7] = [
     ("tokio", &["agent-bridge"]),
     ("reqwest", &["agent-bridge"]),
-    ("axum", &[]),
+    ("axum", &["agent-bridge"]),
     ("rusqlite", &[]),
     ("anyhow", &[]),
     ("whisper-rs", &["asr"]),

@@ -21,6 +21,7 @@ pub mod message;
 pub mod openai;
 pub mod readback;
 mod secret;
+pub mod through_proxy;
 
 pub use secret::Secret;
 
@@ -300,6 +301,16 @@ impl AskHandle {
             text.clone_into(&mut told.heard);
             told.is_over = is_over;
         });
+    }
+
+    /// The same in one, from whoever asks on behalf of another.
+    pub fn tell_all(&self, news: &Told) {
+        self.tell(|told| told.clone_from(news));
+    }
+
+    /// It wants to know what becomes of its reply, to its end.
+    pub fn wants_to_be_told(&self) -> bool {
+        self.told.is_some()
     }
 
     fn tell(&self, change: impl FnOnce(&mut Told)) {

@@ -208,6 +208,12 @@ impl Desk {
         }
     }
 
+    /// See `Exchange::trust`.
+    pub fn trust(&mut self, id: ExchangeId) -> bool {
+        self.outputs.push_back(DeskOutput::Changed(id));
+        self.exchange(id).is_some_and(Exchange::trust)
+    }
+
     pub fn has_arrived(&self, id: ExchangeId) -> bool {
         self.known(id).is_some_and(Exchange::has_arrived)
     }
@@ -222,7 +228,11 @@ impl Desk {
             return Verdict::Pass;
         }
         let number = self.templates.learn(request, unix_s);
-        if origin.session.ends_with(WARM_UP) {
+        // A person may be called like that session, but says more.
+        let is_silent = request
+            .asked()
+            .is_some_and(|(_, words)| words.trim() == ".");
+        if is_silent && origin.session.ends_with(WARM_UP) {
             self.counts.warm_ups += 1;
             return Verdict::WarmUp;
         }

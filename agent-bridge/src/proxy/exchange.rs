@@ -131,6 +131,16 @@ impl Exchange {
         self.is_committed = true;
     }
 
+    /// What was foretold is spoken although the agent gateway has not agreed to it. False: nothing was, or it failed.
+    pub fn trust(&mut self) -> bool {
+        let track = self.tracks.first();
+        let is_good = track.is_some_and(|track| {
+            !track.is_discarded && track.recording.ending() != Some(Ending::Broken)
+        });
+        self.is_sure |= is_good;
+        is_good
+    }
+
     /// The agent gateway has asked for the answer.
     pub fn has_arrived(&self) -> bool {
         self.asked_at.is_some()

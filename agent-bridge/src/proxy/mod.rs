@@ -11,6 +11,8 @@
 pub mod desk;
 pub mod exchange;
 mod frames;
+#[doc(hidden)]
+pub mod fuzz;
 mod headers;
 pub mod hearing;
 pub mod matching;
@@ -23,8 +25,8 @@ pub mod stamp;
 pub mod template;
 
 #[cfg(test)]
-mod shell_tests;
+pub(crate) mod shell_tests;
 
 pub use desk::Counts;
 pub use exchange::Spoken;
-pub use shell::{Proxy, ProxyConfig, ProxyError, Reply};
+pub use shell::{Proxy, ProxyConfig, ProxyError, Reply, Runner};

@@ -122,6 +122,7 @@ fn event(model: &Value, delta: Value, finish: Option<&str>) -> Vec<u8> {
     chunk["choices"] = json!([{ "index": 0, "delta": delta, "finish_reason": finish }]);
     if let Some(fields) = chunk.as_object_mut() {
         fields.remove("usage");
+        fields.remove("error");
     }
     format!("data: {chunk}\n\n").into_bytes()
 }

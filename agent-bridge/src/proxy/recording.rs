@@ -20,7 +20,7 @@ pub enum Kind {
     Text,
     /// Part of a tool call.
     Tool,
-    /// The model says why it stopped.
+    /// The model says why it stopped, or that it failed.
     Finish,
     /// `[DONE]`.
     Done,
@@ -122,7 +122,7 @@ impl Recording {
         };
         if chunk.error.is_some_and(|error| !error.is_null()) {
             self.ending = Some(Ending::Broken);
-            return Kind::Other;
+            return Kind::Finish;
         }
         if chunk.usage.is_some_and(|usage| usage.is_object()) {
             self.usage = Some(self.frames.len());

@@ -259,4 +259,4 @@ pub fn renamed(runtime: &str, session: &str) -> String {
 
 #[cfg(test)]
 #[path = "request_tests.rs"]
-pub(in crate::proxy) mod tests;
+pub(crate) mod tests;

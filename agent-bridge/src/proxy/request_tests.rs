@@ -3,7 +3,7 @@
 use super::*;
 
 /// A request as the gateway makes it, shortened: who speaks, and what.
-pub(in crate::proxy) fn body(session: &str, dialogue: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn body(session: &str, dialogue: &[(&str, &str)]) -> Vec<u8> {
     // Fields in the gateway's order.
     let message = |role: &str, content: &str| {
         let content = serde_json::to_string(content).expect("JSON");

@@ -189,11 +189,6 @@ impl Reply {
         self.shared.with(|desk| desk.told(self.id, told));
     }
 
-    /// The agent gateway has finished with this question.
-    pub fn run_over(&self) {
-        self.shared.with(|desk| desk.run_over(self.id));
-    }
-
     /// The agent gateway has asked for the answer.
     pub fn has_arrived(&self) -> bool {
         self.shared.with(|desk| desk.has_arrived(self.id))
@@ -213,11 +208,43 @@ impl Reply {
         }
     }
 
+    /// What was foretold from another session's past is spoken although the agent gateway has not agreed to it. False: there
+    /// is nothing of the kind.
+    pub fn trust(&self) -> bool {
+        self.shared.with(|desk| desk.trust(self.id))
+    }
+
+    /// For the one who follows the agent gateway's run, which may outlast the reply.
+    pub fn runner(&self) -> Runner {
+        Runner {
+            shared: self.shared.clone(),
+            id: self.id,
+        }
+    }
+
     /// Why the model did not answer, after `Failed`.
     pub fn error(&self) -> GatewayError {
         let state = self.shared.lock();
         let error = state.errors.get(&self.id).cloned();
         error.unwrap_or(GatewayError::Cut)
+    }
+}
+
+/// A question of the call, on the side of the agent gateway's run.
+pub struct Runner {
+    shared: Arc<Shared>,
+    id: ExchangeId,
+}
+
+impl Runner {
+    /// The agent gateway has finished with this question.
+    pub fn run_over(&self) {
+        self.shared.with(|desk| desk.run_over(self.id));
+    }
+
+    /// The agent gateway has asked for the answer.
+    pub fn has_arrived(&self) -> bool {
+        self.shared.with(|desk| desk.has_arrived(self.id))
     }
 }
 

@@ -23,21 +23,21 @@ use super::request::tests::body;
 use super::*;
 use crate::gateways::{GatewayError, Secret, Told};
 
-const KEY: &str = "agent:main:voice:anna";
+pub(crate) const KEY: &str = "agent:main:voice:anna";
 const TOKEN: &str = "ours";
 
 /// What the provider answers next.
 #[derive(Clone)]
-struct Script {
-    status: u16,
-    kind: &'static str,
-    pieces: Vec<Vec<u8>>,
+pub(crate) struct Script {
+    pub(crate) status: u16,
+    pub(crate) kind: &'static str,
+    pub(crate) pieces: Vec<Vec<u8>>,
     /// Pieces that wait for leave, from this one on.
-    held_from: usize,
+    pub(crate) held_from: usize,
 }
 
 impl Script {
-    fn words(words: &[&str]) -> Script {
+    pub(crate) fn words(words: &[&str]) -> Script {
         Script {
             status: 200,
             kind: "text/event-stream",
@@ -47,14 +47,14 @@ impl Script {
     }
 }
 
-struct Seen {
+pub(crate) struct Seen {
     path: String,
     headers: HeaderMap,
     body: Vec<u8>,
 }
 
 #[derive(Default)]
-struct Provider {
+pub(crate) struct Provider {
     scripts: Mutex<VecDeque<Script>>,
     seen: Mutex<Vec<Seen>>,
     closed: AtomicUsize,
@@ -114,16 +114,16 @@ async fn listen(router: Router) -> SocketAddr {
     address
 }
 
-struct World {
-    provider: Arc<Provider>,
-    proxy: Proxy,
-    client: reqwest::Client,
-    base: String,
-    dialogue: Vec<(String, String)>,
+pub(crate) struct World {
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) proxy: Proxy,
+    pub(crate) client: reqwest::Client,
+    pub(crate) base: String,
+    pub(crate) dialogue: Vec<(String, String)>,
 }
 
 impl World {
-    async fn new() -> World {
+    pub(crate) async fn new() -> World {
         World::with(8, 64 * 1024).await
     }
 
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    fn script(&self, script: Script) {
+    pub(crate) fn script(&self, script: Script) {
         self.provider
             .scripts
             .lock()
@@ -166,11 +166,15 @@ impl World {
             .push_back(script);
     }
 
-    fn seen(&self) -> usize {
+    pub(crate) fn seen(&self) -> usize {
         self.provider.seen.lock().expect("no panic").len()
     }
 
-    fn seen_body(&self, n: usize) -> Vec<u8> {
+    pub(crate) async fn until_asked(&self, count: usize) {
+        self.until(|world| world.seen() >= count).await;
+    }
+
+    pub(crate) fn seen_body(&self, n: usize) -> Vec<u8> {
         self.provider.seen.lock().expect("no panic")[n].body.clone()
     }
 
@@ -186,7 +190,7 @@ impl World {
         }
     }
 
-    async fn closed(&self, count: usize) {
+    pub(crate) async fn closed(&self, count: usize) {
         self.until(|world| world.provider.closed.load(SeqCst) >= count)
             .await;
     }
@@ -209,7 +213,7 @@ impl World {
     }
 
     /// A turn that nobody foretold, so that the next ones can be.
-    async fn familiar() -> World {
+    pub(crate) async fn familiar() -> World {
         let mut world = World::new().await;
         let mut reply = world.proxy.begin(KEY, "Hi.");
         reply.commit();
@@ -225,7 +229,7 @@ impl World {
     }
 }
 
-fn heard(text: &str, is_over: bool) -> Told {
+pub(crate) fn heard(text: &str, is_over: bool) -> Told {
     Told {
         is_committed: true,
         heard: text.to_owned(),
@@ -245,7 +249,7 @@ async fn spoken(reply: &mut Reply) -> String {
 }
 
 /// The words of an answer as an agent gateway reads them.
-fn words(bytes: &[u8]) -> String {
+pub(crate) fn words(bytes: &[u8]) -> String {
     let mut frames = super::frames::Frames::default();
     frames.push(bytes).expect("short");
     let mut recording = super::recording::Recording::default();
