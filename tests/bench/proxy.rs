@@ -44,7 +44,7 @@ fn row(name: &str, mut ms: Vec<f64>) {
 async fn read(client: &reqwest::Client, at: SocketAddr, body: &str) -> (f64, Vec<f64>) {
     let began = Instant::now();
     let asked = client.post(format!("http://{at}/v1/chat/completions"));
-    let asked = asked.bearer_auth(claw::proxy_token()).body(body.to_owned());
+    let asked = asked.bearer_auth(claw::PROXY_TOKEN).body(body.to_owned());
     let mut answer = asked.send().await.expect("an answer");
     let mut first = None;
     let mut pieces = Vec::new();

@@ -129,7 +129,10 @@ async fn openclaw_asks_its_model_through_the_proxy() {
         "",
         [7; 32],
     );
-    assert!(!gateway.only_answers(), "nothing has come to the proxy yet");
+    assert!(
+        !gateway.is_in_force("anna"),
+        "nothing has come to the proxy yet"
+    );
 
     // Keeping it warm costs the model nothing, and shows that it asks here.
     let mut run = client
@@ -142,7 +145,7 @@ async fn openclaw_asks_its_model_through_the_proxy() {
         }
     }
     assert_eq!(model.asked(), 0);
-    assert!(gateway.only_answers());
+    assert!(gateway.is_in_force("anna"));
     let phone = Phone {
         claw,
         model,

@@ -376,8 +376,9 @@ impl Asked {
                 // Whoever asked is gone.
                 Err(_) => Next::Unwanted,
             },
-            spoken = spoken => Next::Spoken(spoken),
+            // Before what the run's end makes of the reply.
             event = run => Next::Run(event),
+            spoken = spoken => Next::Spoken(spoken),
             () = late => Next::Late,
         }
     }
@@ -479,18 +480,22 @@ struct Run {
 }
 
 impl Run {
-    async fn see_through(self) {
+    async fn see_through(mut self) {
         let busy = self
             .inner
             .session(&self.key, |session| session.busy.clone());
         // One run at a time: the next message would end the last run before its reply is written down.
-        let _held: Option<OwnedMutexGuard<()>> =
-            timeout(LAST_RUN_MAX, busy.lock_owned()).await.ok();
+        let held: Option<OwnedMutexGuard<()>> = timeout(LAST_RUN_MAX, busy.lock_owned()).await.ok();
         let is_known = match timeout(RUN_MAX, self.follow()).await {
             Ok(is_known) => is_known,
             Err(_) => self.runner.has_arrived(),
         };
         self.runner.run_over();
+        drop(held);
+        if !is_known {
+            // It is still being heard; an error says that whoever asked is gone.
+            drop(self.told.wait_for(|told| told.is_over).await);
+        }
         let missed = match is_known {
             true => None,
             false => Some(Missed {

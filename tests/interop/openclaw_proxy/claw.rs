@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 const GATEWAY_TOKEN: &str = "gateway-token-of-the-test";
-const PROXY_TOKEN: &str = "proxy-token-of-the-test";
+pub const PROXY_TOKEN: &str = "proxy-token-of-the-test";
 const BOOT_MAX: Duration = Duration::from_secs(150);
 
 /// The model's side.
@@ -179,10 +179,6 @@ pub async fn proxy(provider: SocketAddr) -> (Proxy, SocketAddr) {
     (proxy, address)
 }
 
-pub fn proxy_token() -> &'static str {
-    PROXY_TOKEN
-}
-
 /// The gateway's process. Its group ends with it.
 pub struct Claw {
     child: Child,
@@ -234,11 +230,14 @@ impl Claw {
         let path = folder.join("openclaw.json");
         std::fs::write(&path, config.to_string()).expect("written");
         let log = std::fs::File::create(folder.join("log")).expect("a log");
+        // Its node lies in the folder itself, or among the programs.
+        let own = programs.join("../..");
         let inherited = std::env::var("PATH").unwrap_or_default();
+        let path_variable = format!("{}:{}:{inherited}", own.display(), programs.display());
         use std::os::unix::process::CommandExt as _;
         let child = Command::new(programs.join("openclaw"))
             .args(["gateway", "run"])
-            .env("PATH", format!("{}:{inherited}", programs.display()))
+            .env("PATH", path_variable)
             .env("OPENCLAW_STATE_DIR", folder.join("state"))
             .env("OPENCLAW_CONFIG_PATH", &path)
             .stdin(Stdio::null())
