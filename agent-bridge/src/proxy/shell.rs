@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Response, Url};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::desk::{Counts, Desk, DeskOutput, ExchangeId};
 use super::exchange::Spoken;
@@ -148,7 +149,7 @@ impl Proxy {
     pub fn begin(&self, session: &str, words: &str) -> Reply {
         let id = self
             .shared
-            .with(|desk| desk.begin(Instant::now(), unix_s(), session, words));
+            .with(|desk| desk.begin(Instant::now().into_std(), unix_s(), session, words));
         Reply {
             bell: self.shared.bell(id),
             shared: self.shared.clone(),
@@ -255,10 +256,7 @@ impl Drop for Reply {
 }
 
 pub(super) fn unix_s() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    })
+    jiff::Timestamp::now().as_second()
 }
 
 impl Shared {
