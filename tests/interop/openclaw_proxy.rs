@@ -12,6 +12,7 @@ use agent_bridge::gateways::fake::FakeGateway;
 use agent_bridge::gateways::through_proxy::ThroughProxy;
 use agent_bridge::gateways::{AskHandle, AskRequest, Gateway, GatewayEvent, Message, Role};
 use agent_bridge::openclaw::RunEvent;
+use agent_bridge::phone_text::Tidy;
 use agent_bridge::turn::ReplyId;
 use claw::{Claw, Model};
 use tokio::sync::mpsc;
@@ -58,7 +59,7 @@ impl Phone {
         if answer.is_empty() {
             answer = whole(&mut events).await;
         }
-        handle.heard(&answer, true);
+        handle.heard(&as_spoken(&answer), true);
         self.settled(user, words, &answer).await;
         answer
     }
@@ -93,6 +94,12 @@ impl Phone {
             );
         }
     }
+}
+
+/// What a call says it has played: without what nobody can say.
+fn as_spoken(text: &str) -> String {
+    let mut tidy = Tidy::default();
+    tidy.push(text) + &tidy.finish()
 }
 
 fn key(user: &str) -> String {
