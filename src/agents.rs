@@ -9,11 +9,15 @@ use agent_bridge::gateways::message::MessageTaker;
 use agent_bridge::gateways::openai::{OpenAi, OpenAiConfig};
 use agent_bridge::gateways::readback::ReadBack;
 use agent_bridge::gateways::{Gateway, Secret};
+use agent_bridge::levels::Level;
+use agent_bridge::phone_text::{PromptFacts, system_prompt};
 use agent_bridge::router::{Router, RouterConfig};
 use anyhow::Context as _;
 
-use crate::config::{AgentKind, Config, FallbackAgent, OnlyAnswers};
+use crate::approvals::owner_of;
+use crate::config::{AgentEntry, AgentKind, Config, FallbackAgent, OnlyAnswers};
 use crate::home::Home;
+use crate::routing::canonical;
 use crate::secrets::SecretStore;
 
 /// The gateway that the assistant's number reaches: the first of the chain, and the others behind it.
@@ -22,16 +26,151 @@ pub fn build(
     secrets: &SecretStore,
     home: &Home,
 ) -> anyhow::Result<Arc<dyn Gateway>> {
-    let mut chain = chain(config, secrets, home)?;
+    Ok(linked(config, chain(config, secrets, home)?))
+}
+
+/// A chain as one gateway. It is never empty.
+fn linked(config: &Config, mut chain: Vec<Arc<dyn Gateway>>) -> Arc<dyn Gateway> {
     let first = chain.remove(0);
     if chain.is_empty() {
-        return Ok(first);
+        return first;
     }
     let router = RouterConfig {
         fallback_after_ms: config.agent.fallback_after_ms,
         ..RouterConfig::default()
     };
-    Ok(Arc::new(Router::new(first, chain, router)))
+    Arc::new(Router::new(first, chain, router))
+}
+
+/// One agent as a call needs it.
+#[derive(Clone)]
+pub struct Profile {
+    /// `agent` is that of `[agent]`.
+    pub name: String,
+    pub numbers: Vec<String>,
+    pub gateway: Arc<dyn Gateway>,
+    /// Whole: for the phone, and the owner's own.
+    pub system_prompt: String,
+    pub greeting: String,
+    /// Who may talk to it.
+    pub levels: Vec<Level>,
+    /// The owner's conversation with it, where other channels share it.
+    pub session: Option<String>,
+}
+
+/// All agents of the program.
+#[derive(Clone)]
+pub struct Agents {
+    first: Profile,
+    others: Vec<Profile>,
+    /// Whose message box takes what guests say.
+    pub messages_for: Option<String>,
+}
+
+impl Agents {
+    /// `first` is for every number that no other has.
+    pub fn new(first: Profile, others: Vec<Profile>, messages_for: Option<String>) -> Agents {
+        Agents {
+            first,
+            others,
+            messages_for,
+        }
+    }
+
+    /// Who answers at this number.
+    pub fn at(&self, dialled: &str) -> &Profile {
+        let has = |number: &String| canonical(number) == canonical(dialled);
+        let mut others = self.others.iter();
+        others
+            .find(|profile| profile.numbers.iter().any(has))
+            .unwrap_or(&self.first)
+    }
+
+    /// Each gateway once.
+    pub fn gateways(&self) -> Vec<Arc<dyn Gateway>> {
+        let mut found: Vec<Arc<dyn Gateway>> = Vec::new();
+        for profile in std::iter::once(&self.first).chain(&self.others) {
+            if !found
+                .iter()
+                .any(|known| Arc::ptr_eq(known, &profile.gateway))
+            {
+                found.push(profile.gateway.clone());
+            }
+        }
+        found
+    }
+}
+
+/// The agents of `[agent]` and `[[agents]]`. `accounts` are those there are, for the message box.
+pub fn build_all(
+    config: &Config,
+    secrets: &SecretStore,
+    home: &Home,
+    accounts: &[String],
+) -> anyhow::Result<Agents> {
+    let first = Profile {
+        name: "agent".to_owned(),
+        numbers: Vec::new(),
+        gateway: build(config, secrets, home)?,
+        system_prompt: prompt(&config.agent.system_prompt),
+        greeting: config.agent.greeting.clone(),
+        levels: config.levels.agent.clone(),
+        session: None,
+    };
+    let other = |entry: &AgentEntry| {
+        let gateway = match (&entry.gateway, &entry.model) {
+            // The same chain: one connection serves both.
+            (None, None) => first.gateway.clone(),
+            _ => {
+                let own = own_config(config, entry);
+                let name = &entry.name;
+                let prefix = format!("agents.{name}");
+                let chain = chain_of(&own, secrets, home, &prefix);
+                linked(&own, chain.with_context(|| format!("[[agents]] {name}"))?)
+            }
+        };
+        anyhow::Ok(Profile {
+            name: entry.name.clone(),
+            numbers: entry.numbers.clone(),
+            gateway,
+            system_prompt: match &entry.system_prompt {
+                Some(text) => prompt(text),
+                None => first.system_prompt.clone(),
+            },
+            greeting: entry.greeting.clone().unwrap_or(first.greeting.clone()),
+            levels: entry.levels.clone(),
+            session: entry.session.clone(),
+        })
+    };
+    let others = config.agents.iter().map(other);
+    let others = others.collect::<anyhow::Result<Vec<Profile>>>()?;
+    Ok(Agents {
+        others,
+        messages_for: owner_of(config, accounts),
+        first,
+    })
+}
+
+/// The config as it would be if this agent were that of `[agent]`.
+fn own_config(config: &Config, entry: &AgentEntry) -> Config {
+    let mut own = config.clone();
+    if let Some(gateway) = &entry.gateway {
+        own.agent.kind = gateway.kind;
+        own.agent.url.clone_from(&gateway.url);
+        own.agent.model.clone_from(&gateway.model);
+        own.agent.api_key = gateway.api_key.clone();
+        own.agent.fallback.clone_from(&entry.fallback);
+    } else if let Some(model) = &entry.model {
+        own.agent.model.clone_from(model);
+    }
+    own
+}
+
+fn prompt(instructions: &str) -> String {
+    system_prompt(&PromptFacts {
+        instructions: instructions.to_owned(),
+        ..PromptFacts::default()
+    })
 }
 
 /// Each gateway of `[agent]` and `[[agent.fallback]]` by itself, in their order. Never empty.
@@ -39,6 +178,16 @@ pub fn chain(
     config: &Config,
     secrets: &SecretStore,
     home: &Home,
+) -> anyhow::Result<Vec<Arc<dyn Gateway>>> {
+    chain_of(config, secrets, home, "agent")
+}
+
+/// `prefix` names the keys in the store of secrets.
+fn chain_of(
+    config: &Config,
+    secrets: &SecretStore,
+    home: &Home,
+    prefix: &str,
 ) -> anyhow::Result<Vec<Arc<dyn Gateway>>> {
     let wish = &config.agent;
     let first = FallbackAgent {
@@ -56,10 +205,10 @@ pub fn chain(
             wish.retries_max
         };
         let (name, key) = match n {
-            0 => ("[agent]".to_owned(), "agent.api_key".to_owned()),
+            0 => ("[agent]".to_owned(), format!("{prefix}.api_key")),
             n => (
                 format!("[[agent.fallback]], table {n}"),
-                format!("agent.fallback.{n}.api_key"),
+                format!("{prefix}.fallback.{n}.api_key"),
             ),
         };
         one(config, agent, retries_max, secrets, &key, home).context(name)

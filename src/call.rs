@@ -7,6 +7,7 @@
 //! PURE.
 
 pub mod alarms;
+mod approval;
 mod boundary;
 pub mod driver;
 pub mod echo;
@@ -22,6 +23,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use agent_bridge::approvals::desk::{Desk, Input as DeskInput};
 use agent_bridge::conversation::Conversation;
 use agent_bridge::turn::trace::Trace;
 use agent_bridge::turn::{HangupReason, ReplyId, Turn};
@@ -35,7 +37,8 @@ use media::tones::ToneDetector;
 
 use crate::config::Answerer;
 pub use boundary::{
-    CallInput, CallOutput, CallSettings, HangupCause, Note, Question, ReplyEvent, Sound, Words,
+    Authority, CallInput, CallOutput, CallSettings, DeskWish, HangupCause, Note, Question,
+    ReplyEvent, Sound, Words,
 };
 use echo::Reflector;
 use onset::Onset;
@@ -67,6 +70,11 @@ pub struct Call {
     wiring: Wiring,
     reflector: Option<Reflector>,
     conversation: Conversation,
+    desk: Desk,
+    scene: Option<approval::Scene>,
+    scenes: u32,
+    turn_rests_until: Option<Instant>,
+    began_at: Instant,
     alarms: alarms::Alarms,
     outputs: VecDeque<CallOutput>,
     seen_from: Option<SocketAddr>,
@@ -128,6 +136,11 @@ impl Call {
             wiring: Wiring::default(),
             reflector,
             conversation,
+            desk: approval::desk(&settings),
+            scene: None,
+            scenes: 0,
+            turn_rests_until: None,
+            began_at: now,
             alarms: alarms::Alarms::default(),
             outputs: VecDeque::new(),
             seen_from: None,
@@ -183,10 +196,13 @@ impl Call {
             CallInput::Reply { id, event } => self.reply(now, id, event),
             CallInput::Media(config) => self.renegotiated(now, config),
             CallInput::Digit(digit) => self.digit(now, digit),
+            CallInput::Approval(notice) => self.noticed(now, notice),
+            CallInput::PinChecked(verdict) => self.desk_input(now, DeskInput::PinChecked(verdict)),
             CallInput::Drain { text } => self.say_goodbye(now, text, HangupReason::Drained),
             CallInput::Ended => self.end(now),
             CallInput::Timeout => self.timeout(now),
         }
+        self.offer_floor(now);
         debug_assert!(self.outputs.len() <= OUTPUTS_MAX);
     }
 
@@ -201,7 +217,8 @@ impl Call {
         }
         [
             self.media.next_timeout(),
-            self.turn.next_timeout(),
+            self.turn_due(),
+            self.desk_due(),
             self.playout.next_deadline(),
             self.alarms.next_due(),
             self.close_due(),
@@ -309,7 +326,7 @@ impl Call {
 
     /// Sound goes out only where there is somewhere to send it: what is not sent is not heard.
     fn pace_playout(&mut self) {
-        let is_waiting = self.is_claimed || self.onset.is_holding();
+        let is_waiting = self.is_claimed || self.onset.is_holding() || self.scene.is_some();
         if is_waiting || self.media.stats().sending_to.is_none() {
             self.playout.pause();
         } else {
@@ -319,7 +336,7 @@ impl Call {
 
     /// Whether the caller's silence is explained.
     fn caller_waits(&self) -> bool {
-        self.is_held || self.alarms.next_due().is_some()
+        self.is_held || self.scene.is_some() || self.alarms.next_due().is_some()
     }
 
     fn rtp(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
@@ -364,7 +381,7 @@ impl Call {
         self.note(Note::Digit { digit });
         if self.ends_message(digit) {
             self.end_message(now);
-        } else if self.reflector.is_none() {
+        } else if self.reflector.is_none() && !self.is_desks_key(now, digit) {
             self.turn_event(now, agent_bridge::turn::Event::Dtmf { digit });
         }
     }
@@ -420,6 +437,9 @@ impl Call {
         }
         let is_tone = self.tones.push(&pcm).is_some();
         self.utterance.push_frame(&words);
+        if self.scene.is_some() {
+            return self.scene_hears(now, &pcm, is_tone);
+        }
         self.prosody.push_frame(&pcm);
         let was_holding = self.onset.is_holding();
         self.onset.theirs(&words, is_tone || self.is_held);
@@ -477,9 +497,13 @@ impl Call {
         if self.close_due().is_some_and(|due| due <= now) {
             self.close(now);
         }
-        if self.turn.next_timeout().is_some_and(|due| due <= now) {
-            self.turn_event(now, agent_bridge::turn::Event::Timeout);
+        if self.turn_due().is_some_and(|due| due <= now) {
+            self.turn_rests_until = None;
+            if self.turn.next_timeout().is_some_and(|due| due <= now) {
+                self.turn_event(now, agent_bridge::turn::Event::Timeout);
+            }
         }
+        self.desk_timeout(now);
         while let Some(alarm) = self.alarms.take_due(now) {
             self.note(Note::AlarmEnded);
             let text = alarm_text(&alarm.label);
@@ -493,7 +517,8 @@ impl Call {
             if self.playout.next_deadline().is_none_or(|due| due > now) {
                 break;
             }
-            let (frame, event) = self.playout.next_frame(now);
+            let (mut frame, event) = self.playout.next_frame(now);
+            self.scene_speaks(&mut frame);
             if let Some(echo) = &mut self.echo {
                 echo.far(&frame);
             }
@@ -504,6 +529,7 @@ impl Call {
                 self.playout_event(now, event);
             }
         }
+        self.scene_is_said(now);
         self.synthesise_ahead();
         self.tell_heard(now);
     }
@@ -538,6 +564,8 @@ impl Call {
     fn end(&mut self, now: Instant) {
         self.ended = true;
         self.hung_up = true;
+        self.desk_input(now, DeskInput::End);
+        self.scene_ends();
         if self.reflector.is_none() {
             self.end_turn(now);
         }

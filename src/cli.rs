@@ -2,6 +2,8 @@
 //!
 //! Not here: what the commands do (`commands`, `server`, `doctor`, `test_caller`).
 
+mod approvals;
+
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +12,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+
+use approvals::{ApprovalsArgs, AuditArgs, PinArgs};
 
 use crate::commands::replay::ReplayOptions;
 use crate::commands::user::PasswordFrom;
@@ -83,6 +87,10 @@ Examples:
   offhook bans remove 192.0.2.7
 An IPv6 address stands for its /64. A running server notices within a second.")]
     Bans(BansArgs),
+    /// Decide what waits for a yes, and stop or allow risky actions
+    Approvals(ApprovalsArgs),
+    /// Show what was asked, allowed and refused
+    Audit(AuditArgs),
     /// Write what is said in a sound file to standard output
     #[command(after_help = "\
 Examples:
@@ -166,6 +174,8 @@ enum UserCommand {
     },
     /// Give a user a new password
     Passwd(PasswordArgs),
+    /// Give a user a PIN, which raises what a call may do
+    Pin(PinArgs),
 }
 
 #[derive(Args)]
@@ -238,7 +248,7 @@ struct SpeakArgs {
     #[arg(long, value_name = "NAME")]
     voice: Option<String>,
     /// Speaking rate, instead of [tts] rate
-    #[arg(long, value_name = "0.5…2", value_parser = rate)]
+    #[arg(long, value_name = "0.5…2", value_parser = commands::speak::rate)]
     rate: Option<f32>,
 }
 
@@ -436,9 +446,12 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<bool> {
             UserCommand::Passwd(args) => {
                 commands::user::passwd(&home, &config, &args.name, args.from())?
             }
+            UserCommand::Pin(args) => args.run(&home, &config)?,
             UserCommand::Remove { name } => commands::user::remove(&home, &config, &name)?,
             UserCommand::List => commands::user::list(&home, &config)?,
         },
+        Command::Approvals(args) => args.run(&home, &config)?,
+        Command::Audit(args) => args.run(&home, &config)?,
         Command::Bans(args) => match args.command {
             None | Some(BansCommand::List) => commands::bans::list(&home, &config, args.json)?,
             Some(BansCommand::Add { address, lasting }) => {
@@ -564,15 +577,6 @@ fn set_aside_database(home: &Home, config: &Config) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-fn rate(text: &str) -> Result<f32, String> {
-    let rate: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.5..=2.0).contains(&rate) {
-        Ok(rate)
-    } else {
-        Err("not from 0.5 to 2".to_owned())
-    }
 }
 
 fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -1,6 +1,8 @@
 //! What each command of the command line does, apart from those that are parts of the program themselves
 //! (`server`, `doctor`, `test_caller`).
 
+pub mod approvals;
+pub mod audit;
 pub mod bans;
 pub mod calls;
 pub mod config;

@@ -7,6 +7,8 @@
 //! Not here: passwords and keys (`secrets`); a secret appears in the config only as the name of a file
 //! or an environment variable.
 
+mod agents;
+mod agents_keys;
 mod bans;
 mod keys;
 mod phones;
@@ -18,10 +20,13 @@ mod template;
 mod transports;
 
 #[cfg(test)]
+mod agents_tests;
+#[cfg(test)]
 mod phones_tests;
 #[cfg(test)]
 mod tests;
 
+pub use agents::*;
 pub use bans::Bans;
 pub use phones::*;
 pub use proxy::ModelProxy;
@@ -115,7 +120,10 @@ impl Config {
             &mut self.sip.streams.certificate_key,
         ];
         let fallback = &mut self.agent.fallback;
-        let keys = fallback.iter_mut().map(|agent| &mut agent.api_key.file);
+        let others = self.agents.iter_mut();
+        let others = others.flat_map(|agent| agent.gateway.iter_mut().chain(&mut agent.fallback));
+        let gateways = fallback.iter_mut().chain(others);
+        let keys = gateways.map(|agent| &mut agent.api_key.file);
         let trunks = self.trunks.iter_mut().map(|trunk| &mut trunk.password.file);
         for path in paths.into_iter().chain(keys).chain(trunks).flatten() {
             *path = home.join(&*path);

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
+use crate::approvals::Approvals;
 use crate::config::Web;
 use crate::engines::EngineState;
 use crate::switchboard::{Command, Snapshot};
@@ -83,6 +84,7 @@ struct Inner {
     token: Secret,
     engines: watch::Receiver<EngineState>,
     agent: Arc<dyn Gateway>,
+    approvals: Approvals,
     started: Instant,
 }
 
@@ -92,12 +94,14 @@ impl State {
         token: Secret,
         engines: watch::Receiver<EngineState>,
         agent: Arc<dyn Gateway>,
+        approvals: Approvals,
     ) -> State {
         State(Arc::new(Inner {
             commands,
             token,
             engines,
             agent,
+            approvals,
             started: Instant::now(),
         }))
     }
@@ -121,6 +125,7 @@ fn router(state: State) -> Router {
     let guarded = Router::new()
         .route("/api/status", get(status))
         .route("/metrics", get(metrics))
+        .merge(crate::approvals::api::routes(state.0.approvals.clone()))
         .route_layer(middleware::from_fn_with_state(state.clone(), require_token));
     Router::new()
         .route("/", get(page))

@@ -1,6 +1,8 @@
 //! The program: everything that touches the world. The binary in `main.rs` is a thin start.
 
 pub mod agents;
+pub mod approvals;
+pub mod audit;
 pub mod banner;
 pub mod bridge;
 pub mod call;

@@ -16,8 +16,8 @@ use crate::call::driver::Summary;
 use crate::call::figures::QualityTotals;
 use crate::call::record::{Blame, Termination, TurnRecord};
 use crate::store::{
-    BindingRow, CallEnded, CallStarted, Lasting, MessageRow, Role, Store, StoreError, StoreHandle,
-    TurnRow, Write,
+    AuditRow, BindingRow, CallEnded, CallStarted, Lasting, MessageRow, Role, Store, StoreError,
+    StoreHandle, TurnRow, Write,
 };
 
 /// Records waiting for the disk; when full, the record is lost and a log line says so.
@@ -103,6 +103,42 @@ impl Recorder {
                 Ok((version, changed.then(|| store.bans()).transpose()?))
             });
             let _ = tell.send(read);
+        })?;
+        let gone = StoreError::Unavailable {
+            why: "it has ended",
+        };
+        told.await.unwrap_or(Err(gone))
+    }
+
+    /// Writes an entry of the audit log.
+    pub fn audit(&self, row: AuditRow) {
+        self.write(Write::Audit(row));
+    }
+
+    /// Runs `work` on the store's thread, behind all that is queued. What fails is logged, as `record`.
+    pub fn queue(
+        &self,
+        record: &'static str,
+        work: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
+    ) {
+        let queued = self.store.read(move |store| {
+            if let Err(error) = work(store) {
+                error!(record, "not recorded: {error}");
+            }
+        });
+        if let Err(error) = queued {
+            error!(record, "not recorded: {error}");
+        }
+    }
+
+    /// Runs `work` on the store's thread, behind all that is queued, and waits for it.
+    pub async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        self.store.read(move |store| {
+            let _ = tell.send(work(store));
         })?;
         let gone = StoreError::Unavailable {
             why: "it has ended",

@@ -9,18 +9,23 @@
 
 mod file;
 mod password;
+mod pin;
 
 #[cfg(test)]
 mod tests;
 
 pub use password::{Generated, generate};
+pub use pin::Pin;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use agent_bridge::levels::Level;
+
 use crate::config::SecretSource;
 use crate::redact::Secret;
-use file::{Contents, SelfTestEntry, Stamp, UserEntry};
+use file::{Contents, PinEntry, SelfTestEntry, Stamp, UserEntry};
 
 /// The user created on first start.
 pub const FIRST_USER: &str = "phone1";
@@ -58,6 +63,8 @@ pub enum SecretsError {
         "the password needs {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters and no control characters"
     )]
     BadPassword,
+    #[error("a PIN has 4 to 8 digits, not all the same and not in a row such as 1234")]
+    BadPin,
     #[error("{USERS_MAX} users are the most one store holds")]
     Full,
     #[error("secret file {}: {source}", path.display())]
@@ -236,13 +243,40 @@ impl SecretStore {
                 .iter_mut()
                 .find(|user| user.name == name)
                 .ok_or_else(missing)?;
-            let created = user.created.clone();
+            let (created, pin) = (user.created.clone(), user.pin.clone());
             *user = UserEntry {
                 created,
+                pin,
                 ..UserEntry::new(name, realm, password)
             };
             Ok(())
         })
+    }
+
+    /// Gives an account a PIN that raises it to `level`, or takes it away.
+    pub fn set_pin(
+        &mut self,
+        name: &str,
+        pin: Option<(&Secret, Level)>,
+    ) -> Result<(), SecretsError> {
+        let pin = pin.map(|(digits, level)| Pin::new(digits, level));
+        let pin = pin.transpose()?.map(|pin| PinEntry::of(&pin));
+        self.change(|contents| {
+            let user = contents.users.iter_mut().find(|user| user.name == name);
+            let user = user.ok_or_else(|| SecretsError::NoSuchUser {
+                name: name.to_owned(),
+            })?;
+            user.pin = pin;
+            Ok(())
+        })
+    }
+
+    /// The accounts' PINs. One whose level can't be read is left out.
+    pub fn pins(&self) -> HashMap<String, Pin> {
+        let users = self.contents.users.iter();
+        users
+            .filter_map(|user| Some((user.name.clone(), user.pin.as_ref()?.to_pin()?)))
+            .collect()
     }
 
     pub fn remove_user(&mut self, name: &str) -> Result<(), SecretsError> {

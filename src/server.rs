@@ -4,10 +4,8 @@
 mod logins;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agent_bridge::gateways::Gateway;
 use agent_bridge::phone_text::{PromptFacts, system_prompt};
 use anyhow::Context as _;
 use sip::offer_answer::SecurityPolicy;
@@ -16,8 +14,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
+use crate::agents::Agents;
+use crate::approvals::{self, Approvals, OfficePlan, Ruling};
 use crate::bridge::BridgeConfig;
-use crate::call::CallSettings;
+use crate::call::{Authority, CallSettings};
 use crate::config::{Advertise, Answerer, Bind, Config, EndStrategy};
 use crate::engines::{self, EnginePlan, EngineState};
 use crate::home::Home;
@@ -118,6 +118,10 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let counted = store
         .load_counters(i64::from(today()))
         .context("today's counters")?;
+    // Who asked in an earlier run does not wait any more.
+    store.forget_approvals().context("approvals")?;
+    let is_frozen = store.freeze().context("stop of approvals")?.is_some();
+    let wrong_pins = approvals::wrong_pins(&counted);
     let (recorder, recording) = Recorder::start(store, config.store.transcripts)?;
 
     // Ports before models: a port that is taken is said at once, not after a download.
@@ -129,7 +133,9 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let served = proxy::open(&config, &secrets, &home).await?;
 
     let model = models::choose_for_run(&home, &config).await;
-    let agent = agents::build(&config, &secrets, &home)?;
+    let accounts: Vec<String> = secrets.users().into_iter().map(|user| user.name).collect();
+    let agents = agents::build_all(&config, &secrets, &home, &accounts)?;
+    let agent = agents.at("").gateway.clone();
     let plan = engine_plan(&config, model.path.clone());
     let engines = engines::start(plan);
 
@@ -155,6 +161,14 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     }
     endpoint.end_lost_dialogs(now, cut_off);
 
+    let plan = OfficePlan {
+        ruling: Ruling::of(&config, &accounts),
+        pins: secrets.pins(),
+        wrong_pins,
+        is_frozen,
+        gateways: agents.gateways(),
+    };
+    let (approvals, office) = Approvals::start(plan, recorder.clone());
     let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
     let tls_peers = TlsPeers::default();
     let trunks = Trunks::new(
@@ -167,7 +181,12 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     // One range for the assistant's calls and relayed ones.
     let ports = Ports::new(config.media.port_min, config.media.port_max, rand::random());
     let switchboard = Switchboard::new(
-        switchboard_config(&config, agent.clone(), ports.clone(), &sip_addresses),
+        switchboard_config(
+            &config,
+            (agents, approvals.clone()),
+            ports.clone(),
+            &sip_addresses,
+        ),
         bridging_config(&config, accounts, trunks, counted, ports, &sip_addresses)?,
         engines.clone(),
         recorder.clone(),
@@ -214,10 +233,16 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
             secrets.api_token().clone(),
             engines.clone(),
             agent.clone(),
+            approvals.clone(),
         ),
     ));
     let model_proxy = served.map(|served| tokio::spawn(served.serve()));
-    let watcher = tokio::spawn(watch_secrets(secrets, config.clone(), commands.clone()));
+    let watcher = tokio::spawn(watch_secrets(
+        secrets,
+        config.clone(),
+        commands.clone(),
+        approvals,
+    ));
     let ban_watcher = tokio::spawn(watch_bans(recorder.clone(), commands.clone()));
     agent.warm();
 
@@ -239,6 +264,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     }
     watcher.abort();
     ban_watcher.abort();
+    office.abort();
     console.abort();
     if let Some(proxy) = model_proxy {
         proxy.abort();
@@ -290,13 +316,19 @@ async fn drain(commands: &mpsc::Sender<Command>, longest: Duration) {
     tokio::time::sleep(LAST_WORDS).await;
 }
 
-async fn watch_secrets(mut secrets: SecretStore, config: Config, commands: mpsc::Sender<Command>) {
+async fn watch_secrets(
+    mut secrets: SecretStore,
+    config: Config,
+    commands: mpsc::Sender<Command>,
+    approvals: Approvals,
+) {
     loop {
         tokio::time::sleep(SECRETS_POLL).await;
         match secrets.reload() {
             Ok(false) => {}
             Ok(true) => {
                 info!("users changed");
+                approvals.set_pins(secrets.pins()).await;
                 let users = logins(&secrets, &config);
                 if commands.send(Command::Users(users)).await.is_err() {
                     return;
@@ -462,7 +494,7 @@ fn media_security(policy: SecurityPolicy) -> MediaSecurity {
 
 fn switchboard_config(
     config: &Config,
-    agent: Arc<dyn Gateway>,
+    (agents, approvals): (Agents, Approvals),
     ports: Ports,
     addresses: &[IpAddr],
 ) -> SwitchboardConfig {
@@ -476,7 +508,8 @@ fn switchboard_config(
         codecs: config.media.codecs.clone(),
         security: media_security(config.media.security),
         settings: call_settings(config),
-        agent,
+        agents,
+        approvals,
         readback: agents::readback(),
         readback_greeting: READBACK_GREETING.to_owned(),
         goodbye: GOODBYE.to_owned(),
@@ -505,6 +538,7 @@ fn call_settings(config: &Config) -> CallSettings {
         has_turn_model: config.turn.end_of_turn_model.is_some(),
         echo_cancelling: config.turn.echo_cancelling,
         trace: config.store.traces && config.store.transcripts,
+        authority: Authority::owner(),
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Not here: the shape of the tables (`store/schema.rs`), secrets (`secrets`).
 
+mod audit;
 mod lasting;
 mod queue;
 mod rows;
@@ -13,6 +14,8 @@ mod schema;
 mod traces;
 mod worker;
 
+#[cfg(test)]
+mod audit_tests;
 #[cfg(test)]
 mod kill_tests;
 #[cfg(test)]
@@ -22,6 +25,7 @@ mod tests;
 #[cfg(test)]
 mod traces_tests;
 
+pub use audit::{AUDIT_ROWS_MAX, ApprovalRow, AuditRow, Freeze};
 pub use lasting::{BINDINGS_PER_USER_MAX, Lasting};
 pub use rows::*;
 pub use traces::{TraceError, TraceStore, load_trace};

@@ -7,6 +7,7 @@ mod bridging;
 mod descriptions;
 mod endings;
 mod line;
+mod screening;
 mod session;
 mod transfers;
 mod trunks;
@@ -275,6 +276,10 @@ impl Switchboard {
 
     /// A call for the assistant: answered at once, or when the engines are warm.
     fn admit(&mut self, call: CallKey, line: Line) -> Vec<Command> {
+        let line = match self.screen(call, line) {
+            Ok(line) => line,
+            Err(refused) => return refused,
+        };
         let is_ringing = matches!(&line.state, LineState::Waiting(waiting) if !waiting.standing);
         self.calls.insert(call, line);
         if matches!(*self.engines.borrow(), EngineState::Warming) {

@@ -193,6 +193,7 @@ impl World {
             14 if byte & 0x20 != 0 => Event::Partial {
                 text: SAYINGS[usize::from(byte >> 6)].to_owned(),
             },
+            14 if byte & 0x40 != 0 => Event::Abort,
             14 => Event::Dtmf { digit: '1' },
             _ => Event::CallerWaits {
                 waits: byte & 0x10 != 0,

@@ -5,7 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_bridge::approvals::board::Notice;
+use agent_bridge::approvals::desk::{DeskConfig, PinVerdict, Why};
+use agent_bridge::approvals::{ApprovalId, Decision};
 use agent_bridge::gateways::Message;
+use agent_bridge::levels::{Caller, Level, Rules};
 use agent_bridge::turn::{
     Entry, HangupReason, Progress, ReplyError, ReplyId, ToolCall, TurnConfig,
 };
@@ -15,6 +19,7 @@ use media::session::SessionConfig;
 
 use super::record::TurnRecord;
 use crate::config::Answerer;
+use crate::redact::Secret;
 
 /// Everything a call needs to know at its start.
 #[derive(Debug, Clone)]
@@ -44,6 +49,30 @@ pub struct CallSettings {
     pub duration_max: Duration,
     /// So long without one ends the call: nobody is there to hang up.
     pub no_audio_hangup: Duration,
+    /// Who calls, and what that allows.
+    pub authority: Authority,
+}
+
+/// What a call knows of its caller's rights.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    pub caller: Caller,
+    pub rules: Rules,
+    pub desk: DeskConfig,
+}
+
+impl Authority {
+    /// Of a phone that may do everything but what takes a PIN.
+    pub fn owner() -> Authority {
+        Authority {
+            caller: Caller::account(Level::Owner),
+            rules: Rules {
+                approvals: Level::Owner,
+                is_frozen: false,
+            },
+            desk: DeskConfig::default(),
+        }
+    }
 }
 
 /// What the world tells a call.
@@ -84,6 +113,10 @@ pub enum CallInput<'a> {
     Media(SessionConfig),
     /// A key told by signalling.
     Digit(char),
+    /// What the board of approvals has for this call.
+    Approval(Notice),
+    /// What became of `DeskWish::CheckPin`.
+    PinChecked(PinVerdict),
     /// The program stops: say goodbye and hang up.
     Drain {
         text: String,
@@ -170,12 +203,34 @@ pub enum CallOutput {
     /// Conversation entries in the order they became true.
     Said(Entry),
     Turn(TurnRecord),
+    /// What the caller has decided, or wants to.
+    Desk(DeskWish),
     /// Worth one line in the log.
     Note(Note),
     /// At most once per call.
     Hangup {
         why: HangupCause,
     },
+}
+
+/// What a call's desk wants of the program.
+#[derive(Debug)]
+pub enum DeskWish {
+    Decided {
+        id: ApprovalId,
+        decision: Decision,
+        why: Why,
+    },
+    /// It is not read out here: somebody may look at it on a screen.
+    Left(ApprovalId),
+    /// Digits; `CallInput::PinChecked` follows.
+    CheckPin(Secret),
+    /// The caller's level is this until the call ends.
+    Raised(Level),
+    /// The caller wants everything to stop; in this call it has.
+    Stop { freezes: bool },
+    /// Approvals are to be possible again.
+    Lift,
 }
 
 /// Why we end a call.

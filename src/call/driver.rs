@@ -19,7 +19,11 @@ use tracing::{debug, info, warn};
 
 use super::figures::LegFigures;
 use super::record::{Blame, CallResult, Termination, TurnRecord};
+use agent_bridge::approvals::board::Notice;
+use agent_bridge::approvals::desk::PinVerdict;
+
 use super::{Call, CallInput, CallOutput, HangupCause, Note, ReplyEvent, Sound, Words};
+use crate::approvals::CallLine;
 use crate::engines::Engines;
 use crate::redact::Private;
 
@@ -46,6 +50,9 @@ pub enum Control {
     },
     /// A key told by INFO.
     Digit(char),
+    /// What the board of approvals has for this call.
+    Approval(Notice),
+    PinChecked(PinVerdict),
     Ended(Termination),
 }
 
@@ -136,6 +143,7 @@ pub struct Driver {
     pub sockets: MediaSockets,
     pub engines: Arc<Engines>,
     pub gateway: Arc<dyn Gateway>,
+    pub approvals: CallLine,
     pub control: mpsc::Receiver<Control>,
     pub reports: mpsc::Sender<Report>,
 }
@@ -145,6 +153,7 @@ struct Running {
     sockets: MediaSockets,
     engines: Arc<Engines>,
     gateway: Arc<dyn Gateway>,
+    approvals: CallLine,
     reports: mpsc::Sender<Report>,
     events: mpsc::Sender<Event>,
     asks: HashMap<ReplyId, AskHandle>,
@@ -163,6 +172,7 @@ impl Driver {
             sockets,
             engines,
             gateway,
+            approvals,
             mut control,
             reports,
         } = self;
@@ -172,6 +182,7 @@ impl Driver {
             sockets,
             engines,
             gateway,
+            approvals,
             reports,
             events,
             asks: HashMap::new(),
@@ -228,6 +239,8 @@ impl Driver {
                     Some(Control::Confirmed) => call.handle(Instant::now(), CallInput::Confirmed),
                     Some(Control::Media(config)) => call.handle(Instant::now(), CallInput::Media(*config)),
                     Some(Control::Digit(digit)) => call.handle(Instant::now(), CallInput::Digit(digit)),
+                    Some(Control::Approval(notice)) => call.handle(Instant::now(), CallInput::Approval(notice)),
+                    Some(Control::PinChecked(verdict)) => call.handle(Instant::now(), CallInput::PinChecked(verdict)),
                     Some(Control::Drain { text }) => call.handle(Instant::now(), CallInput::Drain { text }),
                     Some(Control::Ended(peer)) => {
                         call.handle(Instant::now(), CallInput::Ended);
@@ -279,6 +292,7 @@ impl Driver {
                 trace: call.take_trace().map(Box::new),
             })
             .await;
+        drop(running.approvals);
         let sockets = running.sockets;
         tokio::time::sleep(PORT_REST).await;
         drop(sockets);
@@ -347,6 +361,7 @@ impl Running {
                     );
                     let _ = self.reports.send(Report::Turn(record)).await;
                 }
+                CallOutput::Desk(wish) => self.approvals.wish(wish),
                 CallOutput::Note(note) => log_note(&note),
                 CallOutput::Hangup { why } => {
                     if self.hangup.is_none() {

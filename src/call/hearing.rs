@@ -123,6 +123,9 @@ impl Call {
     }
 
     pub(super) fn transcript(&mut self, now: Instant, ticket: u32, result: Result<Words, String>) {
+        if self.is_scenes_ticket(ticket) {
+            return self.scene_words(now, result);
+        }
         if self
             .wiring
             .partial
@@ -160,6 +163,9 @@ impl Call {
                 (String::new(), 1.0)
             }
         };
+        // Words that are for the program itself never reach the agent.
+        let order = self.order(&text);
+        let text = if order.is_some() { String::new() } else { text };
         self.turn_event(
             now,
             Event::Final {
@@ -168,6 +174,9 @@ impl Call {
                 certainty,
             },
         );
+        if let Some((order, words)) = order {
+            self.ordered(now, order, words);
+        }
         if is_failed {
             // Words that were lost on our side are not passed over in silence.
             let text = self.settings.turn.phrases.not_understood.clone();

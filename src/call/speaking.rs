@@ -98,6 +98,9 @@ impl Call {
     }
 
     pub(super) fn sound(&mut self, now: Instant, id: ReplyId, clause: u32, sound: Sound) {
+        if self.is_scenes(id) {
+            return self.scene_sound(now, id, clause, sound);
+        }
         let Some(voice) = self
             .wiring
             .voices

@@ -1,6 +1,7 @@
 //! One call as scripts: `input -> output; output`, on virtual time, with RTP made by hand and engines that
 //! answer when the script says so. A line without an arrow wants nothing done but packets.
 
+mod approvals;
 mod rig;
 
 use std::time::Duration;

@@ -107,6 +107,20 @@ impl Wiring {
         }
     }
 
+    /// The latest reply that may take effect.
+    pub(super) fn committed(&self) -> Option<ReplyId> {
+        let mut exchanges = self.exchanges.iter().rev();
+        exchanges
+            .find(|exchange| exchange.committed)
+            .map(|exchange| exchange.reply)
+    }
+
+    /// Whether sound that may be heard is still to be made.
+    pub(super) fn is_sounding(&self) -> bool {
+        let mut audible = self.voices.iter().filter(|voice| voice.is_audible);
+        audible.any(|voice| voice.open_clauses > 0 || !voice.waiting.is_empty())
+    }
+
     pub(super) fn exchange(&mut self, id: ReplyId) -> Option<&mut Exchange> {
         self.exchanges
             .iter_mut()

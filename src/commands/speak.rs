@@ -104,6 +104,16 @@ fn format_of(output: &Path) -> anyhow::Result<Format> {
     }
 }
 
+/// A speaking rate of the command line.
+pub fn rate(text: &str) -> Result<f32, String> {
+    let rate: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.5..=2.0).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err("not from 0.5 to 2".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! `offhook user`: who may register a phone. A running server notices within a second.
 
+use agent_bridge::levels::Level;
 use anyhow::Context as _;
 
 use super::{print, prompt, table};
@@ -46,6 +47,34 @@ pub fn passwd(home: &Home, config: &Config, name: &str, from: PasswordFrom) -> a
         shown.then_some(&password),
         "has a new password; phones with the old one are refused",
     )
+}
+
+/// Gives an account a PIN, or takes it away.
+pub fn pin(
+    home: &Home,
+    config: &Config,
+    name: &str,
+    level: Level,
+    from: Option<PasswordFrom>,
+) -> anyhow::Result<()> {
+    let mut store = open(home, config)?;
+    let Some(from) = from else {
+        store.set_pin(name, None)?;
+        return print(&format!("{name} has no PIN any more.\n"));
+    };
+    let (digits, is_made_up) = match from {
+        PasswordFrom::Generator => (secrets::generate()?.pin(), true),
+        PasswordFrom::Terminal => (prompt::from_terminal(name)?, false),
+        PasswordFrom::Stdin => (prompt::from_stdin()?, false),
+    };
+    store.set_pin(name, Some((&digits, level)))?;
+    let shown = match is_made_up {
+        true => format!(" {} (shown this once)", digits.expose()),
+        false => String::new(),
+    };
+    print(&format!(
+        "The PIN of {name} raises a call to {level}:{shown}\n"
+    ))
 }
 
 pub fn remove(home: &Home, config: &Config, name: &str) -> anyhow::Result<()> {

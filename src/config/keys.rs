@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use sip::offer_answer::{AudioCodec, SecurityPolicy};
 
+use super::agents_keys;
 use super::bans;
 use super::phones_keys;
 use super::reader::{Reader, Section};
@@ -36,7 +37,7 @@ const END_STRATEGIES: [(&str, EndStrategy); 3] = [
 /// Reads all sections. Mistakes stay in `reader`; defaults stand in for what is wrong.
 pub(super) fn read(reader: &mut Reader<'_>) -> Config {
     let defaults = Config::default();
-    let config = Config {
+    let mut config = Config {
         sip: reader.section("sip", |section| sip(section, defaults.sip)),
         bans: reader.section("bans", |section| bans::bans(section, defaults.bans)),
         media: reader.section("media", |section| media(section, defaults.media)),
@@ -44,6 +45,15 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
         asr: reader.section("asr", |section| asr(section, defaults.asr)),
         tts: reader.section("tts", |section| tts(section, defaults.tts)),
         agent: reader.section("agent", |section| agent(section, defaults.agent)),
+        agents: reader
+            .tables("agents", agents_keys::agent)
+            .unwrap_or_default(),
+        levels: reader.section("levels", |section| {
+            agents_keys::levels_section(section, defaults.levels)
+        }),
+        approvals: reader.section("approvals", |section| {
+            agents_keys::approvals(section, defaults.approvals)
+        }),
         turn: reader.section("turn", |section| turn(section, defaults.turn)),
         numbers: reader
             .tables("numbers", number)
@@ -72,6 +82,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
         store: reader.section("store", |section| store(section, defaults.store)),
     };
     numbers_are_distinct(reader, &config.numbers);
+    agents_keys::add_numbers(reader, &mut config);
     phones_keys::dialled_names_are_distinct(reader, &config);
     let ports = u32::from(config.media.port_max) + 1
         - u32::from(config.media.port_min.min(config.media.port_max));
@@ -283,7 +294,7 @@ fn agent(section: &mut Section<'_, '_>, d: Agent) -> Agent {
     agent
 }
 
-fn fallback(section: &mut Section<'_, '_>) -> FallbackAgent {
+pub(super) fn fallback(section: &mut Section<'_, '_>) -> FallbackAgent {
     let web_address = |text: &str| web_address(text).or_else(|| text.is_empty().then(String::new));
     let expected = "an address that starts with http:// or https://";
     let fallback = FallbackAgent {

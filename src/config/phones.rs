@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use agent_bridge::levels::Level;
+
 use super::sections::SecretSource;
 
 /// One `[[users]]` table: what others need to know of an account. Accounts themselves, with their passwords, are in the
@@ -28,8 +30,8 @@ pub struct UserEntry {
     pub outbound: bool,
     /// Number shown to trunks for this user's calls; empty: the trunk's own.
     pub caller_id: String,
-    /// A word for the owner's own rules, told to the agent and to trunks.
-    pub level: String,
+    /// What this user is to the owner; none: the default of `[levels]`.
+    pub level: Option<Level>,
 }
 
 impl Default for UserEntry {
@@ -45,7 +47,7 @@ impl Default for UserEntry {
             voicemail: true,
             outbound: true,
             caller_id: String::new(),
-            level: String::new(),
+            level: None,
         }
     }
 }

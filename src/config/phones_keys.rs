@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::agents_keys;
 use super::keys::{dialled, host_name};
 use super::phones::*;
 use super::reader::{Reader, Section};
@@ -33,7 +34,7 @@ pub(super) fn user(section: &mut Section<'_, '_>) -> UserEntry {
         voicemail: section.flag("voicemail", d.voicemail),
         outbound: section.flag("outbound", d.outbound),
         caller_id: number(section, "caller_id"),
-        level: section.parsed("level", d.level, "a word", word, String::clone),
+        level: agents_keys::level(section, "level"),
     };
     section.require("name", section.has("name"), "missing");
     user
@@ -320,11 +321,6 @@ fn number(section: &mut Section<'_, '_>, key: &'static str) -> String {
 fn shown_name(text: &str) -> Option<String> {
     let plain = |c: char| !c.is_control() && c != '"' && c != '\\';
     (text.chars().count() <= 64 && text.chars().all(plain)).then(|| text.to_owned())
-}
-
-fn word(text: &str) -> Option<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (text.len() <= 32 && text.chars().all(plain)).then(|| text.to_owned())
 }
 
 fn pattern(text: &str) -> Option<String> {

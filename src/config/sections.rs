@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use sip::offer_answer::{AudioCodec, SecurityPolicy};
 
+use super::agents::{AgentEntry, Approvals, Levels};
 use super::bans::Bans;
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
 use super::proxy::ModelProxy;
@@ -22,6 +23,9 @@ pub struct Config {
     pub asr: Asr,
     pub tts: Tts,
     pub agent: Agent,
+    pub agents: Vec<AgentEntry>,
+    pub levels: Levels,
+    pub approvals: Approvals,
     pub turn: Turn,
     pub numbers: Numbers,
     pub users: Vec<UserEntry>,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{SecretsError, User, trimmed};
+use super::{Pin, SecretsError, User, trimmed};
 use crate::redact::Secret;
 
 pub(super) const VERSION: u32 = 1;
@@ -54,6 +54,33 @@ pub(super) struct UserEntry {
     #[serde(with = "clear")]
     pub ha1_sha256: Secret,
     pub created: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<PinEntry>,
+}
+
+/// Raises the account for one call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PinEntry {
+    pub level: String,
+    #[serde(with = "clear")]
+    pub hash: Secret,
+}
+
+impl PinEntry {
+    pub(super) fn of(pin: &Pin) -> PinEntry {
+        PinEntry {
+            level: pin.level.to_string(),
+            hash: pin.hash.clone(),
+        }
+    }
+
+    pub(super) fn to_pin(&self) -> Option<Pin> {
+        Some(Pin {
+            level: self.level.parse().ok()?,
+            hash: self.hash.clone(),
+        })
+    }
 }
 
 impl UserEntry {
@@ -70,6 +97,7 @@ impl UserEntry {
             ha1_md5: ha1(sip::Algorithm::Md5),
             ha1_sha256: ha1(sip::Algorithm::Sha256),
             created: created.to_string(),
+            pin: None,
         }
     }
 

@@ -35,6 +35,20 @@ impl Generated {
         Secret::new(groups.join("-"))
     }
 
+    /// Six digits that are not all the same.
+    pub fn pin(&self) -> Secret {
+        let bytes = self.0[..8].try_into().unwrap_or_default();
+        let number = u64::from_le_bytes(bytes) % 900_000 + 100_000;
+        // Too easy to guess ones are few: the next number is as good.
+        let number = match number {
+            111_111 | 222_222 | 333_333 | 444_444 | 555_555 | 666_666 | 777_777 | 888_888
+            | 999_999 | 123_456 | 234_567 | 345_678 | 456_789 | 987_654 | 876_543 | 765_432
+            | 654_321 | 543_210 => number - 7,
+            number => number,
+        };
+        Secret::new(number.to_string())
+    }
+
     /// 51 characters without a sign.
     pub fn token(&self) -> Secret {
         Secret::new(self.letters().collect::<String>())

@@ -117,6 +117,33 @@ pub(super) const STEPS: &[&str] = &[
         value INTEGER NOT NULL,
         PRIMARY KEY (name, day)
     ) STRICT, WITHOUT ROWID;",
+    // 4: what was asked, allowed and refused; what waits for a decision; the stop of all approvals.
+    "CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_unix_ms INTEGER NOT NULL,
+        call TEXT,
+        user TEXT NOT NULL,
+        level TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        what TEXT NOT NULL,
+        result TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE approval (
+        id TEXT PRIMARY KEY NOT NULL,
+        kind TEXT NOT NULL,
+        session TEXT NOT NULL,
+        what TEXT NOT NULL,
+        place TEXT NOT NULL,
+        asked_unix_ms INTEGER NOT NULL,
+        expires_unix_ms INTEGER NOT NULL,
+        decision TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE freeze (
+        one INTEGER PRIMARY KEY NOT NULL CHECK (one = 1),
+        since_unix_ms INTEGER NOT NULL,
+        by TEXT NOT NULL
+    ) STRICT;",
 ];
 
 /// The version this program writes.

@@ -269,10 +269,11 @@ fn damage_is_named_and_set_aside_on_request() {
         store.add_message(&message(number)).unwrap();
     }
     drop(store);
-    // Damage in the middle of a page of a real one.
+    // Damage to every page of a real one but the first.
     let mut bytes = fs::read(&path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle - 2000..middle + 2000].fill(0xa5);
+    for page in bytes.chunks_mut(4096).skip(1) {
+        page[..8].fill(0xa5);
+    }
     fs::write(&path, bytes).unwrap();
     expect_damage();
     Store::set_aside(&path, 8).unwrap();

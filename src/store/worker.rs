@@ -11,7 +11,7 @@ use std::time::Duration;
 use agent_bridge::turn::trace::Trace;
 
 use super::queue::{Queue, Refused};
-use super::{CallEnded, CallStarted, Lasting, MessageRow, Store, StoreError, TurnRow};
+use super::{AuditRow, CallEnded, CallStarted, Lasting, MessageRow, Store, StoreError, TurnRow};
 
 /// One record to write.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,7 @@ pub enum Write {
     CallEnded(CallEnded),
     Turn(TurnRow),
     Message(MessageRow),
+    Audit(AuditRow),
     /// The call's events and actions, into a file of its own.
     Trace {
         call: String,
@@ -40,6 +41,7 @@ impl Write {
             Write::CallEnded(_) => "call end",
             Write::Turn(_) => "turn",
             Write::Message(_) => "message",
+            Write::Audit(_) => "audit entry",
             Write::Trace { .. } => "trace of the turns",
         }
     }
@@ -150,6 +152,7 @@ impl Change {
             Change::Record(Write::CallEnded(end)) => store.call_ended(end),
             Change::Record(Write::Turn(turn)) => store.add_turn(turn),
             Change::Record(Write::Message(message)) => store.add_message(message).map(|_| ()),
+            Change::Record(Write::Audit(row)) => store.add_audit(row),
             Change::Record(Write::Trace { call, trace }) => store.save_trace(call, trace),
         }
     }

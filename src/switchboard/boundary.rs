@@ -8,6 +8,8 @@ use sip::{Advertised, CallKey, HeaderName, User};
 use tokio::sync::oneshot;
 
 use super::{MediaSecurity, Snapshot, TransferReply};
+use crate::agents::Agents;
+use crate::approvals::Approvals;
 use crate::bridge::{Output as BridgeOutput, RelayId, Side};
 use crate::call::CallSettings;
 use crate::config::Voicemail;
@@ -98,7 +100,8 @@ pub struct SwitchboardConfig {
     pub security: MediaSecurity,
     /// Template of every call's settings; service, session and seed are filled in per call.
     pub settings: CallSettings,
-    pub agent: Arc<dyn Gateway>,
+    pub agents: Agents,
+    pub approvals: Approvals,
     pub readback: Arc<dyn Gateway>,
     pub readback_greeting: String,
     pub voicemail: Voicemail,

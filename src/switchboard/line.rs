@@ -11,6 +11,7 @@ use tracing::{Instrument as _, error, info, info_span, warn};
 
 use super::session::session_config;
 use super::{CONTROLS_MAX, Command, MEMORY_MAX, REPORTS_MAX, Switchboard, call_id, service_name};
+use crate::approvals::{CallLine, CallUp};
 use crate::call::driver::{Control, Driver, MediaSockets, Report};
 use crate::call::record::{Blame, CallResult, Termination};
 use crate::call::{Call, CallSettings};
@@ -65,7 +66,18 @@ impl Switchboard {
         let mut settings = self.config.settings.clone();
         settings.service = service;
         settings.seed = rand::random();
+        let (began_ms, id) = (unix_ms(), call_id());
         settings.session = format!("{user}/{}", service_name(service));
+        let profile = self.config.agents.at(target);
+        if service == Answerer::Agent {
+            settings.session = self.session(user, profile, &id);
+            settings.greeting = profile.greeting.clone();
+            settings.system_prompt = profile.system_prompt.clone();
+            let origin = self.origin(user);
+            settings.authority = self.config.approvals.authority(user, origin);
+            let level = self.caller(user).level;
+            settings.authority.caller.level = level;
+        }
         if service == Answerer::Readback {
             settings.greeting = self.config.readback_greeting.clone();
         }
@@ -75,7 +87,7 @@ impl Switchboard {
         let gateway = match service {
             Answerer::Readback => self.config.readback.clone(),
             Answerer::Message => self.config.messages.clone(),
-            _ => self.config.agent.clone(),
+            _ => profile.gateway.clone(),
         };
         // Only where asking is known to do no harm is anything asked before the caller has finished.
         settings.turn.speculation.enabled &= gateway.only_answers();
@@ -84,7 +96,6 @@ impl Switchboard {
         let codec = negotiated
             .as_ref()
             .map_or(AudioCodec::Pcmu, |audio| audio.codec);
-        let (began_ms, id) = (unix_ms(), call_id());
         let record = self.recorder.call_started(CallStart {
             id: id.clone(),
             user: user.to_owned(),
@@ -102,6 +113,17 @@ impl Switchboard {
             &self.config.security,
         );
         let recorder = self.recorder.clone();
+        let approvals = match service {
+            Answerer::Agent => self.config.approvals.call_up(CallUp {
+                call: number,
+                id: id.clone(),
+                session: settings.session.clone(),
+                user: user.to_owned(),
+                level: settings.authority.caller.level(),
+                control: control.downgrade(),
+            }),
+            _ => CallLine::none(),
+        };
         let run = async move {
             // The read-back test has no memory; the assistant remembers earlier calls.
             let mut conversation = match service {
@@ -124,6 +146,7 @@ impl Switchboard {
                 sockets,
                 engines,
                 gateway,
+                approvals,
                 control: controls,
                 reports,
             };

@@ -2,10 +2,13 @@
 //! on loopback. No dialog is behind it: what it would have the endpoint do is what is looked at.
 
 use agent_bridge::gateways::fake::FakeGateway;
+use agent_bridge::levels::Level;
 use agent_bridge::turn::TurnConfig;
 use sip::{EndpointConfig, Host, Uri};
 
 use super::*;
+use crate::agents::{Agents, Profile};
+use crate::approvals::{Approvals, OfficePlan, Ruling};
 use crate::bridge::BridgeConfig;
 use crate::call::CallSettings;
 use crate::config::Config;
@@ -60,7 +63,34 @@ fn settings() -> CallSettings {
         has_turn_model: false,
         echo_cancelling: false,
         trace: false,
+        authority: crate::call::Authority::owner(),
     }
+}
+
+const NUMBERS: &str = "[[agents]]\nname = 'finance'\nnumbers = ['110']";
+
+/// A house: an owner, a guest, and everybody else as family.
+fn levels() -> Config {
+    let text = "[[users]]\nname = 'ann'\nlevel = 'owner'\n[[users]]\nname = 'gus'\nlevel = 'guest'";
+    Config::parse(text, &[]).expect("a config").0
+}
+
+fn agents() -> Agents {
+    let profile = |name: &str, number: &str, levels: &[Level]| Profile {
+        name: name.to_owned(),
+        numbers: vec![number.to_owned()],
+        gateway: Arc::new(FakeGateway::new([])),
+        system_prompt: String::new(),
+        greeting: String::new(),
+        levels: levels.to_vec(),
+        session: (name == "finance").then(|| "agent:main:main".to_owned()),
+    };
+    let house = [Level::Owner, Level::Family];
+    Agents::new(
+        profile("agent", "", &house),
+        vec![profile("finance", "110", &house[..1])],
+        Some("ann".to_owned()),
+    )
 }
 
 fn bridging(ports: Ports) -> BridgingConfig {
@@ -68,7 +98,7 @@ fn bridging(ports: Ports) -> BridgingConfig {
         threads: 1,
         ..RelayConfig::default()
     };
-    let (config, _) = Config::parse("", &[]).expect("a config");
+    let (config, _) = Config::parse(NUMBERS, &[]).expect("a config");
     BridgingConfig {
         plan: DialPlan::new(&config),
         trunks: Trunks::default(),
@@ -103,6 +133,14 @@ impl Rig {
         let store = Store::open(&folder.path().join("test.db")).expect("a store");
         let (recorder, _thread) = Recorder::start(store, true).expect("a thread");
         let (commands, inbox) = mpsc::channel(64);
+        let plan = OfficePlan {
+            ruling: Ruling::of(&levels(), &[]),
+            pins: HashMap::new(),
+            wrong_pins: HashMap::new(),
+            is_frozen: false,
+            gateways: Vec::new(),
+        };
+        let (approvals, _office) = Approvals::start(plan, recorder.clone());
         let (state, engines) = watch::channel(state);
         let ports = Ports::new(first, first + 19, 0);
         let config = SwitchboardConfig {
@@ -115,7 +153,8 @@ impl Rig {
             codecs: sip::offer_answer::AudioCodec::ALL.to_vec(),
             security: MediaSecurity::default(),
             settings: settings(),
-            agent: Arc::new(FakeGateway::new([])),
+            agents: agents(),
+            approvals,
             readback: Arc::new(FakeGateway::new([])),
             readback_greeting: String::new(),
             goodbye: "Goodbye.".to_owned(),
@@ -462,4 +501,35 @@ async fn a_call_that_is_no_more_goes_nowhere() {
         ""
     );
     assert_eq!(told.await.expect("an answer"), Err(TransferError::NotNow));
+}
+
+/// Who gets through to which agent, and whose conversation it is.
+#[tokio::test]
+async fn levels_decide_who_gets_through() {
+    let rows = [
+        ("ann", "100", "answer", "Agent"),
+        ("ann", "110", "answer", "Agent"),
+        ("bob", "100", "answer", "Agent"),
+        ("bob", "110", "reject 403", ""),
+        ("gus", "100", "answer", "Message"),
+        ("gus", "110", "answer", "Message"),
+        ("gus", "101", "answer", "Echo"),
+        ("trunk", "100", "answer", "Message"),
+        ("selftest", "110", "answer", "Agent"),
+    ];
+    for (n, (user, number, expected, _)) in rows.into_iter().enumerate() {
+        let mut rig = Rig::new(EngineState::Ready(engines()), 41_820 + 20 * n as u16);
+        let commands = rig.dial(user, number, Some(OFFER));
+        assert_eq!(spell(&commands), expected, "{user} dials {number}");
+    }
+    let rig = Rig::new(EngineState::Warming, 42_020);
+    let session = |user, number| {
+        let profile = rig.board.config.agents.at(number).clone();
+        rig.board.session(user, &profile, "0123")
+    };
+    assert_eq!(session("bob", "100"), "bob/agent");
+    assert_eq!(session("ann", "100"), "ann/agent");
+    assert_eq!(session("ann", "1-1-0"), "agent:main:main");
+    assert_eq!(session("bob", "110"), "bob/finance");
+    assert_eq!(session("trunk", "100"), "guest-0123/agent");
 }

@@ -54,6 +54,7 @@ pub fn settings(service: Answerer, seed: [u8; 32]) -> CallSettings {
         has_turn_model: false,
         echo_cancelling: true,
         trace: false,
+        authority: offhook::call::Authority::owner(),
     }
 }
 

@@ -484,6 +484,7 @@ impl World {
                     Ledger::heard(&turn.heard_text, &turn.reply_text);
                 }
                 CallOutput::Said(entry) => self.ledger.said(&entry),
+                CallOutput::Desk(_) => {}
                 CallOutput::Note(Note::Digit { .. }) => self.outcome.digits += 1,
                 CallOutput::Note(Note::Stranger { .. }) => self.outcome.strangers += 1,
                 CallOutput::Note(Note::Latched { from, .. }) => {

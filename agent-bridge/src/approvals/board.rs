@@ -170,6 +170,12 @@ impl Board {
         self.pending.iter().map(|pending| &pending.request)
     }
 
+    /// The call that requests of this conversation go to.
+    pub fn call_of(&self, session: &str) -> Option<u64> {
+        let up = self.calls.iter().find(|up| up.session == session);
+        up.map(|up| up.call)
+    }
+
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -266,8 +272,7 @@ impl Board {
             });
             return;
         }
-        let up = self.calls.iter().find(|up| up.session == request.session);
-        let call = up.map(|up| up.call);
+        let call = self.call_of(&request.session);
         self.outputs.push_back(Output::Keep(request.clone()));
         if let Some(call) = call {
             let notice = Notice::Offer(request.clone());

@@ -70,8 +70,10 @@ pub enum Input {
     Frozen(bool),
     /// Nobody speaks: the desk may.
     Floor,
-    /// The last sound of what was to be said has been sent, or it could not be said.
+    /// The last sound of what was to be said has been sent.
     PromptEnded,
+    /// Part of it could not be said.
+    PromptFailed,
     /// The caller began to speak.
     Speech,
     /// What they said; `Speech` came before.
@@ -142,6 +144,7 @@ pub enum Why {
     Stopped,
     Expired,
     TooMany,
+    NotSaid,
 }
 
 impl Why {
@@ -162,6 +165,7 @@ impl Why {
             Why::Stopped => "stopped by the caller",
             Why::Expired => "too late",
             Why::TooMany => "too many at once",
+            Why::NotSaid => "could not be read out",
         }
     }
 }
@@ -298,6 +302,7 @@ impl Desk {
             Input::Frozen(is_frozen) => self.frozen(is_frozen),
             Input::Floor => self.begin(now),
             Input::PromptEnded => self.prompt_ended(now),
+            Input::PromptFailed => self.prompt_failed(),
             Input::Speech => self.speech(now),
             Input::Words { text, certainty } => self.words(now, &text, certainty),
             Input::Key(key) => self.key(now, key),
@@ -436,6 +441,15 @@ impl Desk {
             Stage::PinCheck => {}
             Stage::Closing => self.finish(),
         }
+    }
+
+    /// What was not read out whole has not been asked, and there is no voice to say so.
+    fn prompt_failed(&mut self) {
+        let Some(scene) = &mut self.scene else { return };
+        if let About::Approval(waiting) = std::mem::replace(&mut scene.about, About::Nothing) {
+            self.decide(waiting.request.id, Decision::Deny, Why::NotSaid);
+        }
+        self.finish();
     }
 
     fn finish(&mut self) {

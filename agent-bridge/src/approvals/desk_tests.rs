@@ -89,6 +89,7 @@ impl Rig {
             "thaw" => Input::Frozen(false),
             "floor" => Input::Floor,
             "said" => Input::PromptEnded,
+            "unsaid" => Input::PromptFailed,
             "speech" => Input::Speech,
             "words" => Input::Words {
                 text: rest,
@@ -286,6 +287,12 @@ fn the_queue_has_an_end() {
          withdraw a -> say That has been decided elsewhere.
          keys {code}
          said -> over",
+    );
+    Rig::new(owner()).check(
+        "offer a
+         floor -> ask
+         unsaid -> deny a: could not be read out; over
+         keys {code}",
     );
     // A voice that never ends its question.
     Rig::new(owner()).check("offer a\n floor -> ask\n wait 90000 -> deny a: silence; say I heard no answer, so I refused it.\n wait 90000 -> over");

@@ -181,6 +181,8 @@ pub enum Event {
     CallerWaits {
         waits: bool,
     },
+    /// Whatever is said, made or queued to be said ends now; the call goes on.
+    Abort,
     /// Say this, then hang up. Empty: hang up at once.
     Drain {
         text: String,

@@ -175,6 +175,7 @@ impl Turn {
             } => self.playout_stopped(now, id, heard, complete),
             Event::Announce { text } => self.announce(now, text),
             Event::CallerWaits { waits } => self.caller_waits(now, waits),
+            Event::Abort => self.abort(now),
             Event::Drain { text } => self.close(now, &text, HangupReason::Drained),
             Event::Timeout => self.timeout(now),
         }

@@ -76,6 +76,7 @@ fn event(text: &str) -> Event {
             certainty: 1.0,
         },
         "digit" => Event::Dtmf { digit: '1' },
+        "abort" => Event::Abort,
         "text" | "last" => Event::ReplyText {
             id: id(),
             text: words(),
@@ -386,6 +387,38 @@ fn a_digit_takes_the_floor() {
          2100 digit
          32100 timeout -> speak! 2 still there",
         State::AgentSpeaking,
+    );
+}
+
+#[test]
+fn an_abort_ends_what_is_said_and_made() {
+    check_answering(
+        "2000 announce later
+         2100 abort -> stop 1; cancel 1
+         2100 cut 1 Once -> heard~ Once
+         32100 timeout -> speak! 2 still there",
+        State::AgentSpeaking,
+    );
+    let asked = "
+        0 speech
+        900 pause -> transcribe 1
+        1000 final 1 hello
+        1200 timeout -> ask 1 hello; commit 1; caller hello";
+    check(
+        &format!("{asked}\n 1500 abort -> cancel 1\n 1600 text 1 late"),
+        State::Listening,
+    );
+    check(
+        "0 speech
+         900 hush -> transcribe 1
+         950 final 1 stop everything
+         960 abort
+         1020 pause",
+        State::Listening,
+    );
+    check(
+        "0 speech\n 900 pause -> transcribe 1\n 950 abort -> drop 1\n 1000 final 1 hello",
+        State::Listening,
     );
 }
 

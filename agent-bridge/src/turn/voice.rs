@@ -113,6 +113,26 @@ impl Turn {
         self.announcements.push_back(text);
     }
 
+    /// Somebody wants all of it to end, and may have more to say.
+    pub(super) fn abort(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Closing { .. }) {
+            return;
+        }
+        self.drop_guess();
+        self.announcements.clear();
+        if let Phase::Endpointing(pause) = &mut self.phase {
+            let utterance = pause.utterance;
+            match &mut pause.text {
+                None => self.act(Action::DropUtterance { utterance }),
+                // What was heard is not asked any more, and need not be heard again.
+                Some(text) if self.caller_speaks => return text.clear(),
+                Some(_) => {}
+            }
+        }
+        self.interrupt();
+        self.settle(now);
+    }
+
     pub(super) fn close(&mut self, now: Instant, text: &str, why: HangupReason) {
         if matches!(self.phase, Phase::Closing { .. } | Phase::Ended) {
             return;

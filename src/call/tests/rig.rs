@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use agent_bridge::approvals::board::Notice;
+use agent_bridge::approvals::desk::PinVerdict;
 use agent_bridge::conversation::{Conversation, Role};
 use agent_bridge::endpoint::WaitCurve;
 use agent_bridge::turn::{
@@ -65,6 +67,7 @@ pub fn settings(service: Answerer) -> CallSettings {
         has_turn_model: false,
         echo_cancelling: false,
         trace: false,
+        authority: crate::call::Authority::owner(),
     }
 }
 
@@ -95,6 +98,8 @@ pub struct Rig {
     pub seen: Vec<String>,
     /// Where packets went, and their bytes.
     pub sent: Vec<(SocketAddr, Vec<u8>)>,
+    /// What the desk is saying: ids and sentences.
+    pub said: Vec<(ReplyId, u32, String)>,
 }
 
 impl Rig {
@@ -108,6 +113,7 @@ impl Rig {
             from: address(PHONE),
             seen: Vec::new(),
             sent: Vec::new(),
+            said: Vec::new(),
         }
     }
 
@@ -116,7 +122,18 @@ impl Rig {
         while let Some(output) = self.call.poll_output() {
             match output {
                 CallOutput::Rtp { to, data } => self.sent.push((to, data)),
-                CallOutput::Rtcp { .. } => {}
+                CallOutput::Rtcp { .. } | CallOutput::Heard { .. } => {}
+                CallOutput::Synthesise {
+                    reply,
+                    clause,
+                    text,
+                } if reply.0 > u32::MAX / 2 => {
+                    if clause == 0 {
+                        self.said.clear();
+                        self.seen.push(format!("desk: {text}"));
+                    }
+                    self.said.push((reply, clause, text));
+                }
                 output => self.seen.push(spell(output)),
             }
         }
@@ -221,12 +238,73 @@ impl Rig {
                 self.input(CallInput::Media(session(Some(MOVED), true)));
                 self.from = address(MOVED);
             }
+            // The desk's sentences, 200 ms each, and a silent caller meanwhile.
+            "read" => {
+                let said = self.said.clone();
+                for (reply, clause, _) in &said {
+                    let (reply, clause) = (*reply, *clause);
+                    for sound in [Sound::Samples(vec![2_000; samples(200)]), Sound::Done] {
+                        self.input(CallInput::Sound {
+                            reply,
+                            clause,
+                            sound,
+                        });
+                    }
+                }
+                self.send(&vec![0; samples(200 * said.len() as u32 + 100)]);
+            }
+            "offer" => {
+                let (id, what) = rest.split_once(' ').unwrap_or((rest, "ls -l"));
+                let request = agent_bridge::approvals::ApprovalRequest {
+                    id: agent_bridge::approvals::ApprovalId(id.to_owned()),
+                    kind: agent_bridge::approvals::ApprovalKind::Exec,
+                    session: "phone/agent".to_owned(),
+                    what: what.to_owned(),
+                    place: String::new(),
+                    expires_in: Duration::from_secs(600),
+                };
+                self.input(CallInput::Approval(Notice::Offer(request)));
+            }
+            "frozen" => self.input(CallInput::Approval(Notice::Frozen(true))),
+            "elsewhere" => self.input(CallInput::Approval(Notice::StopRuns)),
+            "pin" => self.input(CallInput::PinChecked(match rest {
+                "right" => PinVerdict::Right(agent_bridge::levels::Level::Owner),
+                _ => PinVerdict::Wrong { tries_left: 1 },
+            })),
+            "keys" => {
+                let code = self.code();
+                for key in rest.replace("CODE", &code).chars() {
+                    self.input(CallInput::Digit(key));
+                }
+                self.seen.retain(|seen| seen != "Digit");
+            }
+            // The caller says the code, and is heard.
+            "code" => {
+                let code = self.code();
+                self.step(&format!("words {rest} {code}"));
+            }
             "drain" => self.input(CallInput::Drain {
                 text: rest.to_owned(),
             }),
             "hangup" => self.input(CallInput::Ended),
             _ => panic!("no such input: {input}"),
         }
+    }
+
+    /// The code that was read out last.
+    pub fn code(&self) -> String {
+        let words = [
+            "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+        ];
+        let sentence = self
+            .said
+            .iter()
+            .find(|(_, _, text)| text.starts_with("To allow"));
+        let text = sentence.map_or("", |(_, _, text)| text.as_str());
+        let digits = text
+            .split([' ', ',', '.'])
+            .filter_map(|word| words.iter().position(|name| *name == word));
+        digits.map(|digit| digit.to_string()).collect()
     }
 
     pub fn check(&mut self, script: &str) {
@@ -251,7 +329,9 @@ pub fn clip() -> Vec<i16> {
 
 fn spell(output: CallOutput) -> String {
     match output {
-        CallOutput::Rtp { .. } | CallOutput::Rtcp { .. } => String::new(),
+        CallOutput::Rtp { .. } | CallOutput::Rtcp { .. } | CallOutput::Heard { .. } => {
+            String::new()
+        }
         CallOutput::Transcribe { ticket, kind, pcm } => {
             assert!(!pcm.is_empty(), "nothing to transcribe");
             match kind {
@@ -280,6 +360,14 @@ fn spell(output: CallOutput) -> String {
             )
         }
         CallOutput::CancelReply { id } => format!("cancel {}", id.0),
+        CallOutput::Desk(wish) => match wish {
+            DeskWish::Decided { id, decision, why } => {
+                format!("{decision:?} {}: {}", id.0, why.as_str())
+            }
+            DeskWish::CheckPin(digits) => format!("check {}", digits.expose()),
+            DeskWish::Stop { freezes } => format!("stop {freezes}"),
+            wish => format!("{wish:?}"),
+        },
         CallOutput::CommitReply { id } => format!("commit {}", id.0),
         CallOutput::Said(entry) => {
             let who = match (entry.role, entry.aside) {

@@ -217,7 +217,7 @@ impl Switchboard {
     }
 
     /// Counts a message, unless this caller has left as many as allowed.
-    fn may_leave_message(&mut self, caller: &str) -> bool {
+    pub(in crate::switchboard) fn may_leave_message(&mut self, caller: &str) -> bool {
         let most = self.bridging.plan().voicemail().messages_per_caller_per_day;
         let today = today();
         let messages = &mut self.bridging.messages;
