@@ -78,6 +78,8 @@ pub(super) struct Exchange {
     pub(super) committed: bool,
     /// Bytes of what was last told to have been heard.
     told_bytes: usize,
+    /// ... and that was the last word on it.
+    is_told: bool,
 }
 
 impl Wiring {
@@ -203,11 +205,13 @@ impl Call {
                 }
             }
             Action::Cancel { id } => {
-                let by_caller = self.vad.is_speech() || self.utterance.is_open();
-                self.close_exchange(id, String::new(), by_caller);
+                let heard = self.playout.heard(id.0).text;
+                self.tell_over(id, heard);
                 self.outputs.push_back(CallOutput::CancelReply { id });
                 self.silence(id);
                 self.wiring.hangup_after.take_if(|after| *after == id);
+                let by_caller = self.vad.is_speech() || self.utterance.is_open();
+                self.close_exchange(id, String::new(), by_caller);
             }
             Action::Speak { id, text, last } => events.extend(self.speak(id, &text, last)),
             Action::RunTool { id, call } => self.run_tool(now, id, &call, events),
@@ -290,6 +294,7 @@ impl Call {
             doors,
             committed: false,
             told_bytes: 0,
+            is_told: false,
         });
         self.outputs.push_back(CallOutput::Ask(Question {
             id,
@@ -367,8 +372,23 @@ impl Call {
         }
     }
 
+    /// The last word on how much of a reply was heard.
+    fn tell_over(&mut self, id: ReplyId, text: String) {
+        if let Some(exchange) = self.wiring.exchange(id)
+            && exchange.committed
+            && !std::mem::replace(&mut exchange.is_told, true)
+        {
+            self.outputs.push_back(CallOutput::Heard {
+                id,
+                text,
+                is_over: true,
+            });
+        }
+    }
+
     /// The exchange of a reply that is over, one way or the other, becomes a turn record.
     pub(super) fn close_exchange(&mut self, id: ReplyId, heard_text: String, interrupted: bool) {
+        self.tell_over(id, heard_text.clone());
         let Some(at) = self.wiring.exchanges.iter().position(|e| e.reply == id) else {
             return;
         };
@@ -376,11 +396,6 @@ impl Call {
             return;
         };
         if exchange.committed {
-            self.outputs.push_back(CallOutput::Heard {
-                id,
-                text: heard_text.clone(),
-                is_over: true,
-            });
             self.outputs.push_back(CallOutput::Turn(TurnRecord {
                 number: exchange.number,
                 caller_text: exchange.caller_text,

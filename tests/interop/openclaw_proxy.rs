@@ -216,7 +216,7 @@ async fn openclaw_asks_its_model_through_the_proxy() {
         phone.settled("anna", "What about tea?", kept).await;
         phone.model.say("And now?", "Now.");
         assert_eq!(phone.turn("anna", "And now?", true).await, "Now.");
-        let body = phone.model.last_body();
+        let body = phone.model.last_body("And now?");
         let messages = body["messages"].as_array().expect("messages");
         let held = messages
             .iter()

@@ -51,9 +51,12 @@ impl Model {
         self.asked.lock().expect("no panic").len()
     }
 
-    pub fn last_body(&self) -> Value {
+    /// The last request that holds these words: OpenClaw asks for other things besides.
+    pub fn last_body(&self, words: &str) -> Value {
         let asked = self.asked.lock().expect("no panic");
-        serde_json::from_slice(asked.last().expect("asked")).expect("JSON")
+        let mut bodies = asked.iter().rev().map(|body| String::from_utf8_lossy(body));
+        let body = bodies.find(|body| body.contains(words)).expect("asked");
+        serde_json::from_str(&body).expect("JSON")
     }
 
     fn answer(&self, body: &Value) -> String {
