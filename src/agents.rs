@@ -7,10 +7,12 @@ use std::time::Duration;
 use agent_bridge::gateways::demo::Demo;
 use agent_bridge::gateways::message::MessageTaker;
 use agent_bridge::gateways::openai::{OpenAi, OpenAiConfig};
+use agent_bridge::gateways::openclaw::{OpenClaw, OpenClawConfig};
 use agent_bridge::gateways::readback::ReadBack;
 use agent_bridge::gateways::{Gateway, Secret};
 use agent_bridge::levels::Level;
 use agent_bridge::phone_text::{PromptFacts, system_prompt};
+use agent_bridge::openclaw::{ClientConfig, KeyFile};
 use agent_bridge::router::{Router, RouterConfig};
 use anyhow::Context as _;
 
@@ -251,6 +253,29 @@ fn one(
                 },
             };
             Arc::new(OpenAi::new(config, rand::random())?)
+        }
+        AgentKind::OpenClaw => {
+            let token = secrets.resolve(&agent.api_key, key, home.root())?;
+            home.create()?;
+            let client = ClientConfig {
+                url: agent.url.clone(),
+                token: token.map(|token| Secret::new(token.expose())),
+                name: "Offhook".to_owned(),
+                key_file: KeyFile::open_or_create(&home.device_path(), rand::random())?,
+                seed: rand::random(),
+            };
+            // An agent with tools thinks longer than a model: the waits for one are the least.
+            let least = OpenClawConfig::default();
+            let config = OpenClawConfig {
+                agent: agent.model.clone(),
+                connect_timeout_ms: wish.connect_timeout_ms,
+                first_token_timeout_ms: wish
+                    .first_token_timeout_ms
+                    .max(least.first_token_timeout_ms),
+                idle_timeout_ms: wish.idle_timeout_ms.max(least.idle_timeout_ms),
+                total_timeout_ms: wish.total_timeout_ms.max(least.total_timeout_ms),
+            };
+            Arc::new(OpenClaw::new(client, config, rand::random())?)
         }
     })
 }

@@ -141,6 +141,7 @@ fn fallback_name(agent: &FallbackAgent) -> &str {
     match agent.kind {
         AgentKind::Demo => "the built-in demo",
         AgentKind::OpenAi => &agent.model,
+        AgentKind::OpenClaw => "OpenClaw",
     }
 }
 

@@ -306,17 +306,25 @@ async fn agent(report: &mut Report, home: &Home, config: &Config, secrets: &Secr
 async fn check_agent(report: &mut Report, gateway: &dyn Gateway, what: &str) {
     let good = |check: &CheckReport| format!("answers in {} ms", check.took.as_millis());
     let checked = report.result(&format!("{what} check"), gateway.check().await, good);
-    let (verdict, early) = if gateway.only_answers() {
-        (
+    if checked.is_some()
+        && let Some(standing) = gateway.standing()
+    {
+        report.line(Verdict::Good, &format!("{what} link"), &standing);
+    }
+    let (verdict, early) = match (gateway.only_answers(), gateway.standing()) {
+        (true, _) => (
             Verdict::Good,
             "it only answers: asked before you have finished, which saves time",
-        )
-    } else {
-        (
+        ),
+        (false, Some(_)) => (
+            Verdict::Good,
+            "no: it keeps a transcript and runs tools, so it is asked when you have finished",
+        ),
+        (false, None) => (
             Verdict::Warning,
             "not known to only answer: asked when you have finished. If it runs no tools of its own, \
              set only_answers = \"yes\" in [agent]",
-        )
+        ),
     };
     if checked.is_some() {
         report.line(verdict, &format!("{what} asked early"), early);

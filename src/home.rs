@@ -106,6 +106,11 @@ impl Home {
         self.root.join("offhook.db")
     }
 
+    /// Who this installation is to OpenClaw gateways.
+    pub fn device_path(&self) -> PathBuf {
+        self.root.join("openclaw-device.json")
+    }
+
     pub fn models_path(&self) -> PathBuf {
         self.root.join("models")
     }

@@ -16,8 +16,11 @@ use super::transports;
 const HOUR_S: u64 = 3600;
 /// Decoding more often than this costs more than it tells.
 const PARTIAL_MS_MIN: u32 = 100;
-const AGENT_KINDS: [(&str, AgentKind); 2] =
-    [("demo", AgentKind::Demo), ("openai", AgentKind::OpenAi)];
+const AGENT_KINDS: [(&str, AgentKind); 3] = [
+    ("demo", AgentKind::Demo),
+    ("openai", AgentKind::OpenAi),
+    ("openclaw", AgentKind::OpenClaw),
+];
 const SECURITY_POLICIES: [(&str, SecurityPolicy); 3] = [
     ("off", SecurityPolicy::Off),
     ("optional", SecurityPolicy::Optional),
@@ -240,7 +243,8 @@ fn tts(section: &mut Section<'_, '_>, d: Tts) -> Tts {
 
 fn agent(section: &mut Section<'_, '_>, d: Agent) -> Agent {
     let web_address = |text: &str| web_address(text).or_else(|| text.is_empty().then(String::new));
-    let expected = "an address that starts with http:// or https://";
+    let expected =
+        "an address that starts with http:// or https://, or ws:// or wss:// for OpenClaw";
     let agent = Agent {
         kind: section.choice("kind", d.kind, &AGENT_KINDS),
         url: section.parsed("url", d.url, expected, web_address, String::clone),
@@ -296,7 +300,8 @@ fn agent(section: &mut Section<'_, '_>, d: Agent) -> Agent {
 
 pub(super) fn fallback(section: &mut Section<'_, '_>) -> FallbackAgent {
     let web_address = |text: &str| web_address(text).or_else(|| text.is_empty().then(String::new));
-    let expected = "an address that starts with http:// or https://";
+    let expected =
+        "an address that starts with http:// or https://, or ws:// or wss:// for OpenClaw";
     let fallback = FallbackAgent {
         kind: section.choice("kind", AgentKind::OpenAi, &AGENT_KINDS),
         url: section.parsed("url", String::new(), expected, web_address, String::clone),
@@ -318,6 +323,11 @@ fn gateway_is_complete(section: &mut Section<'_, '_>, kind: AgentKind, url: &str
         "kind",
         !gateway || !model.is_empty(),
         "\"openai\" needs `model`",
+    );
+    section.require(
+        "url",
+        !gateway || !url.starts_with("ws"),
+        "an address that starts with http:// or https://",
     );
 }
 
@@ -581,5 +591,6 @@ fn timezone(text: &str) -> Option<String> {
 pub(super) fn web_address(text: &str) -> Option<String> {
     let text = text.trim_end_matches('/');
     let url = reqwest::Url::parse(text).ok()?;
-    (matches!(url.scheme(), "http" | "https") && url.host().is_some()).then(|| text.to_owned())
+    (matches!(url.scheme(), "http" | "https" | "ws" | "wss") && url.host().is_some())
+        .then(|| text.to_owned())
 }

@@ -247,6 +247,8 @@ pub enum AgentKind {
     Demo,
     /// Any OpenAI-compatible `/v1/chat/completions`.
     OpenAi,
+    /// An OpenClaw gateway, over its own WebSocket.
+    OpenClaw,
 }
 
 /// Whether asking a gateway has no consequence but its answer.
@@ -262,9 +264,11 @@ pub enum OnlyAnswers {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
     pub kind: AgentKind,
-    /// Base address, such as `http://127.0.0.1:11434/v1`. Needed for `openai`.
+    /// Base address, such as `http://127.0.0.1:11434/v1`. Needed for `openai`; for `openclaw` empty is
+    /// `ws://127.0.0.1:18789`.
     pub url: String,
-    /// Model name sent with each request. Needed for `openai`.
+    /// Model name sent with each request, needed for `openai`. For `openclaw` the agent's id; empty: its
+    /// default agent.
     pub model: String,
     /// Where the API key is found: `api_key_file`, `api_key_env`, or OFFHOOK_AGENT_API_KEY.
     pub api_key: SecretSource,

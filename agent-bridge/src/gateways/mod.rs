@@ -19,6 +19,7 @@ pub mod demo;
 pub mod fake;
 pub mod message;
 pub mod openai;
+pub mod openclaw;
 pub mod readback;
 mod secret;
 pub mod through_proxy;
@@ -229,6 +230,11 @@ pub trait Gateway: Send + Sync {
     /// tokio runtime, at the start and whenever a call comes in. Failing is no error: the question will
     /// tell.
     fn warm(&self);
+
+    /// How it stands, in one line for people; none: there is nothing to say beyond `check`.
+    fn standing(&self) -> Option<String> {
+        None
+    }
 
     /// What its agents want to be allowed, of all conversations; `session` in them is `AskRequest::session` where
     /// the conversation is one of ours. None: it never asks.

@@ -205,6 +205,12 @@ impl Client {
         let _ = self.inner.commands.try_send(Command::Abort { run });
     }
 
+    /// This reply is no longer waited for, but goes on; its end is news. Never waits.
+    pub fn leave(&self, run: &str) {
+        let run = run.to_owned();
+        let _ = self.inner.commands.try_send(Command::Leave { run });
+    }
+
     /// What waits for a decision and what was decided, of all conversations. Sessions are the gateway's keys.
     pub fn approvals(&self) -> broadcast::Receiver<ApprovalEvent> {
         self.inner.approvals.subscribe()

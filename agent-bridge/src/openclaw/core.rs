@@ -45,6 +45,10 @@ pub enum Input<'a> {
     Abort {
         run: String,
     },
+    /// Nobody waits for the reply any more, and it goes on.
+    Leave {
+        run: String,
+    },
     Resolve {
         ticket: u64,
         id: ApprovalId,
@@ -140,6 +144,7 @@ impl Core {
                 self.send(now, run, session_key, message, queue_mode);
             }
             Input::Abort { run } => self.abort(now, &run),
+            Input::Leave { run } => self.runs.give_up(&run),
             Input::Resolve {
                 ticket,
                 id,

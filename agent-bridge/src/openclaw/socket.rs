@@ -41,6 +41,9 @@ pub(super) enum Command {
     Abort {
         run: String,
     },
+    Leave {
+        run: String,
+    },
     Resolve {
         id: ApprovalId,
         kind: ApprovalKind,
@@ -173,6 +176,10 @@ fn apply(core: &mut Core, listeners: &mut Listeners, command: Command) {
         Command::Abort { run } => {
             listeners.runs.remove(&run);
             core.handle(now, Input::Abort { run });
+        }
+        Command::Leave { run } => {
+            listeners.runs.remove(&run);
+            core.handle(now, Input::Leave { run });
         }
         Command::Resolve {
             id,

@@ -1,0 +1,621 @@
+//! OpenClaw as the one who answers, over its own WebSocket and with nothing installed there: a question is a message in
+//! the caller's voice conversation, its reply is spoken as it streams, tools are told, and what comes late is news. Owns
+//! the waits and what is remembered of each conversation; the link is `crate::openclaw`'s, the texts are `words`'s.
+//!
+//! Asking has consequences: OpenClaw keeps a transcript and runs tools. So nothing is asked before the caller's turn is
+//! over. A reply that is called off is aborted there. One that takes too long while a tool is at work is left alone: its
+//! result comes as news.
+
+mod words;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo, Progress,
+    Told, Wait,
+};
+use crate::approvals::{ApprovalEvent, ApprovalId, ApprovalKind, Decision};
+use crate::openclaw::client::address;
+use crate::openclaw::{
+    Client, ClientConfig, ConfigError, Hello, LinkError, LinkState, QueueMode, RunEvent,
+};
+use words::{FirstLine, Reply, late, message, session_key, warmup_key};
+
+/// Conversations that are remembered; the one that was silent longest is forgotten, and with it a note at most.
+const MEMORY_MAX: usize = 1_024;
+/// Letters of a reply that are remembered, to compare them with what was heard.
+const REPLY_BYTES_MAX: usize = 16 * 1024;
+/// After such a silence the agent is told again that it is on the telephone.
+const FORGETS_AFTER: Duration = Duration::from_secs(600);
+const WARM_EVERY: Duration = Duration::from_secs(60);
+const WARM_TIMEOUT: Duration = Duration::from_secs(60);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+/// While a tool is at work, this often somebody is told that it still is.
+const STILL_AT_WORK: Duration = Duration::from_secs(2);
+/// The longest that a caller is kept waiting for a tool or an approval; the run itself goes on.
+const WORK_MAX: Duration = Duration::from_secs(600);
+const APPROVALS_MAX: usize = 64;
+const NEWS_MAX: usize = 8;
+
+/// Times in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenClawConfig {
+    /// The agent's id there; empty: the gateway's default one.
+    pub agent: String,
+    /// For a link that is down when a question comes.
+    pub connect_timeout_ms: u32,
+    /// From the question to the first word or tool.
+    pub first_token_timeout_ms: u32,
+    /// Between two pieces of a reply, while no tool is at work.
+    pub idle_timeout_ms: u32,
+    /// Of one stretch of reply without a tool at work.
+    pub total_timeout_ms: u32,
+}
+
+impl Default for OpenClawConfig {
+    fn default() -> OpenClawConfig {
+        OpenClawConfig {
+            agent: String::new(),
+            connect_timeout_ms: 1_500,
+            first_token_timeout_ms: 15_000,
+            idle_timeout_ms: 20_000,
+            total_timeout_ms: 120_000,
+        }
+    }
+}
+
+/// One agent of an OpenClaw gateway.
+#[derive(Clone)]
+pub struct OpenClaw {
+    link: Arc<SharedLink>,
+    config: Arc<OpenClawConfig>,
+}
+
+/// What all agents of one gateway share.
+struct SharedLink {
+    config: ClientConfig,
+    shown: String,
+    client: OnceLock<Result<Client, LinkError>>,
+    approvals: broadcast::Sender<ApprovalEvent>,
+    memory: Mutex<HashMap<String, Memory>>,
+    rng: Mutex<StdRng>,
+    warmed_at: Mutex<Option<Instant>>,
+}
+
+/// What is known of a conversation, by its key.
+#[derive(Debug, Clone)]
+struct Memory {
+    session: String,
+    asked_at: Instant,
+    /// None: nothing was asked yet.
+    reply: Option<Reply>,
+}
+
+impl OpenClaw {
+    /// Connects when it is first needed. `seed` makes the names of the runs.
+    pub fn new(
+        client: ClientConfig,
+        config: OpenClawConfig,
+        seed: [u8; 32],
+    ) -> Result<OpenClaw, ConfigError> {
+        let url = address(&client.url)?;
+        client.key_file.key()?;
+        let port = url
+            .port_or_known_default()
+            .map_or(String::new(), |port| format!(":{port}"));
+        let (approvals, _) = broadcast::channel(APPROVALS_MAX);
+        Ok(OpenClaw {
+            link: Arc::new(SharedLink {
+                shown: format!(
+                    "{}://{}{port}",
+                    url.scheme(),
+                    url.host_str().unwrap_or_default()
+                ),
+                config: client,
+                client: OnceLock::new(),
+                approvals,
+                memory: Mutex::default(),
+                rng: Mutex::new(StdRng::from_seed(seed)),
+                warmed_at: Mutex::default(),
+            }),
+            config: Arc::new(config),
+        })
+    }
+
+    /// Another agent behind the same link.
+    pub fn for_agent(&self, config: OpenClawConfig) -> OpenClaw {
+        OpenClaw {
+            link: self.link.clone(),
+            config: Arc::new(config),
+        }
+    }
+
+    /// The link itself. To be called on the tokio runtime.
+    pub fn client(&self) -> Result<&Client, LinkError> {
+        self.link.client()
+    }
+
+    fn agent<'a>(&'a self, hello: &'a Hello) -> &'a str {
+        match self.config.agent.as_str() {
+            "" => &hello.default_agent,
+            agent => agent,
+        }
+    }
+
+    /// Once the gateway has greeted.
+    async fn key_of(&self, client: &Client, session: &str) -> Option<String> {
+        let mut state = client.state();
+        let is_ready = |state: &LinkState| matches!(state, LinkState::Ready(_));
+        match &*state.wait_for(is_ready).await.ok()? {
+            LinkState::Ready(hello) => Some(session_key(self.agent(hello), session)),
+            _ => None,
+        }
+    }
+
+    async fn converse(
+        &self,
+        request: AskRequest,
+        told: watch::Receiver<Told>,
+        events: &mpsc::Sender<GatewayEvent>,
+    ) {
+        let outcome = tokio::select! {
+            () = events.closed() => return,
+            outcome = self.answer(request, told, events) => outcome,
+        };
+        let event = match outcome {
+            Ok(()) => GatewayEvent::Done { usage: None },
+            Err(error) => GatewayEvent::Failed(error),
+        };
+        let _ = events.send(event).await;
+    }
+
+    async fn answer(
+        &self,
+        request: AskRequest,
+        mut told: watch::Receiver<Told>,
+        events: &mpsc::Sender<GatewayEvent>,
+    ) -> Result<(), GatewayError> {
+        // A guess would be in the transcript, and its tools would run.
+        if request.speculative {
+            let committed = told.wait_for(|told| told.is_committed).await;
+            committed.map_err(|_| GatewayError::Cut)?;
+        }
+        let began = Instant::now();
+        let client = self.client()?;
+        let hello = client.ready(ms(self.config.connect_timeout_ms)).await?;
+        let key = session_key(self.agent(&hello), &request.session);
+        let earlier = self.link.recall(&key);
+        let is_first = earlier
+            .as_ref()
+            .is_none_or(|memory| began.duration_since(memory.asked_at) > FORGETS_AFTER);
+        let reply = earlier.and_then(|memory| memory.reply);
+        let text = message(&request.messages, reply.as_ref(), is_first);
+        let run = self.link.new_run();
+        let incoming = client
+            .send_as(&key, &text, &run, QueueMode::Interrupt)
+            .await?;
+        let mut going = Going {
+            link: &self.link,
+            config: &self.config,
+            client,
+            key,
+            session: request.session,
+            run,
+            reply: Reply {
+                text: String::new(),
+                is_aborted: true,
+            },
+            ending: Ending::Abort,
+            events,
+            first_line: FirstLine::default(),
+            tools: 0,
+            waits: false,
+            is_started: false,
+            has_begun: false,
+        };
+        going.remember();
+        going.follow(began, incoming).await
+    }
+}
+
+/// A reply under way. Dropped early, it is aborted there.
+struct Going<'a> {
+    link: &'a SharedLink,
+    config: &'a OpenClawConfig,
+    client: &'a Client,
+    key: String,
+    session: String,
+    run: String,
+    reply: Reply,
+    ending: Ending,
+    events: &'a mpsc::Sender<GatewayEvent>,
+    first_line: FirstLine,
+    /// At work now.
+    tools: usize,
+    /// For an approval, or for the link.
+    waits: bool,
+    is_started: bool,
+    /// A word or a tool has come.
+    has_begun: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Abort,
+    /// It goes on, and its end is news.
+    Leave,
+    /// It is over.
+    None,
+}
+
+impl Drop for Going<'_> {
+    fn drop(&mut self) {
+        match self.ending {
+            Ending::Abort => self.client.abort(&self.run),
+            Ending::Leave => self.client.leave(&self.run),
+            Ending::None => {}
+        }
+        self.remember();
+    }
+}
+
+impl Going<'_> {
+    fn remember(&self) {
+        let memory = Memory {
+            session: self.session.clone(),
+            asked_at: Instant::now(),
+            reply: Some(self.reply.clone()),
+        };
+        self.link.remember(&self.key, memory);
+    }
+
+    async fn follow(
+        &mut self,
+        began: Instant,
+        mut incoming: mpsc::Receiver<RunEvent>,
+    ) -> Result<(), GatewayError> {
+        let mut piece_by = began + ms(self.config.first_token_timeout_ms);
+        let mut total_by = began + ms(self.config.total_timeout_ms);
+        loop {
+            let is_at_work = self.tools > 0 || self.waits;
+            let late_by = match is_at_work {
+                true => began + WORK_MAX,
+                false => piece_by.min(total_by),
+            };
+            let again_at = Instant::now() + STILL_AT_WORK;
+            let due = match is_at_work || (self.is_started && !self.has_begun) {
+                true => late_by.min(again_at),
+                false => late_by,
+            };
+            let event = tokio::select! {
+                event = incoming.recv() => event,
+                () = sleep_until(due) => {
+                    if Instant::now() >= late_by {
+                        return Err(self.too_late(total_by));
+                    }
+                    self.tell(GatewayEvent::Progress(Progress::Waiting)).await?;
+                    continue;
+                }
+            };
+            match event {
+                // Taken out by the link: nobody took the events in time.
+                None => return Err(GatewayError::Cut),
+                // It has the message now: nobody else is to be asked, and it may take its time.
+                Some(RunEvent::Started) => {
+                    self.is_started = true;
+                    self.tell(GatewayEvent::Progress(Progress::Waiting)).await?;
+                    continue;
+                }
+                Some(RunEvent::Text(text)) => {
+                    self.has_begun = true;
+                    self.waits = false;
+                    self.text(&text).await?;
+                }
+                Some(RunEvent::Tool {
+                    name,
+                    is_over: false,
+                }) => {
+                    self.has_begun = true;
+                    self.tools += 1;
+                    self.tell(GatewayEvent::Progress(Progress::tool(&name)))
+                        .await?;
+                }
+                Some(RunEvent::Tool { is_over: true, .. }) => {
+                    self.tools = self.tools.saturating_sub(1);
+                    self.waits = false;
+                }
+                Some(RunEvent::Waiting) => {
+                    self.waits = true;
+                    self.tell(GatewayEvent::Progress(Progress::Waiting)).await?;
+                }
+                Some(RunEvent::Done) => {
+                    self.ending = Ending::None;
+                    self.reply.is_aborted = false;
+                    let rest = self.first_line.finish();
+                    return self.say(rest).await;
+                }
+                // By somebody else: in a text channel, or from the gateway's own page.
+                Some(RunEvent::Aborted) => {
+                    self.ending = Ending::None;
+                    return Err(GatewayError::Reported {
+                        code: "aborted".to_owned(),
+                    });
+                }
+                Some(RunEvent::Failed(error)) => {
+                    self.ending = Ending::None;
+                    return Err(error);
+                }
+            }
+            let now = Instant::now();
+            piece_by = now + ms(self.config.idle_timeout_ms);
+            if self.tools > 0 || self.waits {
+                total_by = now + ms(self.config.total_timeout_ms);
+            }
+        }
+    }
+
+    async fn text(&mut self, text: &str) -> Result<(), GatewayError> {
+        let text = self.first_line.push(text);
+        self.say(text).await
+    }
+
+    async fn say(&mut self, text: String) -> Result<(), GatewayError> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        if self.reply.text.len() < REPLY_BYTES_MAX {
+            self.reply.text.push_str(&text);
+        }
+        self.tell(GatewayEvent::Text(text)).await
+    }
+
+    async fn tell(&self, event: GatewayEvent) -> Result<(), GatewayError> {
+        // Nobody listens any more; what is returned reaches nobody either.
+        self.events.send(event).await.map_err(|_| GatewayError::Cut)
+    }
+
+    fn too_late(&mut self, total_by: Instant) -> GatewayError {
+        // Asked elsewhere now, it must not be answered here as well; what was begun is worth its end.
+        if self.has_begun {
+            self.ending = Ending::Leave;
+        }
+        GatewayError::Timeout(match self.has_begun {
+            _ if Instant::now() >= total_by => Wait::Total,
+            true => Wait::Idle,
+            false => Wait::FirstToken,
+        })
+    }
+}
+
+impl SharedLink {
+    fn client(self: &Arc<Self>) -> Result<&Client, LinkError> {
+        let client = self.client.get_or_init(|| {
+            // Both were tried when this was made.
+            let client = Client::start(self.config.clone()).map_err(|_| LinkError::Stopped)?;
+            tokio::spawn(translate(client.approvals(), Arc::downgrade(self)));
+            Ok(client)
+        });
+        client.as_ref().map_err(LinkError::clone)
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memory>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recall(&self, key: &str) -> Option<Memory> {
+        self.memory().get(key).cloned()
+    }
+
+    fn remember(&self, key: &str, memory: Memory) {
+        let mut all = self.memory();
+        if all.len() >= MEMORY_MAX && !all.contains_key(key) {
+            let oldest = all.iter().min_by_key(|(_, memory)| memory.asked_at);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                all.remove(&oldest);
+            }
+        }
+        all.insert(key.to_owned(), memory);
+    }
+
+    /// A random UUID, RFC 9562 section 5.4.
+    fn new_run(&self) -> String {
+        let mut bytes = [0u8; 16];
+        self.rng
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill(&mut bytes);
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(
+            "{}-{}-{}-{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..]
+        )
+    }
+
+    /// Whose conversation it is, by our own name for it.
+    fn translate(&self, mut event: ApprovalEvent) -> ApprovalEvent {
+        if let ApprovalEvent::Requested(request) = &mut event
+            && let Some(memory) = self.memory().get(&request.session)
+        {
+            request.session.clone_from(&memory.session);
+        }
+        event
+    }
+
+    /// Whether a minute has passed since the last time.
+    fn warms_now(&self) -> bool {
+        let now = Instant::now();
+        let mut warmed_at = self
+            .warmed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_due = warmed_at.is_none_or(|at| now.duration_since(at) >= WARM_EVERY);
+        if is_due {
+            *warmed_at = Some(now);
+        }
+        is_due
+    }
+}
+
+/// Hands approvals on under our own names, as long as the link is held.
+async fn translate(mut raw: broadcast::Receiver<ApprovalEvent>, link: Weak<SharedLink>) {
+    loop {
+        let event = match raw.recv().await {
+            Ok(event) => event,
+            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let Some(link) = link.upgrade() else { return };
+        // Nobody may listen.
+        let _ = link.approvals.send(link.translate(event));
+    }
+}
+
+/// A run that only makes the gateway load what the next one needs; it takes seconds after a pause.
+async fn warm_up(gateway: OpenClaw) {
+    let Ok(client) = gateway.client() else { return };
+    let Ok(hello) = client.ready(CHECK_TIMEOUT).await else {
+        return;
+    };
+    if !gateway.link.warms_now() {
+        return;
+    }
+    let key = warmup_key(gateway.agent(&hello));
+    let run = gateway.link.new_run();
+    let Ok(mut events) = client.send_as(&key, ".", &run, QueueMode::Followup).await else {
+        return;
+    };
+    let to_its_end = async {
+        while let Some(event) = events.recv().await {
+            // It loads with the first word; more of it would cost for nothing.
+            if matches!(event, RunEvent::Text(_) | RunEvent::Tool { .. }) {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(WARM_TIMEOUT, to_its_end).await;
+    client.abort(&run);
+}
+
+impl Gateway for OpenClaw {
+    fn describe(&self) -> GatewayInfo {
+        GatewayInfo {
+            name: "OpenClaw".to_owned(),
+            model: match self.config.agent.as_str() {
+                "" => "its default agent".to_owned(),
+                agent => format!("agent {agent}"),
+            },
+            address: self.link.shown.clone(),
+            demo: false,
+        }
+    }
+
+    fn only_answers(&self) -> bool {
+        false
+    }
+
+    fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
+        let gateway = self.clone();
+        let (tell, told) = watch::channel(Told::default());
+        let task = tokio::spawn(async move { gateway.converse(request, told, &events).await });
+        AskHandle::telling(task, tell)
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<CheckReport, GatewayError>> {
+        async {
+            let began = Instant::now();
+            self.client()?.ready(CHECK_TIMEOUT).await?;
+            Ok(CheckReport {
+                took: began.elapsed(),
+                models: Vec::new(),
+                model_known: None,
+            })
+        }
+        .boxed()
+    }
+
+    /// At most once a minute; each time is a short run of the agent's model.
+    fn warm(&self) {
+        tokio::spawn(warm_up(self.clone()));
+    }
+
+    fn standing(&self) -> Option<String> {
+        let state = self.client().ok()?.state();
+        let state = state.borrow();
+        Some(match &*state {
+            LinkState::Ready(hello) => format!(
+                "OpenClaw {}, protocol {}, {}, nothing installed there (tier C)",
+                hello.version,
+                hello.protocol,
+                match hello.is_paired {
+                    true => "this device is paired",
+                    false => "admitted by its token",
+                },
+            ),
+            LinkState::Connecting => "not connected yet".to_owned(),
+            LinkState::Down(why) => why.to_string(),
+        })
+    }
+
+    fn approvals(&self) -> Option<broadcast::Receiver<ApprovalEvent>> {
+        self.client().ok()?;
+        Some(self.link.approvals.subscribe())
+    }
+
+    fn resolve(
+        &self,
+        id: ApprovalId,
+        kind: ApprovalKind,
+        decision: Decision,
+    ) -> BoxFuture<'_, Result<(), GatewayError>> {
+        async move { Ok(self.client()?.resolve(&id, kind, decision).await?) }.boxed()
+    }
+
+    fn news(&self, session: &str) -> Option<mpsc::Receiver<String>> {
+        let client = self.client().ok()?.clone();
+        let (gateway, session) = (self.clone(), session.to_owned());
+        let (news, receiver) = mpsc::channel(NEWS_MAX);
+        tokio::spawn(async move {
+            // The default agent's name comes with the greeting.
+            let Some(key) = gateway.key_of(&client, &session).await else {
+                return;
+            };
+            let mut raw = client.news(&key);
+            loop {
+                let text = tokio::select! {
+                    text = raw.recv() => text,
+                    () = news.closed() => return,
+                };
+                let Some(text) = text.map(|text| late(&text)) else {
+                    return;
+                };
+                if !text.is_empty() && news.send(text).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Some(receiver)
+    }
+}
+
+fn ms(value: u32) -> Duration {
+    Duration::from_millis(u64::from(value))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
