@@ -1,6 +1,7 @@
 //! The handle that calls and gateways hold on one link: messages out, replies, approvals and late results in. Owns the
 //! channels and their bounds; what is done with them is `core`'s, the socket is `socket`'s.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use super::core::Core;
 use super::error::LinkError;
 use super::key_file::{KeyFile, KeyFileError};
-use super::link::{Hello, LinkConfig, LinkState};
+use super::link::{BACKOFF_MAX, BACKOFF_MAX_NEAR, Hello, LinkConfig, LinkState};
 use super::runs::RunEvent;
 use super::socket::{self, Command, Shell};
 use super::wire::QueueMode;
@@ -99,6 +100,15 @@ pub fn address(url: &str) -> Result<Url, ConfigError> {
     Ok(url)
 }
 
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
 impl Client {
     /// Begins to connect at once. To be called on the tokio runtime.
     pub fn start(config: ClientConfig) -> Result<Client, ConfigError> {
@@ -110,6 +120,10 @@ impl Client {
                 .map(|token| token.expose().to_owned())
                 .unwrap_or_default(),
             device_token: config.key_file.device_token(url.as_str()),
+            backoff_max: match is_loopback(&url) {
+                true => BACKOFF_MAX_NEAR,
+                false => BACKOFF_MAX,
+            },
         };
         let key = config.key_file.key()?;
         let core = Core::new(link, key, config.seed, Instant::now().into_std());

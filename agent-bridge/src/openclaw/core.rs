@@ -144,7 +144,9 @@ impl Core {
                 self.send(now, run, session_key, message, queue_mode);
             }
             Input::Abort { run } => self.abort(now, &run),
-            Input::Leave { run } => self.runs.give_up(&run),
+            Input::Leave { run } => {
+                self.runs.give_up(&run);
+            }
             Input::Resolve {
                 ticket,
                 id,
@@ -466,11 +468,17 @@ impl Core {
     }
 
     fn fail(&mut self, run: String, error: GatewayError) {
-        self.runs.give_up(&run);
-        self.tell(run, RunEvent::Failed(error));
+        // An answer may come to a message whose reply is over.
+        if self.runs.give_up(&run) {
+            self.tell(run, RunEvent::Failed(error));
+        }
     }
 
     fn tell(&mut self, run: String, event: RunEvent) {
         self.outputs.push_back(Output::Run { run, event });
     }
 }
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

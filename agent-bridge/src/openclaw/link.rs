@@ -21,7 +21,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// From the open socket to the greeting. A gateway that has just started is slow.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(20);
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
+pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// The same on this machine, where an attempt costs nothing: a gateway that restarts is missed in a call.
+pub const BACKOFF_MAX_NEAR: Duration = Duration::from_secs(3);
 /// Between attempts that only a person's action can help.
 const BACKOFF_OWNER: Duration = Duration::from_secs(60);
 /// A pairing may be approved any moment.
@@ -41,6 +43,8 @@ pub struct LinkConfig {
     pub token: String,
     /// The token that the gateway gave this device; empty: none.
     pub device_token: String,
+    /// The longest pause between attempts.
+    pub backoff_max: Duration,
 }
 
 /// A gateway that has greeted us.
@@ -373,7 +377,7 @@ impl Link {
             _ => {
                 let doubled = BACKOFF_MIN * 2u32.pow(self.attempts.min(5));
                 self.attempts += 1;
-                doubled.min(BACKOFF_MAX)
+                doubled.min(self.config.backoff_max)
             }
         };
         // A fifth more or less, so that several programs do not come back in one moment.

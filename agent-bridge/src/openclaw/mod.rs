@@ -8,6 +8,8 @@
 pub mod client;
 pub mod core;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod identity;
 pub mod key_file;
 pub mod link;

@@ -120,9 +120,9 @@ impl Runs {
         Some(closed)
     }
 
-    /// Takes a run out of which the rest may still come, as news.
-    pub fn give_up(&mut self, run: &str) {
-        self.open.remove(run);
+    /// Takes a run out of which the rest may still come, as news. Whether it was there.
+    pub fn give_up(&mut self, run: &str) -> bool {
+        self.open.remove(run).is_some()
     }
 
     pub fn follow(&mut self, session_key: String) {

@@ -6,6 +6,7 @@
 //! over. A reply that is called off is aborted there. One that takes too long while a tool is at work is left alone: its
 //! result comes as news.
 
+mod reply;
 mod words;
 
 use std::collections::HashMap;
@@ -17,32 +18,26 @@ use futures_util::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::{
-    AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo, Progress,
-    Told, Wait,
+    AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo, Told,
 };
 use crate::approvals::{ApprovalEvent, ApprovalId, ApprovalKind, Decision};
 use crate::openclaw::client::address;
 use crate::openclaw::{
     Client, ClientConfig, ConfigError, Hello, LinkError, LinkState, QueueMode, RunEvent,
 };
+use reply::{Ending, Going};
 use words::{FirstLine, Reply, late, message, session_key, warmup_key};
 
 /// Conversations that are remembered; the one that was silent longest is forgotten, and with it a note at most.
 const MEMORY_MAX: usize = 1_024;
-/// Letters of a reply that are remembered, to compare them with what was heard.
-const REPLY_BYTES_MAX: usize = 16 * 1024;
 /// After such a silence the agent is told again that it is on the telephone.
 const FORGETS_AFTER: Duration = Duration::from_secs(600);
 const WARM_EVERY: Duration = Duration::from_secs(60);
 const WARM_TIMEOUT: Duration = Duration::from_secs(60);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
-/// While a tool is at work, this often somebody is told that it still is.
-const STILL_AT_WORK: Duration = Duration::from_secs(2);
-/// The longest that a caller is kept waiting for a tool or an approval; the run itself goes on.
-const WORK_MAX: Duration = Duration::from_secs(600);
 const APPROVALS_MAX: usize = 64;
 const NEWS_MAX: usize = 8;
 
@@ -224,175 +219,6 @@ impl OpenClaw {
         };
         going.remember();
         going.follow(began, incoming).await
-    }
-}
-
-/// A reply under way. Dropped early, it is aborted there.
-struct Going<'a> {
-    link: &'a SharedLink,
-    config: &'a OpenClawConfig,
-    client: &'a Client,
-    key: String,
-    session: String,
-    run: String,
-    reply: Reply,
-    ending: Ending,
-    events: &'a mpsc::Sender<GatewayEvent>,
-    first_line: FirstLine,
-    /// At work now.
-    tools: usize,
-    /// For an approval, or for the link.
-    waits: bool,
-    is_started: bool,
-    /// A word or a tool has come.
-    has_begun: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    Abort,
-    /// It goes on, and its end is news.
-    Leave,
-    /// It is over.
-    None,
-}
-
-impl Drop for Going<'_> {
-    fn drop(&mut self) {
-        match self.ending {
-            Ending::Abort => self.client.abort(&self.run),
-            Ending::Leave => self.client.leave(&self.run),
-            Ending::None => {}
-        }
-        self.remember();
-    }
-}
-
-impl Going<'_> {
-    fn remember(&self) {
-        let memory = Memory {
-            session: self.session.clone(),
-            asked_at: Instant::now(),
-            reply: Some(self.reply.clone()),
-        };
-        self.link.remember(&self.key, memory);
-    }
-
-    async fn follow(
-        &mut self,
-        began: Instant,
-        mut incoming: mpsc::Receiver<RunEvent>,
-    ) -> Result<(), GatewayError> {
-        let mut piece_by = began + ms(self.config.first_token_timeout_ms);
-        let mut total_by = began + ms(self.config.total_timeout_ms);
-        loop {
-            let is_at_work = self.tools > 0 || self.waits;
-            let late_by = match is_at_work {
-                true => began + WORK_MAX,
-                false => piece_by.min(total_by),
-            };
-            let again_at = Instant::now() + STILL_AT_WORK;
-            let due = match is_at_work || (self.is_started && !self.has_begun) {
-                true => late_by.min(again_at),
-                false => late_by,
-            };
-            let event = tokio::select! {
-                event = incoming.recv() => event,
-                () = sleep_until(due) => {
-                    if Instant::now() >= late_by {
-                        return Err(self.too_late(total_by));
-                    }
-                    self.tell(GatewayEvent::Progress(Progress::Waiting)).await?;
-                    continue;
-                }
-            };
-            match event {
-                // Taken out by the link: nobody took the events in time.
-                None => return Err(GatewayError::Cut),
-                // It has the message now: nobody else is to be asked, and it may take its time.
-                Some(RunEvent::Started) => {
-                    self.is_started = true;
-                    self.tell(GatewayEvent::Progress(Progress::Waiting)).await?;
-                    continue;
-                }
-                Some(RunEvent::Text(text)) => {
-                    self.has_begun = true;
-                    self.waits = false;
-                    self.text(&text).await?;
-                }
-                Some(RunEvent::Tool {
-                    name,
-                    is_over: false,
-                }) => {
-                    self.has_begun = true;
-                    self.tools += 1;
-                    self.tell(GatewayEvent::Progress(Progress::tool(&name)))
-                        .await?;
-                }
-                Some(RunEvent::Tool { is_over: true, .. }) => {
-                    self.tools = self.tools.saturating_sub(1);
-                    self.waits = false;
-                }
-                Some(RunEvent::Waiting) => {
-                    self.waits = true;
-                    self.tell(GatewayEvent::Progress(Progress::Waiting)).await?;
-                }
-                Some(RunEvent::Done) => {
-                    self.ending = Ending::None;
-                    self.reply.is_aborted = false;
-                    let rest = self.first_line.finish();
-                    return self.say(rest).await;
-                }
-                // By somebody else: in a text channel, or from the gateway's own page.
-                Some(RunEvent::Aborted) => {
-                    self.ending = Ending::None;
-                    return Err(GatewayError::Reported {
-                        code: "aborted".to_owned(),
-                    });
-                }
-                Some(RunEvent::Failed(error)) => {
-                    self.ending = Ending::None;
-                    return Err(error);
-                }
-            }
-            let now = Instant::now();
-            piece_by = now + ms(self.config.idle_timeout_ms);
-            if self.tools > 0 || self.waits {
-                total_by = now + ms(self.config.total_timeout_ms);
-            }
-        }
-    }
-
-    async fn text(&mut self, text: &str) -> Result<(), GatewayError> {
-        let text = self.first_line.push(text);
-        self.say(text).await
-    }
-
-    async fn say(&mut self, text: String) -> Result<(), GatewayError> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        if self.reply.text.len() < REPLY_BYTES_MAX {
-            self.reply.text.push_str(&text);
-        }
-        self.tell(GatewayEvent::Text(text)).await
-    }
-
-    async fn tell(&self, event: GatewayEvent) -> Result<(), GatewayError> {
-        // Nobody listens any more; what is returned reaches nobody either.
-        self.events.send(event).await.map_err(|_| GatewayError::Cut)
-    }
-
-    fn too_late(&mut self, total_by: Instant) -> GatewayError {
-        // Asked elsewhere now, it must not be answered here as well; what was begun is worth its end.
-        if self.has_begun {
-            self.ending = Ending::Leave;
-        }
-        GatewayError::Timeout(match self.has_begun {
-            _ if Instant::now() >= total_by => Wait::Total,
-            true => Wait::Idle,
-            false => Wait::FirstToken,
-        })
     }
 }
 

@@ -128,26 +128,27 @@ fn letters(text: &str) -> String {
 pub struct FirstLine {
     held: String,
     is_over: bool,
+    /// The line was there: the white space after it goes with it.
+    skips_space: bool,
 }
 
 impl FirstLine {
     pub fn push(&mut self, text: &str) -> String {
         if self.is_over {
-            return text.to_owned();
+            return self.rest(text).to_owned();
         }
         self.held.push_str(text);
         let begun = self.held.trim_start();
-        if begun.is_empty() {
-            return String::new();
-        }
         let line = begun.find('\n').map(|at| &begun[..at]);
         match line {
+            _ if begun.is_empty() => String::new(),
             _ if !begun.starts_with('{') || begun.len() > DIRECTIVE_BYTES_MAX => self.pass(),
             None => String::new(),
             Some(line) if is_directive(line) => {
-                let rest = begun[line.len()..].trim_start().to_owned();
-                self.held = rest;
-                self.pass()
+                let rest = begun[line.len()..].to_owned();
+                self.held.clear();
+                (self.is_over, self.skips_space) = (true, true);
+                self.rest(&rest).to_owned()
             }
             Some(_) => self.pass(),
         }
@@ -159,6 +160,16 @@ impl FirstLine {
             self.held.clear();
         }
         self.pass()
+    }
+
+    fn rest<'a>(&mut self, text: &'a str) -> &'a str {
+        let text = if self.skips_space {
+            text.trim_start()
+        } else {
+            text
+        };
+        self.skips_space &= text.is_empty();
+        text
     }
 
     fn pass(&mut self) -> String {
