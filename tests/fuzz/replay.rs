@@ -9,7 +9,7 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 30] = [
+const TARGETS: [(&str, Body, Option<&str>); 32] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_calls", sip_calls, None),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
@@ -36,6 +36,8 @@ const TARGETS: [(&str, Body, Option<&str>); 30] = [
     ("proxy_request", agent_bridge::proxy::fuzz::request, None),
     ("proxy_answer", agent_bridge::proxy::fuzz::answer, None),
     ("proxy_orders", proxy_orders, None),
+    ("openclaw_frame", agent_bridge::openclaw::fuzz::frame, None),
+    ("openclaw_link", openclaw_link, None),
     ("phone_text", agent_bridge::fuzz::tidy, None),
     ("demo_agent", agent_bridge::fuzz::demo, None),
     ("speech_text", tts::text::fuzz::normalise_any, None),
@@ -65,6 +67,10 @@ fn proxy_orders(data: &[u8]) {
 
 fn turn(data: &[u8]) {
     agent_bridge::fuzz::turn(data, Instant::now());
+}
+
+fn openclaw_link(data: &[u8]) {
+    agent_bridge::openclaw::fuzz::sequence(data, Instant::now());
 }
 
 /// The first octet is the size of the pieces.
