@@ -198,6 +198,10 @@ impl Call {
             CallInput::Digit(digit) => self.digit(now, digit),
             CallInput::Approval(notice) => self.noticed(now, notice),
             CallInput::PinChecked(verdict) => self.desk_input(now, DeskInput::PinChecked(verdict)),
+            // It waits for the floor, as everything does that the caller did not ask for.
+            CallInput::News { text } => {
+                self.turn_event(now, agent_bridge::turn::Event::Announce { text });
+            }
             CallInput::Drain { text } => self.say_goodbye(now, text, HangupReason::Drained),
             CallInput::Ended => self.end(now),
             CallInput::Timeout => self.timeout(now),

@@ -117,6 +117,10 @@ pub enum CallInput<'a> {
     Approval(Notice),
     /// What became of `DeskWish::CheckPin`.
     PinChecked(PinVerdict),
+    /// Something came of the conversation that nobody has just asked for, as a whole text for the ear.
+    News {
+        text: String,
+    },
     /// The program stops: say goodbye and hang up.
     Drain {
         text: String,

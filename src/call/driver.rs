@@ -144,6 +144,8 @@ pub struct Driver {
     pub engines: Arc<Engines>,
     pub gateway: Arc<dyn Gateway>,
     pub approvals: CallLine,
+    /// Late results of this conversation; none: none ever come.
+    pub news: Option<mpsc::Receiver<String>>,
     pub control: mpsc::Receiver<Control>,
     pub reports: mpsc::Sender<Report>,
 }
@@ -173,6 +175,7 @@ impl Driver {
             engines,
             gateway,
             approvals,
+            mut news,
             mut control,
             reports,
         } = self;
@@ -235,6 +238,7 @@ impl Driver {
                         Event::Reply { id, event } => call.handle(now, CallInput::Reply { id, event }),
                     }
                 }
+                text = next_news(&mut news) => call.handle(Instant::now(), CallInput::News { text }),
                 command = control.recv() => match command {
                     Some(Control::Confirmed) => call.handle(Instant::now(), CallInput::Confirmed),
                     Some(Control::Media(config)) => call.handle(Instant::now(), CallInput::Media(*config)),
@@ -504,6 +508,17 @@ impl Running {
             }
         });
     }
+}
+
+/// The next late result. When no more can come it is never.
+async fn next_news(news: &mut Option<mpsc::Receiver<String>>) -> String {
+    if let Some(coming) = news {
+        if let Some(text) = coming.recv().await {
+            return text;
+        }
+        *news = None;
+    }
+    std::future::pending().await
 }
 
 /// From an engine's thread into the call's channel. The engine waits while it is full; on a thread of the

@@ -139,6 +139,10 @@ impl Switchboard {
                 _ => Default::default(),
             };
             conversation.begin_call(&id, began_ms);
+            let news = match service {
+                Answerer::Agent => gateway.news(&settings.session),
+                _ => None,
+            };
             let call = Call::new(settings, session, conversation, Instant::now());
             let driver = Driver {
                 call,
@@ -147,6 +151,7 @@ impl Switchboard {
                 engines,
                 gateway,
                 approvals,
+                news,
                 control: controls,
                 reports,
             };

@@ -18,6 +18,7 @@ mod barge_in;
 mod between;
 mod calls;
 mod lifetime;
+mod openclaw;
 mod passing;
 mod pauses;
 mod registration;

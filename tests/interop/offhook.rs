@@ -283,6 +283,12 @@ pub fn text_of(output: &Output) -> String {
     )
 }
 
+/// A secret's file, as the program wants it.
+pub fn make_private_file(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("own file");
+}
+
 #[cfg(unix)]
 fn make_private(path: &Path) {
     use std::os::unix::fs::PermissionsExt;

@@ -136,6 +136,12 @@ impl Process {
         );
     }
 
+    /// Ends it and all it has started: it leads a group of its own (`process_group(0)`).
+    pub fn kill_group(&self) {
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+    }
+
     /// Waits for the end; `None` when it goes on running.
     pub fn wait_for_end(&mut self, limit: Duration) -> Option<ExitStatus> {
         let mut status = None;

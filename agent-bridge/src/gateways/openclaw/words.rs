@@ -9,6 +9,9 @@ use crate::phone_text::Tidy;
 const HEARD_CHARS_MAX: usize = 1_000;
 /// Letters of a message; the end of a longer one counts.
 const MESSAGE_CHARS_MAX: usize = 16_000;
+/// Letters of a late result that are said.
+const NEWS_CHARS_MAX: usize = 1_000;
+const NEWS_GOES_ON: &str = "There is more of it in the conversation.";
 /// A reply's first line for machines is no longer than this.
 const DIRECTIVE_BYTES_MAX: usize = 1_024;
 /// Letters of a key's last part.
@@ -190,7 +193,15 @@ pub fn late(text: &str) -> String {
     let mut line = FirstLine::default();
     let text = line.push(text) + &line.finish();
     let mut tidy = Tidy::default();
-    (tidy.push(&text) + &tidy.finish()).trim().to_owned()
+    let spoken = tidy.push(&text) + &tidy.finish();
+    let spoken = spoken.trim();
+    let Some((cut, _)) = spoken.char_indices().nth(NEWS_CHARS_MAX) else {
+        return spoken.to_owned();
+    };
+    let end = spoken[..cut]
+        .rfind(['.', '!', '?'])
+        .map_or(cut, |at| at + 1);
+    format!("{} {NEWS_GOES_ON}", &spoken[..end])
 }
 
 #[cfg(test)]
@@ -326,5 +337,10 @@ mod tests {
             "Done: it is built."
         );
         assert_eq!(late("NO_REPLY"), "");
+        let long = late(&"One sentence more. ".repeat(100));
+        assert!(
+            long.ends_with("more. There is more of it in the conversation.") && long.len() < 1_100,
+            "{long}"
+        );
     }
 }

@@ -1,0 +1,390 @@
+//! The program and the real OpenClaw, with a scripted model behind it. OpenClaw takes some twenty seconds to start and a
+//! gigabyte of memory, so one start serves everything here, in one test, step by step; only the step that kills it starts
+//! another.
+//!
+//! `deploy/openclaw.sh` installs it. Where it is not, the test is skipped by name.
+
+mod model;
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use agent_bridge::approvals::{ApprovalEvent, Decision};
+use agent_bridge::conversation::{Message, Role};
+use agent_bridge::gateways::openclaw::{OpenClaw, OpenClawConfig};
+use agent_bridge::gateways::{
+    AskHandle, AskRequest, Gateway, GatewayError, GatewayEvent, Progress, Secret,
+};
+use agent_bridge::openclaw::{ClientConfig, KeyFile, LinkError};
+use agent_bridge::turn::ReplyId;
+use tokio::sync::mpsc;
+
+use crate::drill;
+use crate::offhook::{Offhook, free_port};
+use crate::peers::{BARESIP, require, take_floor};
+use crate::process::{Folder, Process, wait_until};
+use crate::sound::{golden, words_in_order};
+use model::Model;
+
+/// On a busy machine; otherwise it takes twenty seconds.
+const START_LIMIT: Duration = Duration::from_secs(180);
+/// The first turn after a start takes OpenClaw some ten seconds.
+const ANSWER_LIMIT: Duration = Duration::from_secs(90);
+const TOKEN: &str = "a-token-for-this-test-only";
+/// The greeting is over by then.
+const AFTER_GREETING_MS: u32 = 4_000;
+
+/// A gateway with a home of its own.
+struct Claw {
+    installed: PathBuf,
+    folder: Folder,
+    port: u16,
+    process: Option<Process>,
+}
+
+/// Where `deploy/openclaw.sh` put it.
+fn installed() -> Option<PathBuf> {
+    let folder = match std::env::var_os("OFFHOOK_OPENCLAW") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/openclaw"),
+    };
+    folder.join("complete").is_file().then_some(folder)
+}
+
+impl Claw {
+    fn start(installed: PathBuf, model: &Model) -> Claw {
+        let folder = Folder::new("openclaw");
+        let workspace = folder.path().join("workspace");
+        std::fs::create_dir(&workspace).expect("own folder");
+        let port = free_port();
+        let provider = serde_json::json!({
+            "baseUrl": format!("http://{}/v1", model.address), "apiKey": "none", "api": "openai-completions",
+            "models": [{
+                "id": "stub-1", "name": "Stub", "reasoning": false, "input": ["text"], "contextWindow": 128_000,
+                "maxTokens": 4_096, "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0},
+            }],
+        });
+        let config = serde_json::json!({
+            "gateway": {"mode": "local", "port": port, "bind": "loopback", "auth": {"mode": "token", "token": TOKEN}},
+            "models": {"mode": "replace", "providers": {"stub": provider}},
+            "agents": {"defaults": {
+                "model": {"primary": "stub/stub-1"}, "workspace": workspace, "skipBootstrap": true,
+            }},
+            "tools": {"exec": {"mode": "ask"}},
+        });
+        std::fs::write(folder.path().join("openclaw.json"), config.to_string())
+            .expect("own folder");
+        let mut claw = Claw {
+            installed,
+            folder,
+            port,
+            process: None,
+        };
+        claw.run();
+        claw
+    }
+
+    fn run(&mut self) {
+        let home = self.folder.path();
+        let mut command = Command::new(self.installed.join("node"));
+        command
+            .arg(self.installed.join("node_modules/openclaw/openclaw.mjs"))
+            .args(["gateway", "run"])
+            .env("HOME", home)
+            .env("OPENCLAW_STATE_DIR", home.join("state"))
+            .env("OPENCLAW_CONFIG_PATH", home.join("openclaw.json"))
+            .current_dir(home)
+            .process_group(0);
+        let mut process = Process::start("openclaw", &mut command);
+        process.expect_output("http server listening", START_LIMIT);
+        self.process = Some(process);
+    }
+
+    fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill_group();
+        process
+            .wait_for_end(Duration::from_secs(10))
+            .expect("nobody survives SIGKILL");
+    }
+
+    fn made(&self, file: &str) -> bool {
+        self.folder.path().join("workspace").join(file).exists()
+    }
+
+    fn gateway(&self, token: &str, name: &str) -> OpenClaw {
+        let key_file = self.folder.path().join(format!("{name}.json"));
+        let mut seed = [0; 32];
+        seed[..name.len()].copy_from_slice(name.as_bytes());
+        let client = ClientConfig {
+            url: format!("ws://127.0.0.1:{}", self.port),
+            token: Some(Secret::new(token)),
+            name: "Offhook".to_owned(),
+            key_file: KeyFile::open_or_create(&key_file, seed).expect("a new key"),
+            seed,
+        };
+        let config = OpenClawConfig {
+            connect_timeout_ms: 60_000,
+            first_token_timeout_ms: 90_000,
+            idle_timeout_ms: 60_000,
+            ..OpenClawConfig::default()
+        };
+        OpenClaw::new(client, config, seed).expect("a good address")
+    }
+}
+
+impl Drop for Claw {
+    fn drop(&mut self) {
+        if let Some(process) = &self.process {
+            process.kill_group();
+        }
+    }
+}
+
+type Told = mpsc::Receiver<GatewayEvent>;
+
+/// `lines` alternate between caller and assistant.
+fn ask(gateway: &OpenClaw, user: &str, lines: &[&str]) -> (AskHandle, Told) {
+    let message = |(n, text): (usize, &&str)| Message {
+        role: if n % 2 == 0 {
+            Role::User
+        } else {
+            Role::Assistant
+        },
+        text: (*text).to_owned(),
+    };
+    let request = AskRequest {
+        reply: ReplyId(1),
+        session: format!("{user}/agent"),
+        system: String::new(),
+        messages: lines.iter().enumerate().map(message).collect(),
+        speculative: false,
+        tools: Vec::new(),
+    };
+    let (events, told) = mpsc::channel(64);
+    (gateway.ask(request, events), told)
+}
+
+/// Everything until the reply ends: its text, how many pieces it came in, the tools, how it ended.
+struct Whole {
+    text: String,
+    pieces: usize,
+    tools: Vec<Progress>,
+    end: Option<GatewayEvent>,
+}
+
+async fn whole(told: &mut Told) -> Whole {
+    let mut whole = Whole {
+        text: String::new(),
+        pieces: 0,
+        tools: Vec::new(),
+        end: None,
+    };
+    let to_its_end = async {
+        while let Some(event) = told.recv().await {
+            match event {
+                GatewayEvent::Text(text) => {
+                    whole.pieces += 1;
+                    whole.text += &text;
+                }
+                GatewayEvent::Progress(Progress::Waiting) => {}
+                GatewayEvent::Progress(tool) => whole.tools.push(tool),
+                end => whole.end = Some(end),
+            }
+        }
+    };
+    let ended = tokio::time::timeout(ANSWER_LIMIT, to_its_end).await;
+    assert!(ended.is_ok(), "the reply never ended: {:?}", whole.text);
+    whole
+}
+
+async fn first_text(told: &mut Told) -> String {
+    let first = async {
+        loop {
+            match told.recv().await {
+                Some(GatewayEvent::Text(text)) => return text,
+                Some(GatewayEvent::Progress(_)) => {}
+                other => panic!("no text but {other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(ANSWER_LIMIT, first)
+        .await
+        .expect("a first word")
+}
+
+const DONE: Option<GatewayEvent> = Some(GatewayEvent::Done { usage: None });
+
+#[test]
+fn openclaw_answers_the_phone() {
+    let test = "openclaw_answers_the_phone";
+    let Some(installed) = require(test, "OpenClaw", "deploy/openclaw.sh", installed()) else {
+        return;
+    };
+    let Some(_floor) = take_floor(test, Some(BARESIP)) else {
+        return;
+    };
+    let model = Model::start();
+    let mut claw = Claw::start(installed, &model);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        a_wrong_token_is_said(&claw).await;
+        let gateway = claw.gateway(TOKEN, "device");
+        a_turn_streams(&gateway).await;
+        conversations_do_not_mix(&gateway).await;
+        a_dropped_reply_is_aborted(&gateway, &model).await;
+        approvals_are_obeyed(&gateway, &claw).await;
+    });
+    a_phone_call_is_answered(&claw);
+    let gateway = claw.gateway(TOKEN, "device");
+    runtime.block_on(a_restart_is_survived(&gateway, &mut claw));
+}
+
+async fn a_wrong_token_is_said(claw: &Claw) {
+    let gateway = claw.gateway("not-the-token", "stranger");
+    let error = gateway.check().await.expect_err("the token is wrong");
+    assert_eq!(error, GatewayError::Link(LinkError::Token));
+}
+
+async fn a_turn_streams(gateway: &OpenClaw) {
+    gateway.check().await.expect("a link");
+    let standing = gateway.standing().expect("it has one");
+    assert!(
+        standing.starts_with("OpenClaw 2026.9.6, protocol 4"),
+        "{standing}"
+    );
+    let (_asked, mut told) = ask(gateway, "phone1", &["Hello over there"]);
+    let reply = whole(&mut told).await;
+    assert_eq!(
+        (reply.text.as_str(), reply.end),
+        ("You said: hello over there.", DONE)
+    );
+}
+
+async fn conversations_do_not_mix(gateway: &OpenClaw) {
+    let (cats, mut of_cats) = ask(gateway, "phone1", &["Please count cats"]);
+    let (dogs, mut of_dogs) = ask(gateway, "phone2", &["Please count dogs"]);
+    let mut texts = [String::new(), String::new()];
+    for _ in 0..5 {
+        texts[0] += &first_text(&mut of_cats).await;
+        texts[1] += &first_text(&mut of_dogs).await;
+    }
+    assert!(
+        texts[0].starts_with("1 cats, 2 cats") && !texts[0].contains("dogs"),
+        "{texts:?}"
+    );
+    assert!(
+        texts[1].starts_with("1 dogs, 2 dogs") && !texts[1].contains("cats"),
+        "{texts:?}"
+    );
+    drop((cats, dogs));
+}
+
+async fn a_dropped_reply_is_aborted(gateway: &OpenClaw, model: &Model) {
+    let (asked, mut told) = ask(gateway, "phone3", &["Please count sheep"]);
+    first_text(&mut told).await;
+    drop(asked);
+    let is_cut = || {
+        model
+            .seen()
+            .iter()
+            .any(|seen| seen.question.ends_with("count sheep") && seen.was_cut)
+    };
+    let cut = tokio::task::block_in_place(|| wait_until(Duration::from_secs(20), is_cut));
+    assert!(cut, "{:?}", model.seen());
+    let lines = ["Please count sheep", "1 sheep,", "And what now"];
+    let (_asked, mut told) = ask(gateway, "phone3", &lines);
+    let reply = whole(&mut told).await;
+    assert_eq!(reply.text, "You said: and what now.");
+    let asked = model.seen().last().expect("a question").question.clone();
+    assert_eq!(
+        asked,
+        "(You were interrupted; the caller heard: \"1 sheep,\")\nAnd what now"
+    );
+}
+
+async fn approvals_are_obeyed(gateway: &OpenClaw, claw: &Claw) {
+    let mut approvals = gateway.approvals().expect("it asks");
+    for (decision, file) in [
+        (Decision::AllowOnce, "allowed.txt"),
+        (Decision::Deny, "denied.txt"),
+    ] {
+        let question = format!("Please run touch {file}");
+        let (_asked, mut told) = ask(gateway, "phone4", &[&question]);
+        let requested = async {
+            loop {
+                if let ApprovalEvent::Requested(request) =
+                    approvals.recv().await.expect("the link stands")
+                {
+                    return request;
+                }
+            }
+        };
+        let request = tokio::time::timeout(ANSWER_LIMIT, requested)
+            .await
+            .expect("it asks");
+        assert_eq!(
+            (request.session.as_str(), request.what),
+            ("phone4/agent", format!("touch {file}"))
+        );
+        assert!(!claw.made(file), "it ran before anybody said yes");
+        gateway
+            .resolve(request.id, request.kind, decision)
+            .await
+            .expect("a decision");
+        let reply = whole(&mut told).await;
+        assert_eq!(
+            (reply.tools, reply.end),
+            (vec![Progress::tool("exec")], DONE)
+        );
+        assert_eq!(claw.made(file), decision == Decision::AllowOnce, "{file}");
+    }
+}
+
+fn a_phone_call_is_answered(claw: &Claw) {
+    let config = format!(
+        "[agent]\nkind = \"openclaw\"\nurl = \"ws://127.0.0.1:{}\"\napi_key_file = \"token\"\n",
+        claw.port
+    );
+    let mut offhook = Offhook::install("openclaw-call", &config);
+    let token = offhook.home().join("token");
+    std::fs::write(&token, TOKEN).expect("own folder");
+    crate::offhook::make_private_file(&token);
+    offhook.run();
+    let says = [(AFTER_GREETING_MS, golden("What is six times twelve"))];
+    let (messages, _) = drill::call(&offhook, &says, 25);
+    let asked = drill::said(&messages, "caller").join(" ");
+    assert!(
+        words_in_order("six times twelve", &asked) >= 2,
+        "{messages:?}\n{}",
+        offhook.log_tail()
+    );
+    let answered = drill::said(&messages, "assistant").join(" ").to_lowercase();
+    assert!(
+        answered.contains("seventy two"),
+        "{messages:?}\n{}",
+        offhook.log_tail()
+    );
+}
+
+async fn a_restart_is_survived(gateway: &OpenClaw, claw: &mut Claw) {
+    let (_asked, mut told) = ask(gateway, "phone5", &["Please count stars"]);
+    first_text(&mut told).await;
+    claw.kill();
+    // Nobody answers there for longer than a caller waits.
+    let reply = whole(&mut told).await;
+    assert!(
+        matches!(reply.end, Some(GatewayEvent::Failed(GatewayError::Cut))),
+        "{:?}",
+        reply.end
+    );
+    tokio::task::block_in_place(|| claw.run());
+    let (_asked, mut told) = ask(gateway, "phone5", &["Are you there"]);
+    let reply = whole(&mut told).await;
+    assert_eq!(
+        (reply.text.as_str(), reply.end),
+        ("You said: are you there.", DONE)
+    );
+}

@@ -1,0 +1,161 @@
+//! A model that does what it is told: chat completions as a stream, scripted by the words of the question. Owns the script
+//! and what was asked of it; it knows nothing of who asks.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// One request as it came, and whether its answer was wanted to the end.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The last thing a person said, without what OpenClaw adds around it.
+    pub question: String,
+    pub was_cut: bool,
+}
+
+#[derive(Clone)]
+pub struct Model {
+    pub address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Model {
+    /// Listens until the test run ends.
+    pub fn start() -> Model {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let model = Model {
+            address: listener.local_addr().expect("a bound socket"),
+            seen: Arc::default(),
+        };
+        let shared = model.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let model = shared.clone();
+                std::thread::spawn(move || model.answer(stream));
+            }
+        });
+        model
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn answer(&self, mut stream: TcpStream) -> Option<()> {
+        let request = read_request(&stream)?;
+        let Some(messages) = request["messages"].as_array() else {
+            let body = r#"{"object":"list","data":[{"id":"stub-1","object":"model"}]}"#;
+            let head =
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n";
+            return stream.write_all(format!("{head}{body}").as_bytes()).ok();
+        };
+        let at = messages.iter().rposition(is_of_a_person).unwrap_or(0);
+        let question = text_of(&messages[at]);
+        // OpenClaw puts the time before each message.
+        let question = question
+            .split_once("] ")
+            .map_or(question.clone(), |(_, rest)| rest.to_owned());
+        let has_result = messages[at..]
+            .iter()
+            .any(|message| message["role"] == "tool");
+        let head =
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+        let is_whole = stream.write_all(head.as_bytes()).is_ok()
+            && script(&mut stream, &question, has_result).is_some();
+        let seen = Seen {
+            question,
+            was_cut: !is_whole,
+        };
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(seen);
+        Some(())
+    }
+}
+
+/// What is said to which question. None: nobody wanted the rest.
+fn script(stream: &mut TcpStream, question: &str, has_result: bool) -> Option<()> {
+    let asked = question.to_lowercase();
+    if let Some((_, command)) = asked.split_once("please run ").filter(|_| !has_result) {
+        let arguments = json!({ "command": command.lines().next()? }).to_string();
+        let function = json!({ "name": "exec", "arguments": arguments });
+        let call = json!({ "index": 0, "id": "call-1", "type": "function", "function": function });
+        chunk(stream, json!({ "tool_calls": [call] }), None)?;
+        return end(stream, "tool_calls");
+    }
+    let (text, pause_ms) = match () {
+        () if has_result => ("It is done.".to_owned(), 20),
+        () if asked.contains("count") => {
+            let thing = asked.rsplit(' ').next().unwrap_or_default();
+            (
+                (1..100)
+                    .map(|n| format!("{n} {thing}, "))
+                    .collect::<String>(),
+                100,
+            )
+        }
+        () if asked.contains("twelve") => ("Seventy two.".to_owned(), 20),
+        () => (format!("You said: {}.", asked.lines().last()?), 20),
+    };
+    for word in text.split_inclusive(' ') {
+        chunk(stream, json!({ "content": word }), None)?;
+        std::thread::sleep(Duration::from_millis(pause_ms));
+    }
+    end(stream, "stop")
+}
+
+fn end(stream: &mut TcpStream, reason: &str) -> Option<()> {
+    chunk(stream, json!({}), Some(reason))?;
+    stream.write_all(b"data: [DONE]\n\n").ok()
+}
+
+fn chunk(stream: &mut TcpStream, delta: Value, reason: Option<&str>) -> Option<()> {
+    let choice = json!({ "index": 0, "delta": delta, "finish_reason": reason });
+    let chunk = json!({ "id": "x", "object": "chat.completion.chunk", "created": 0, "model": "stub-1", "choices": [choice] });
+    stream
+        .write_all(format!("data: {chunk}\n\n").as_bytes())
+        .ok()?;
+    stream.flush().ok()
+}
+
+/// Not one of the notes that OpenClaw puts in as if a user had written them.
+fn is_of_a_person(message: &Value) -> bool {
+    let text = text_of(message);
+    message["role"] == "user" && text.starts_with('[') && !text.starts_with("[openclaw]")
+}
+
+fn text_of(message: &Value) -> String {
+    match &message["content"] {
+        Value::Array(parts) => parts
+            .iter()
+            .filter_map(|part| part["text"].as_str())
+            .collect(),
+        content => content.as_str().unwrap_or_default().to_owned(),
+    }
+}
+
+fn read_request(stream: &TcpStream) -> Option<Value> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    let mut length = 0;
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some(("content-length", value)) = line.to_lowercase().trim().split_once(": ") {
+            length = value.parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
