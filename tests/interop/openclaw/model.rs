@@ -125,10 +125,13 @@ fn chunk(stream: &mut TcpStream, delta: Value, reason: Option<&str>) -> Option<(
     stream.flush().ok()
 }
 
-/// Not one of the notes that OpenClaw puts in as if a user had written them.
+/// OpenClaw puts the time before what a person wrote, `[Sat 2026-11-21 20:21 UTC]`; its own notes begin otherwise.
 fn is_of_a_person(message: &Value) -> bool {
+    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     let text = text_of(message);
-    message["role"] == "user" && text.starts_with('[') && !text.starts_with("[openclaw]")
+    let stamped = text.strip_prefix('[');
+    message["role"] == "user"
+        && stamped.is_some_and(|text| DAYS.iter().any(|day| text.starts_with(day)))
 }
 
 fn text_of(message: &Value) -> String {
