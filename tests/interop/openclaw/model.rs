@@ -57,10 +57,7 @@ impl Model {
         };
         let at = messages.iter().rposition(is_of_a_person).unwrap_or(0);
         let question = text_of(&messages[at]);
-        // OpenClaw puts the time before each message.
-        let question = question
-            .split_once("] ")
-            .map_or(question.clone(), |(_, rest)| rest.to_owned());
+        let question = without_time(&question).to_owned();
         let has_result = messages[at..]
             .iter()
             .any(|message| message["role"] == "tool");
@@ -125,13 +122,24 @@ fn chunk(stream: &mut TcpStream, delta: Value, reason: Option<&str>) -> Option<(
     stream.flush().ok()
 }
 
-/// OpenClaw puts the time before what a person wrote, `[Sat 2026-11-21 20:21 UTC]`; its own notes begin otherwise.
+/// Not one of the notes that OpenClaw puts in as if a user had written them.
 fn is_of_a_person(message: &Value) -> bool {
-    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     let text = text_of(message);
-    let stamped = text.strip_prefix('[');
-    message["role"] == "user"
-        && stamped.is_some_and(|text| DAYS.iter().any(|day| text.starts_with(day)))
+    let is_note = ["<<<", "## ", "Runtime:", "[openclaw]"]
+        .iter()
+        .any(|mark| text.trim_start().starts_with(mark));
+    message["role"] == "user" && !is_note && !text.contains("| shell=")
+}
+
+/// Without the time that OpenClaw puts before it, `[Sat 2026-11-21 20:21 UTC]`.
+fn without_time(text: &str) -> &str {
+    let stamp = text
+        .strip_prefix('[')
+        .and_then(|text| text.split_once("] "));
+    match stamp {
+        Some((time, rest)) if time.ends_with("UTC") => rest,
+        _ => text,
+    }
 }
 
 fn text_of(message: &Value) -> String {
