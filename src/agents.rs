@@ -11,8 +11,8 @@ use agent_bridge::gateways::openclaw::{OpenClaw, OpenClawConfig};
 use agent_bridge::gateways::readback::ReadBack;
 use agent_bridge::gateways::{Gateway, Secret};
 use agent_bridge::levels::Level;
-use agent_bridge::phone_text::{PromptFacts, system_prompt};
 use agent_bridge::openclaw::{ClientConfig, KeyFile};
+use agent_bridge::phone_text::{PromptFacts, system_prompt};
 use agent_bridge::router::{Router, RouterConfig};
 use anyhow::Context as _;
 
