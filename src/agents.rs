@@ -13,6 +13,7 @@ use agent_bridge::gateways::{Gateway, Secret};
 use agent_bridge::levels::Level;
 use agent_bridge::openclaw::{ClientConfig, KeyFile};
 use agent_bridge::phone_text::{PromptFacts, system_prompt};
+use agent_bridge::proxy::Proxy;
 use agent_bridge::router::{Router, RouterConfig};
 use anyhow::Context as _;
 
@@ -27,8 +28,9 @@ pub fn build(
     config: &Config,
     secrets: &SecretStore,
     home: &Home,
+    proxy: Option<&Proxy>,
 ) -> anyhow::Result<Arc<dyn Gateway>> {
-    Ok(linked(config, chain(config, secrets, home)?))
+    Ok(linked(config, chain(config, secrets, home, proxy)?))
 }
 
 /// A chain as one gateway. It is never empty.
@@ -109,11 +111,12 @@ pub fn build_all(
     secrets: &SecretStore,
     home: &Home,
     accounts: &[String],
+    proxy: Option<&Proxy>,
 ) -> anyhow::Result<Agents> {
     let first = Profile {
         name: "agent".to_owned(),
         numbers: Vec::new(),
-        gateway: build(config, secrets, home)?,
+        gateway: build(config, secrets, home, proxy)?,
         system_prompt: prompt(&config.agent.system_prompt),
         greeting: config.agent.greeting.clone(),
         levels: config.levels.agent.clone(),
@@ -127,7 +130,7 @@ pub fn build_all(
                 let own = own_config(config, entry);
                 let name = &entry.name;
                 let prefix = format!("agents.{name}");
-                let chain = chain_of(&own, secrets, home, &prefix);
+                let chain = chain_of(&own, secrets, home, &prefix, proxy);
                 linked(&own, chain.with_context(|| format!("[[agents]] {name}"))?)
             }
         };
@@ -180,8 +183,9 @@ pub fn chain(
     config: &Config,
     secrets: &SecretStore,
     home: &Home,
+    proxy: Option<&Proxy>,
 ) -> anyhow::Result<Vec<Arc<dyn Gateway>>> {
-    chain_of(config, secrets, home, "agent")
+    chain_of(config, secrets, home, "agent", proxy)
 }
 
 /// `prefix` names the keys in the store of secrets.
@@ -190,6 +194,7 @@ fn chain_of(
     secrets: &SecretStore,
     home: &Home,
     prefix: &str,
+    proxy: Option<&Proxy>,
 ) -> anyhow::Result<Vec<Arc<dyn Gateway>>> {
     let wish = &config.agent;
     let first = FallbackAgent {
@@ -213,7 +218,7 @@ fn chain_of(
                 format!("{prefix}.fallback.{n}.api_key"),
             ),
         };
-        one(config, agent, retries_max, secrets, &key, home).context(name)
+        one(config, agent, retries_max, secrets, &key, home, proxy).context(name)
     };
     all.iter().enumerate().map(gateway).collect()
 }
@@ -226,6 +231,7 @@ fn one(
     secrets: &SecretStore,
     key: &str,
     home: &Home,
+    proxy: Option<&Proxy>,
 ) -> anyhow::Result<Arc<dyn Gateway>> {
     let wish = &config.agent;
     Ok(match agent.kind {
@@ -275,7 +281,12 @@ fn one(
                 idle_timeout_ms: wish.idle_timeout_ms.max(least.idle_timeout_ms),
                 total_timeout_ms: wish.total_timeout_ms.max(least.total_timeout_ms),
             };
-            Arc::new(OpenClaw::new(client, config, rand::random())?)
+            let gateway = OpenClaw::new(client, config, rand::random())?;
+            match proxy {
+                // Whether it asks its model there shows with its first request.
+                Some(proxy) => Arc::new(gateway.through(proxy.clone(), rand::random())),
+                None => Arc::new(gateway),
+            }
         }
     })
 }
@@ -308,8 +319,8 @@ mod tests {
         let (secrets, _) =
             SecretStore::open_or_create(&home.secrets_path(), "offhook").expect("a store");
         crate::testing::install_tls();
-        let chain = chain(&config, &secrets, &home).map_err(|error| format!("{error:#}"))?;
-        let first = build(&config, &secrets, &home).expect("what the chain is made of");
+        let chain = chain(&config, &secrets, &home, None).map_err(|error| format!("{error:#}"))?;
+        let first = build(&config, &secrets, &home, None).expect("what the chain is made of");
         assert_eq!(first.describe(), chain[0].describe());
         Ok(chain.iter().map(|one| one.describe().model).collect())
     }

@@ -278,7 +278,7 @@ async fn ears_and_voice(report: &mut Report, home: &Home, config: &Config) -> Op
 }
 
 async fn agent(report: &mut Report, home: &Home, config: &Config, secrets: &SecretStore) {
-    let chain = match agents::chain(config, secrets, home) {
+    let chain = match agents::chain(config, secrets, home, None) {
         Ok(chain) => chain,
         Err(error) => {
             report.line(Verdict::Bad, "agent", &format!("{error:#}"));

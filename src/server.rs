@@ -134,7 +134,13 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
 
     let model = models::choose_for_run(&home, &config).await;
     let accounts: Vec<String> = secrets.users().into_iter().map(|user| user.name).collect();
-    let agents = agents::build_all(&config, &secrets, &home, &accounts)?;
+    let agents = agents::build_all(
+        &config,
+        &secrets,
+        &home,
+        &accounts,
+        served.as_ref().map(|served| &served.proxy),
+    )?;
     let agent = agents.at("").gateway.clone();
     let plan = engine_plan(&config, model.path.clone());
     let engines = engines::start(plan);

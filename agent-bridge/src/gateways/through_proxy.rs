@@ -164,6 +164,15 @@ impl Gateway for ThroughProxy {
         self.inner.plain.warm();
     }
 
+    fn standing(&self) -> Option<String> {
+        let plain = self.inner.plain.standing()?;
+        let tier = match self.is_in_force("") {
+            true => "its model is asked through our proxy (tier A)",
+            false => "nothing of it has come to our model proxy yet",
+        };
+        Some(format!("{plain}; {tier}"))
+    }
+
     fn approvals(&self) -> Option<broadcast::Receiver<ApprovalEvent>> {
         self.inner.plain.approvals()
     }

@@ -7,6 +7,7 @@
 //! result comes as news.
 
 mod reply;
+mod through_proxy;
 mod words;
 
 use std::collections::HashMap;
