@@ -454,8 +454,6 @@ async fn an_agent_gateway_that_hangs_up_stops_the_model() {
         world.dialogue.push(("user".into(), "Well?".into()));
         let mut reply = None;
         if is_of_a_call {
-            let begun = world.proxy.begin("agent:other:voice:x", "Well?");
-            drop(begun);
             let begun = world.proxy.begin(KEY, "Well?");
             begun.commit();
             // Its guess is another request.
