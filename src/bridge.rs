@@ -13,7 +13,7 @@ mod ends;
 mod hunt;
 pub mod joint;
 mod line;
-mod meter;
+pub mod meter;
 mod session;
 mod transfer;
 

@@ -15,6 +15,7 @@ pub mod figures;
 mod hearing;
 mod message;
 mod onset;
+mod opening;
 pub mod record;
 mod speaking;
 pub mod wiring;
@@ -42,6 +43,7 @@ pub use boundary::{
 };
 use echo::Reflector;
 use onset::Onset;
+use opening::Opening;
 use wiring::Wiring;
 
 /// Outputs are drained after every input; more than this between two drains is a broken driver.
@@ -65,6 +67,8 @@ pub struct Call {
     prosody: Prosody,
     onset: Onset,
     utterance: Utterance,
+    /// We have called, and wait for their hello.
+    opening: Option<Opening>,
     turn: Turn,
     playout: Playout,
     wiring: Wiring,
@@ -131,6 +135,7 @@ impl Call {
                 length_ms_max: UTTERANCE_MS_MAX,
                 ..UtteranceConfig::default()
             }),
+            opening: None,
             turn,
             playout,
             wiring: Wiring::default(),
@@ -202,6 +207,11 @@ impl Call {
             CallInput::News { text } => {
                 self.turn_event(now, agent_bridge::turn::Event::Announce { text });
             }
+            CallInput::Tell {
+                news,
+                text,
+                is_opening,
+            } => self.tell(now, news, text, is_opening),
             CallInput::Drain { text } => self.say_goodbye(now, text, HangupReason::Drained),
             CallInput::Ended => self.end(now),
             CallInput::Timeout => self.timeout(now),
@@ -226,6 +236,7 @@ impl Call {
             self.playout.next_deadline(),
             self.alarms.next_due(),
             self.close_due(),
+            self.opening_due(),
         ]
         .into_iter()
         .flatten()
@@ -447,7 +458,12 @@ impl Call {
         self.prosody.push_frame(&pcm);
         let was_holding = self.onset.is_holding();
         self.onset.theirs(&words, is_tone || self.is_held);
-        match self.vad.frame(&pcm, is_tone) {
+        let heard = self.vad.frame(&pcm, is_tone);
+        if self.opening.is_some() {
+            self.hear_hello(now, heard);
+            return;
+        }
+        match heard {
             Some(VadEvent::SpeechStarted { at }) => {
                 self.is_pausing = false;
                 if !self.utterance.is_open() {
@@ -508,6 +524,9 @@ impl Call {
             }
         }
         self.desk_timeout(now);
+        if self.opening_due().is_some_and(|due| due <= now) {
+            self.open(now);
+        }
         while let Some(alarm) = self.alarms.take_due(now) {
             self.note(Note::AlarmEnded);
             let text = alarm_text(&alarm.label);

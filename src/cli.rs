@@ -3,6 +3,7 @@
 //! Not here: what the commands do (`commands`, `server`, `doctor`, `test_caller`).
 
 mod approvals;
+mod telling;
 
 use std::ffi::OsString;
 use std::io;
@@ -132,7 +133,13 @@ Words may also be <cough>, <door>, <laugh> or file:PATH.
 Fails unless every utterance was answered.")]
     Call(Box<CallArgs>),
     /// List the calls, and what asking early brought in them
-    Calls(CallsArgs),
+    Calls(telling::CallsArgs),
+    /// Have somebody called and told something
+    Tell(telling::TellArgs),
+    /// Read what could not be said in a call
+    Messages(telling::MessagesArgs),
+    /// Write one conversation to standard output
+    Export(telling::ExportArgs),
     /// Draw where the time of a call's turns went
     #[command(after_help = "\
 Examples:
@@ -326,16 +333,6 @@ struct CallArgs {
 }
 
 #[derive(Args)]
-struct CallsArgs {
-    /// Calls to list, the newest first
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    count: u16,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
 struct WaterfallArgs {
     /// Name of a call, or the end of it; without one, the last call with turns
     call: Option<String>,
@@ -461,6 +458,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<bool> {
                 commands::bans::remove(&home, &config, address)?;
             }
         },
+        Command::Tell(args) => wait(args.run(&home, &config))?,
+        Command::Messages(args) => args.run(&home, &config)?,
+        Command::Export(args) => args.run(&home, &config)?,
         Command::Transcribe(args) => {
             if let Some(model) = args.model {
                 config.asr.model = model;

@@ -10,6 +10,7 @@
 mod agents;
 mod agents_keys;
 mod bans;
+mod callbacks;
 mod keys;
 mod phones;
 mod phones_keys;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use agents::*;
 pub use bans::Bans;
+pub use callbacks::{Callbacks, McpDoor};
 pub use phones::*;
 pub use proxy::ModelProxy;
 pub use reader::{Problem, Setting, Source};

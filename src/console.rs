@@ -20,9 +20,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
+use crate::api::{self, Api};
 use crate::approvals::Approvals;
 use crate::config::Web;
 use crate::engines::EngineState;
+use crate::mcp::{self, Door};
 use crate::switchboard::{Command, Snapshot};
 
 /// The signalling task answers within a frame; longer means that it hangs.
@@ -108,11 +110,13 @@ impl State {
 }
 
 /// Serves all listeners until the task is dropped.
-pub async fn serve(listeners: Listeners, state: State) {
-    let app = router(state);
+pub async fn serve(listeners: Listeners, state: State, api: Api, door: Door) {
+    let mcp = mcp::routes(api.clone(), door, &listeners.addresses());
+    let app = router(state, api, mcp);
     let servers = listeners.0.into_iter().map(|listener| {
         let app = app.clone();
         async move {
+            let app = app.into_make_service_with_connect_info::<SocketAddr>();
             if let Err(error) = axum::serve(listener, app).await {
                 error!(%error, "web server stopped");
             }
@@ -121,16 +125,18 @@ pub async fn serve(listeners: Listeners, state: State) {
     futures_util::future::join_all(servers).await;
 }
 
-fn router(state: State) -> Router {
+fn router(state: State, api: Api, mcp: Router<State>) -> Router {
     let guarded = Router::new()
         .route("/api/status", get(status))
         .route("/metrics", get(metrics))
         .merge(crate::approvals::api::routes(state.0.approvals.clone()))
+        .merge(api::routes(api))
         .route_layer(middleware::from_fn_with_state(state.clone(), require_token));
     Router::new()
         .route("/", get(page))
         .route("/healthz", get(health))
         .merge(guarded)
+        .merge(mcp)
         .layer(middleware::map_response(security_headers))
         .with_state(state)
 }
@@ -159,13 +165,18 @@ async fn require_token(
     if is_authorised(request.headers(), &state.0.token) {
         return next.run(request).await;
     }
+    unauthorised()
+}
+
+/// RFC 6750 section 3.
+pub fn unauthorised() -> Response {
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"offhook\"")];
     let hint = "Send `Authorization: Bearer TOKEN`; the token is `api_token` in secrets.toml.\n";
     (StatusCode::UNAUTHORIZED, challenge, hint).into_response()
 }
 
 /// RFC 6750 section 2.1; compared in constant time.
-fn is_authorised(headers: &HeaderMap, token: &Secret) -> bool {
+pub fn is_authorised(headers: &HeaderMap, token: &Secret) -> bool {
     headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())

@@ -1,19 +1,23 @@
 //! The program: everything that touches the world. The binary in `main.rs` is a thin start.
 
 pub mod agents;
+pub mod api;
 pub mod approvals;
 pub mod audit;
 pub mod banner;
 pub mod bridge;
 pub mod call;
+pub mod callbacks;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod console;
 pub mod doctor;
 pub mod engines;
+pub mod export;
 pub mod home;
 pub mod log;
+pub mod mcp;
 pub mod models;
 pub mod ports;
 pub mod proxy;

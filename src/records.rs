@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use agent_bridge::conversation::{Conversation, Role as SpokenBy, Said};
+use agent_bridge::gateways::GatewayInfo;
 use agent_bridge::turn::trace::Trace;
 use agent_bridge::turn::{Entry, Ledger};
 use sip::{Ban, Binding, Flow, Output, Transport};
@@ -25,6 +26,9 @@ const QUEUE_MAX: usize = 2048;
 /// Messages of earlier calls that a new call starts with; the history sent is bounded further.
 const REMEMBERED_MAX: usize = 200;
 const CHANNEL: &str = "phone";
+const STORE_GONE: StoreError = StoreError::Unavailable {
+    why: "it has ended",
+};
 
 /// The way of calls and registrations to the store. Clones share it.
 #[derive(Clone)]
@@ -104,10 +108,7 @@ impl Recorder {
             });
             let _ = tell.send(read);
         })?;
-        let gone = StoreError::Unavailable {
-            why: "it has ended",
-        };
-        told.await.unwrap_or(Err(gone))
+        told.await.unwrap_or(Err(STORE_GONE))
     }
 
     /// Writes an entry of the audit log.
@@ -151,6 +152,32 @@ impl Recorder {
         if let Err(error) = self.store.keep(change) {
             error!("not recorded: {error}");
         }
+    }
+
+    /// Writes a change and waits until it is on disk.
+    pub async fn keep_now(&self, change: Lasting) -> Result<(), StoreError> {
+        let (tell, told) = oneshot::channel();
+        self.store.keep_then(change, move |kept| {
+            let _ = tell.send(kept);
+        })?;
+        told.await.unwrap_or(Err(STORE_GONE))
+    }
+
+    /// Asks the store something, behind all that was written before.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        self.store.read(move |store| {
+            let _ = tell.send(read(store));
+        })?;
+        told.await.unwrap_or(Err(STORE_GONE))
+    }
+
+    /// Whether what is said is kept at all.
+    pub fn keeps_words(&self) -> bool {
+        self.transcripts
     }
 
     pub fn call_started(&self, start: CallStart) -> CallRecorder {
@@ -269,7 +296,7 @@ impl CallRecorder {
         }));
     }
 
-    pub fn turn(&self, turn: &TurnRecord) {
+    pub fn turn(&self, turn: &TurnRecord, gateway: &GatewayInfo) {
         let text = |text: &str| {
             if self.recorder.transcripts {
                 text.to_owned()
@@ -285,6 +312,15 @@ impl CallRecorder {
             reply_text: text(&turn.reply_text),
             heard_text: text(&turn.heard_text),
             latencies_json: serde_json::to_string(&turn.stages).unwrap_or_default(),
+            // One that had to step in is known by one name only.
+            gateway: Some(
+                turn.fallback
+                    .clone()
+                    .unwrap_or_else(|| gateway.name.clone()),
+            ),
+            model: (turn.fallback.is_none() && !gateway.model.is_empty())
+                .then(|| gateway.model.clone()),
+            tools: turn.tools.clone(),
         }));
     }
 

@@ -250,6 +250,10 @@ impl DialPlan {
         found.map(String::as_str)
     }
 
+    pub fn accounts(&self) -> &[String] {
+        &self.accounts
+    }
+
     pub fn has_account(&self, name: &str) -> bool {
         self.account(name).is_some()
     }
@@ -275,6 +279,11 @@ impl DialPlan {
         };
         let number = user.extensions.into_iter().next();
         (shown, number.unwrap_or_else(|| name.to_owned()))
+    }
+
+    /// The numbers of the assistant.
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
     pub fn group(&self, at: usize) -> Option<&Group> {

@@ -15,12 +15,16 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::agents::Agents;
+use crate::api::Api;
 use crate::approvals::{self, Approvals, OfficePlan, Ruling};
 use crate::bridge::BridgeConfig;
 use crate::call::{Authority, CallSettings};
-use crate::config::{Advertise, Answerer, Bind, Config, EndStrategy};
+use crate::callbacks::desk::DeskParts;
+use crate::callbacks::{self, Desk};
+use crate::config::{Advertise, Answerer, Bind, Config, EndStrategy, SecretSource};
 use crate::engines::{self, EnginePlan, EngineState};
 use crate::home::Home;
+use crate::mcp::Door;
 use crate::ports::Ports;
 use crate::records::Recorder;
 use crate::relay::{RelayConfig, RelayPool};
@@ -122,6 +126,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     store.forget_approvals().context("approvals")?;
     let is_frozen = store.freeze().context("stop of approvals")?.is_some();
     let wrong_pins = approvals::wrong_pins(&counted);
+    let asked = callbacks::desk::load(&store).context("requests to call somebody")?;
     let (recorder, recording) = Recorder::start(store, config.store.transcripts)?;
 
     // Ports before models: a port that is taken is said at once, not after a download.
@@ -186,7 +191,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     );
     // One range for the assistant's calls and relayed ones.
     let ports = Ports::new(config.media.port_min, config.media.port_max, rand::random());
-    let switchboard = Switchboard::new(
+    let mut switchboard = Switchboard::new(
         switchboard_config(
             &config,
             (agents, approvals.clone()),
@@ -198,6 +203,26 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         recorder.clone(),
         commands.clone(),
     );
+
+    let (calls_tell, desk_inputs) = mpsc::channel(callbacks::desk::INPUTS_MAX);
+    switchboard.set_desk(calls_tell);
+    let desk = Desk::start(DeskParts {
+        config: config.clone(),
+        recorder: recorder.clone(),
+        commands: commands.clone(),
+        inputs: desk_inputs,
+        records: asked,
+    });
+
+    let own_token = SecretSource {
+        default_variable: "OFFHOOK_MCP_TOKEN".to_owned(),
+        ..SecretSource::default()
+    };
+    let door = Door {
+        rule: config.callbacks.mcp,
+        api_token: secrets.api_token().clone(),
+        own_token: secrets.resolve(&own_token, "mcp", home.root())?,
+    };
 
     let sip_listening = listeners.addresses();
     let program = std::env::args()
@@ -241,6 +266,11 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
             agent.clone(),
             approvals.clone(),
         ),
+        Api {
+            desk,
+            recorder: recorder.clone(),
+        },
+        door,
     ));
     let model_proxy = served.map(|served| tokio::spawn(served.serve()));
     let watcher = tokio::spawn(watch_secrets(
@@ -520,6 +550,7 @@ fn switchboard_config(
         readback_greeting: READBACK_GREETING.to_owned(),
         goodbye: GOODBYE.to_owned(),
         host_name: "offhook".to_owned(),
+        owner: config.callbacks.owner.clone(),
     }
 }
 

@@ -413,6 +413,23 @@ impl Shell {
                 self.pending.extend(self.switchboard.ready(call));
                 Ok(())
             }
+            Command::Order(order) => {
+                let more = self.switchboard.order(*order, &mut self.endpoint);
+                self.pending.extend(more);
+                Ok(())
+            }
+            Command::Told {
+                call,
+                news,
+                complete,
+            } => {
+                self.switchboard.was_told(call, news, complete);
+                Ok(())
+            }
+            Command::Over { call, ending } => {
+                self.switchboard.over(call, ending);
+                Ok(())
+            }
             Command::Finished(call) => {
                 self.switchboard.finished(call);
                 Ok(())

@@ -7,6 +7,8 @@
 //! Not here: the shape of the tables (`store/schema.rs`), secrets (`secrets`).
 
 mod audit;
+mod callbacks;
+mod export;
 mod lasting;
 mod queue;
 mod rows;
@@ -26,6 +28,7 @@ mod tests;
 mod traces_tests;
 
 pub use audit::{AUDIT_ROWS_MAX, ApprovalRow, AuditRow, Freeze};
+pub use callbacks::{CallbackRow, NoticeRow};
 pub use lasting::{BINDINGS_PER_USER_MAX, Lasting};
 pub use rows::*;
 pub use traces::{TraceError, TraceStore, load_trace};
@@ -237,7 +240,7 @@ impl Store {
         self.transact(|connection| {
             let mut statement = connection.prepare_cached(
                 "INSERT OR REPLACE INTO turn (call, n, at_unix_ms, caller_text, reply_text, heard_text,
-                 latencies) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 latencies, gateway, model, tools) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?;
             statement.execute(params![
                     turn.call,
@@ -247,6 +250,10 @@ impl Store {
                     cut(&turn.reply_text),
                     cut(&turn.heard_text),
                     turn.latencies_json,
+                    turn.gateway,
+                    turn.model,
+                    (!turn.tools.is_empty())
+                        .then(|| serde_json::to_string(&turn.tools).unwrap_or_default()),
                 ])?;
             Ok(())
         })
@@ -255,7 +262,8 @@ impl Store {
     /// The turns of one call in order.
     pub fn turns(&self, call: &str) -> Result<Vec<TurnRow>, StoreError> {
         let sql =
-            "SELECT call, n, at_unix_ms, caller_text, reply_text, heard_text, latencies FROM turn
+            "SELECT call, n, at_unix_ms, caller_text, reply_text, heard_text, latencies, gateway,
+             model, tools FROM turn
              WHERE call = ?1 ORDER BY n LIMIT ?2";
         self.query(sql, params![call, ROWS_MAX as i64], TurnRow::from_row)
     }
@@ -354,6 +362,14 @@ impl Store {
                 connection.execute("DELETE FROM message WHERE at_unix_ms < ?1", before)?;
             let calls = connection.execute(
                 "DELETE FROM call WHERE started_unix_ms < ?1 AND ended_unix_ms IS NOT NULL",
+                before,
+            )?;
+            connection.execute(
+                "DELETE FROM callback WHERE is_over = 1 AND asked_unix_ms < ?1",
+                before,
+            )?;
+            connection.execute(
+                "DELETE FROM notice WHERE read_unix_ms IS NOT NULL AND at_unix_ms < ?1",
                 before,
             )?;
             Ok(messages + calls)

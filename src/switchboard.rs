@@ -7,6 +7,7 @@ mod bridging;
 mod descriptions;
 mod endings;
 mod line;
+mod outgoing;
 mod screening;
 mod session;
 mod transfers;
@@ -34,6 +35,8 @@ pub use boundary::{Command, SwitchboardConfig};
 use bridging::{Arrived, Bridging};
 pub use bridging::{BridgingConfig, today};
 use endings::{cause, termination};
+use outgoing::Outgoing;
+pub use outgoing::{Ending, Order};
 pub use session::MediaSecurity;
 use session::session_config;
 pub use transfers::{TransferError, TransferReply};
@@ -56,6 +59,7 @@ pub struct Switchboard {
     recorder: Recorder,
     commands: mpsc::Sender<Command>,
     bridging: Bridging,
+    outgoing: Outgoing,
     calls: HashMap<CallKey, Line>,
     /// Who waits for what comes of a transfer; one per call at most.
     replies: HashMap<CallKey, TransferReply>,
@@ -74,6 +78,8 @@ struct Line {
     flow: Flow,
     service: Answerer,
     since: Instant,
+    /// Name of the call's record, once it has one.
+    record: Option<String>,
     state: LineState,
 }
 
@@ -113,6 +119,7 @@ impl Switchboard {
     ) -> Switchboard {
         Switchboard {
             bridging: Bridging::new(bridging),
+            outgoing: Outgoing::default(),
             config,
             engines,
             recorder,
@@ -130,6 +137,9 @@ impl Switchboard {
         if self.bridging.is_meant(&event) {
             self.overhear(&event);
             return self.bridging.event(event, endpoint);
+        }
+        if self.is_of_ours(&event) {
+            return self.outgoing_event(event);
         }
         match event {
             Event::IncomingCall {
@@ -169,7 +179,11 @@ impl Switchboard {
                 let number = target.user_decoded().unwrap_or_default();
                 self.referred(call, &number, replaces, endpoint)
             }
-            Event::CallConfirmed { call, answer } => self.confirmed(call, answer),
+            Event::CallConfirmed { call, answer } => {
+                let commands = self.confirmed(call, answer);
+                self.up(call);
+                commands
+            }
             Event::ReInvite { call, offer } => self.reinvite(call, offer),
             Event::CallEnded { call, cause } => {
                 self.ended(call, &cause);
@@ -184,8 +198,9 @@ impl Switchboard {
                 if !refreshed {
                     info!(%user, from = %flow.remote, transport = ?flow.transport, "phone registered");
                     if self.users.len() < USERS_SHOWN_MAX && !self.users.contains(&user) {
-                        self.users.push(user);
+                        self.users.push(user.clone());
                     }
+                    self.phone_registered(&user);
                 }
                 Vec::new()
             }
@@ -264,6 +279,7 @@ impl Switchboard {
             flow: arrived.flow,
             service,
             since: Instant::now(),
+            record: None,
             state: LineState::Waiting(Box::new(Waiting {
                 message_for: None,
                 standing: false,
@@ -271,7 +287,13 @@ impl Switchboard {
                 user_agent: arrived.user_agent,
             })),
         };
-        self.admit(call, line)
+        let is_met = line.service == Answerer::Agent && matches!(arrived.caller, Caller::User(_));
+        let mut commands = match is_met {
+            true => self.meet(call, &line.user),
+            false => Vec::new(),
+        };
+        commands.extend(self.admit(call, line));
+        commands
     }
 
     /// A call for the assistant: answered at once, or when the engines are warm.
@@ -402,6 +424,7 @@ impl Switchboard {
             sockets,
             negotiated,
             engines,
+            None,
         );
         if let Some(line) = self.calls.get_mut(&call) {
             line.state = LineState::Up {
@@ -454,6 +477,7 @@ impl Switchboard {
             LineState::Waiting(_) => {
                 info!(user = %line.user, number = %line.target, "call ended: {termination}");
                 self.calls.remove(&call);
+                self.over(call, Ending::Other);
             }
             LineState::Over => {}
         }
@@ -482,6 +506,7 @@ impl Switchboard {
     pub fn drain(&mut self, endpoint: &Endpoint) -> Vec<Command> {
         self.draining = true;
         let mut commands = self.bridging.input(BridgeInput::HangUpAll, endpoint);
+        commands.extend(self.stop_all_ringing());
         for (call, line) in &self.calls {
             match &line.state {
                 LineState::Up { control, .. } => {

@@ -187,6 +187,10 @@ impl World {
                 heard: "some".to_owned(),
                 complete: byte & 0x10 != 0,
             },
+            13 if byte & 0x10 != 0 => Event::Tell {
+                news: u32::from(byte >> 5),
+                text: "news".to_owned(),
+            },
             13 => Event::Announce {
                 text: "news".to_owned(),
             },

@@ -256,7 +256,7 @@ pub fn call_of(event: &Event) -> Option<CallKey> {
 }
 
 /// The INVITE to one target.
-fn params(
+pub fn params(
     target: Target,
     shown: &Shown,
     dialled: &str,

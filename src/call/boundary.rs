@@ -121,6 +121,13 @@ pub enum CallInput<'a> {
     News {
         text: String,
     },
+    /// The assistant has something to say of its own accord; `CallOutput::Told` follows unless the call ends before.
+    Tell {
+        news: u32,
+        text: String,
+        /// We have called them, and they have just answered: they are heard first.
+        is_opening: bool,
+    },
     /// The program stops: say goodbye and hang up.
     Drain {
         text: String,
@@ -209,6 +216,11 @@ pub enum CallOutput {
     Turn(TurnRecord),
     /// What the caller has decided, or wants to.
     Desk(DeskWish),
+    /// What was heard of `CallInput::Tell` with this number; `complete`: all of it.
+    Told {
+        news: u32,
+        complete: bool,
+    },
     /// Worth one line in the log.
     Note(Note),
     /// At most once per call.
@@ -246,6 +258,8 @@ pub enum HangupCause {
     LongestCall,
     /// The phone has sent nothing for so long that nobody can be there.
     NoAudio,
+    /// What answered our call talks like a machine.
+    Machine,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -48,6 +48,12 @@ pub enum Control {
     Drain {
         text: String,
     },
+    /// `CallInput::Tell`
+    Tell {
+        news: u32,
+        text: String,
+        is_opening: bool,
+    },
     /// A key told by INFO.
     Digit(char),
     /// What the board of approvals has for this call.
@@ -65,6 +71,11 @@ pub enum Report {
     },
     Said(Entry),
     Turn(TurnRecord),
+    /// `CallOutput::Told`
+    Told {
+        news: u32,
+        complete: bool,
+    },
     Finished {
         termination: Termination,
         summary: Summary,
@@ -245,6 +256,9 @@ impl Driver {
                     Some(Control::Digit(digit)) => call.handle(Instant::now(), CallInput::Digit(digit)),
                     Some(Control::Approval(notice)) => call.handle(Instant::now(), CallInput::Approval(notice)),
                     Some(Control::PinChecked(verdict)) => call.handle(Instant::now(), CallInput::PinChecked(verdict)),
+                    Some(Control::Tell { news, text, is_opening }) => {
+                        call.handle(Instant::now(), CallInput::Tell { news, text, is_opening });
+                    }
                     Some(Control::Drain { text }) => call.handle(Instant::now(), CallInput::Drain { text }),
                     Some(Control::Ended(peer)) => {
                         call.handle(Instant::now(), CallInput::Ended);
@@ -366,6 +380,9 @@ impl Running {
                     let _ = self.reports.send(Report::Turn(record)).await;
                 }
                 CallOutput::Desk(wish) => self.approvals.wish(wish),
+                CallOutput::Told { news, complete } => {
+                    let _ = self.reports.send(Report::Told { news, complete }).await;
+                }
                 CallOutput::Note(note) => log_note(&note),
                 CallOutput::Hangup { why } => {
                     if self.hangup.is_none() {
@@ -542,13 +559,18 @@ fn send(socket: &UdpSocket, to: SocketAddr, data: &[u8]) {
     }
 }
 
+/// Reasons that others act on.
+pub const MACHINE: &str = "a machine took the call";
+pub const SILENT: &str = "nobody spoke any more";
+
 fn termination(why: HangupCause) -> (Termination, Option<String>) {
     let (reason, blame) = match why {
         HangupCause::Turn(HangupReason::Goodbye) => ("the assistant said goodbye", Blame::Nobody),
         HangupCause::Turn(HangupReason::Drained) => ("the program was stopped", Blame::Nobody),
-        HangupCause::Turn(HangupReason::SilentCaller) => ("nobody spoke any more", Blame::Peer),
+        HangupCause::Turn(HangupReason::SilentCaller) => (SILENT, Blame::Peer),
         HangupCause::Turn(HangupReason::AgentFailed) => ("the agent failed", Blame::Upstream),
         HangupCause::LongestCall => ("the call was as long as calls may be", Blame::Nobody),
+        HangupCause::Machine => (MACHINE, Blame::Nobody),
         HangupCause::NoAudio => ("no sound came from the phone any more", Blame::Peer),
     };
     let termination = Termination {

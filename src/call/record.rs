@@ -91,6 +91,10 @@ pub struct TurnRecord {
     pub heard_text: String,
     pub interrupted: bool,
     pub stages: Stages,
+    /// Who answered, where it was not the first gateway.
+    pub fallback: Option<String>,
+    /// Tools that were used on the way, the agent's own and ours.
+    pub tools: Vec<String>,
 }
 
 /// Who is to blame for how a call ended: it picks log level and metric label.

@@ -2,6 +2,7 @@
 //! answer when the script says so. A line without an arrow wants nothing done but packets.
 
 mod approvals;
+mod opening;
 mod rig;
 
 use std::time::Duration;

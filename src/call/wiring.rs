@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use agent_bridge::gateways::{Message, Role};
 use agent_bridge::phone_text::Tidy;
-use agent_bridge::turn::{Action, Event, HangupReason, ReplyId, State, ToolCall};
+use agent_bridge::turn::{Action, Event, HangupReason, Progress, ReplyId, State, ToolCall};
 use agent_bridge::words::same;
 use asr::stability::Stability;
 use tts::clause::Splitter;
@@ -21,6 +21,9 @@ use super::{Call, CallOutput, Note, Question, ReplyEvent, Sound};
 const REPLIES_MAX: usize = 8;
 /// Bytes of a reply's text kept for its turn record.
 const REPLY_CHARS_KEPT: usize = 16 * 1024;
+/// Tools of one turn that its record names, and letters of each.
+const TOOLS_KEPT: usize = 16;
+const TOOL_CHARS_KEPT: usize = 64;
 /// Events that one turn event can cause in turn; more means that two parts disagree for ever.
 const CASCADE_MAX: usize = 256;
 /// Between two looks at how much of a reply has been heard.
@@ -80,6 +83,18 @@ pub(super) struct Exchange {
     told_bytes: usize,
     /// ... and that was the last word on it.
     is_told: bool,
+    pub(super) fallback: Option<String>,
+    pub(super) tools: Vec<String>,
+}
+
+impl Exchange {
+    /// Each tool is named once: the gateway tells of its beginning, and then of the call.
+    fn used(&mut self, tool: &str) {
+        let name: String = tool.chars().take(TOOL_CHARS_KEPT).collect();
+        if self.tools.len() < TOOLS_KEPT && !self.tools.contains(&name) {
+            self.tools.push(name);
+        }
+    }
 }
 
 impl Wiring {
@@ -238,6 +253,9 @@ impl Call {
                 self.conversation.push(entry.clone());
                 self.outputs.push_back(CallOutput::Said(entry));
             }
+            Action::Told { news, complete, .. } => {
+                self.outputs.push_back(CallOutput::Told { news, complete });
+            }
             Action::Hangup { why } => self.hang_up(why),
         }
     }
@@ -295,6 +313,8 @@ impl Call {
             committed: false,
             told_bytes: 0,
             is_told: false,
+            fallback: None,
+            tools: Vec::new(),
         });
         self.outputs.push_back(CallOutput::Ask(Question {
             id,
@@ -327,8 +347,18 @@ impl Call {
                 text: String::new(),
                 last: true,
             },
-            ReplyEvent::ToolCall(call) => Event::ReplyToolCall { id, call },
-            ReplyEvent::Progress(progress) => Event::ReplyProgress { id, progress },
+            ReplyEvent::ToolCall(call) => {
+                exchange.used(&call.name);
+                Event::ReplyToolCall { id, call }
+            }
+            ReplyEvent::Progress(progress) => {
+                match &progress {
+                    Progress::Tool { name } => exchange.used(name),
+                    Progress::Trying { gateway } => exchange.fallback = Some(gateway.clone()),
+                    Progress::Waiting => {}
+                }
+                Event::ReplyProgress { id, progress }
+            }
             ReplyEvent::Failed(error) => Event::ReplyFailed { id, error },
         };
         self.turn_event(now, event);
@@ -403,6 +433,8 @@ impl Call {
                 heard_text,
                 interrupted,
                 stages: exchange.doors.stages(),
+                fallback: exchange.fallback,
+                tools: exchange.tools,
             }));
         }
     }

@@ -91,6 +91,9 @@ mod tests {
             reply_text: String::new(),
             heard_text: String::new(),
             latencies_json,
+            gateway: None,
+            model: None,
+            tools: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use sip::offer_answer::{AudioCodec, SecurityPolicy};
 
 use super::agents_keys;
 use super::bans;
+use super::callbacks;
 use super::phones_keys;
 use super::reader::{Reader, Section};
 use super::sections::*;
@@ -75,6 +76,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
         }),
         voicemail: reader.section("voicemail", |section| {
             phones_keys::voicemail(section, defaults.voicemail)
+        }),
+        callbacks: reader.section("callbacks", |section| {
+            callbacks::callbacks(section, defaults.callbacks)
         }),
         web: reader.section("web", |section| web(section, defaults.web)),
         proxy: reader.section("proxy", |section| {
@@ -583,7 +587,7 @@ fn language(text: &str) -> Option<String> {
     (text == "auto" || code).then(|| text.to_owned())
 }
 
-fn timezone(text: &str) -> Option<String> {
+pub(super) fn timezone(text: &str) -> Option<String> {
     let known = text.is_empty() || jiff::tz::TimeZone::get(text).is_ok();
     known.then(|| text.to_owned())
 }

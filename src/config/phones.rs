@@ -32,6 +32,10 @@ pub struct UserEntry {
     pub caller_id: String,
     /// What this user is to the owner; none: the default of `[levels]`.
     pub level: Option<Level>,
+    /// When the assistant does not call this user; none: as `[callbacks]` says.
+    pub quiet_hours: Option<String>,
+    /// IANA zone of these hours; empty: that of `[callbacks]`.
+    pub timezone: String,
 }
 
 impl Default for UserEntry {
@@ -48,6 +52,8 @@ impl Default for UserEntry {
             outbound: true,
             caller_id: String::new(),
             level: None,
+            quiet_hours: None,
+            timezone: String::new(),
         }
     }
 }

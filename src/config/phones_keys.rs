@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::agents_keys;
-use super::keys::{dialled, host_name};
+use super::callbacks;
+use super::keys::{dialled, host_name, timezone};
 use super::phones::*;
 use super::reader::{Reader, Section};
 use super::sections::Config;
@@ -13,7 +14,7 @@ use super::sections::Config;
 const RING_S_MAX: u64 = 170;
 const DAY_S: u64 = 24 * 3600;
 const NUMBER: &str = "digits or a name, of letters, digits and -_.+*#";
-const PATTERN: &str = "digits, with `?` for any one and `*` at the end for any more";
+pub(super) const PATTERN: &str = "digits, with `?` for any one and `*` at the end for any more";
 
 pub(super) fn user(section: &mut Section<'_, '_>) -> UserEntry {
     let d = UserEntry::default();
@@ -35,6 +36,20 @@ pub(super) fn user(section: &mut Section<'_, '_>) -> UserEntry {
         outbound: section.flag("outbound", d.outbound),
         caller_id: number(section, "caller_id"),
         level: agents_keys::level(section, "level"),
+        quiet_hours: section.optional_parsed(
+            "quiet_hours",
+            None,
+            callbacks::HOURS,
+            callbacks::hours,
+            String::clone,
+        ),
+        timezone: section.parsed(
+            "timezone",
+            d.timezone,
+            "a time zone such as \"Europe/Berlin\"",
+            timezone,
+            String::clone,
+        ),
     };
     section.require("name", section.has("name"), "missing");
     user
@@ -323,7 +338,7 @@ fn shown_name(text: &str) -> Option<String> {
     (text.chars().count() <= 64 && text.chars().all(plain)).then(|| text.to_owned())
 }
 
-fn pattern(text: &str) -> Option<String> {
+pub(super) fn pattern(text: &str) -> Option<String> {
     let body = text.strip_suffix('*').unwrap_or(text);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '#' | '?' | '-' | '_');
     let fits = !text.is_empty() && text.len() <= 32 && body.chars().all(plain);

@@ -9,6 +9,7 @@ use sip::offer_answer::{AudioCodec, SecurityPolicy};
 
 use super::agents::{AgentEntry, Approvals, Levels};
 use super::bans::Bans;
+use super::callbacks::Callbacks;
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
 use super::proxy::ModelProxy;
 use super::transports::{Advertise, Streams};
@@ -33,6 +34,7 @@ pub struct Config {
     pub trunks: Vec<Trunk>,
     pub outbound: Outbound,
     pub voicemail: Voicemail,
+    pub callbacks: Callbacks,
     pub web: Web,
     pub proxy: ModelProxy,
     pub models: Models,

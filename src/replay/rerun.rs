@@ -208,6 +208,7 @@ impl World {
             Action::Commit { .. }
             | Action::RunTool { .. }
             | Action::Record(_)
+            | Action::Told { .. }
             | Action::Hangup { .. } => {}
         }
     }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use rusqlite::{Connection, Row, params};
 use sip::{Ban, BanReason, Block, DialogRecord, Flow, Transport};
 
-use super::{BindingRow, Store, StoreError, signed};
+use super::{BindingRow, CallbackRow, NoticeRow, Store, StoreError, callbacks, signed};
 
 /// Bindings kept for one user.
 pub const BINDINGS_PER_USER_MAX: usize = 100;
@@ -28,6 +28,8 @@ pub enum Lasting {
     DialogOver(String),
     Ban(Ban),
     BanOver(Block),
+    /// A request to call somebody as it now is, and the message it became.
+    Callback(Box<CallbackRow>, Option<Box<NoticeRow>>),
     /// Adds to a counter of one day.
     Count {
         name: String,
@@ -51,6 +53,7 @@ impl Lasting {
                 .prepare_cached("DELETE FROM ban WHERE block = ?1")?
                 .execute([block.to_string()])
                 .map(|_| ()),
+            Lasting::Callback(row, notice) => callbacks::write(connection, row, notice.as_deref()),
             Lasting::Count { name, day, by } => connection
                 .prepare_cached(
                     "INSERT INTO counter (name, day, value) VALUES (?1, ?2, ?3)

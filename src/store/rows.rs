@@ -96,6 +96,11 @@ pub struct TurnRow {
     pub heard_text: String,
     /// A JSON object: stage → ms.
     pub latencies_json: String,
+    /// Who answered; none in rows of older versions.
+    pub gateway: Option<String>,
+    pub model: Option<String>,
+    /// Tools that were used on the way.
+    pub tools: Vec<String>,
 }
 
 /// Who said something.
@@ -196,6 +201,12 @@ impl TurnRow {
             reply_text: row.get(4)?,
             heard_text: row.get(5)?,
             latencies_json: row.get(6)?,
+            gateway: row.get(7)?,
+            model: row.get(8)?,
+            tools: row
+                .get::<_, Option<String>>(9)?
+                .and_then(|tools| serde_json::from_str(&tools).ok())
+                .unwrap_or_default(),
         })
     }
 }

@@ -144,6 +144,27 @@ pub(super) const STEPS: &[&str] = &[
         since_unix_ms INTEGER NOT NULL,
         by TEXT NOT NULL
     ) STRICT;",
+    // 5: requests to call somebody, and what they became; who answered a turn, and with which tools.
+    "CREATE TABLE callback (
+        id TEXT PRIMARY KEY NOT NULL,
+        asked_unix_ms INTEGER NOT NULL,
+        is_over INTEGER NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX callback_asked ON callback (is_over, asked_unix_ms);
+    CREATE TABLE notice (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        user TEXT NOT NULL,
+        text TEXT NOT NULL,
+        why TEXT NOT NULL,
+        callback TEXT NOT NULL,
+        at_unix_ms INTEGER NOT NULL,
+        read_unix_ms INTEGER
+    ) STRICT;
+    CREATE INDEX notice_user ON notice (user, id);
+    ALTER TABLE turn ADD COLUMN gateway TEXT;
+    ALTER TABLE turn ADD COLUMN model TEXT;
+    ALTER TABLE turn ADD COLUMN tools TEXT;",
 ];
 
 /// The version this program writes.

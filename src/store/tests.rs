@@ -81,6 +81,9 @@ fn turn(call: &str, n: u32) -> TurnRow {
         reply_text: "It is noon. Anything else?".to_owned(),
         heard_text: "It is noon.".to_owned(),
         latencies_json: "{\"asr\":45}".to_owned(),
+        gateway: Some("openai".to_owned()),
+        model: None,
+        tools: vec!["clock".to_owned()],
     }
 }
 

@@ -204,6 +204,7 @@ fn kind(change: &Lasting) -> &'static str {
         Lasting::Bindings { .. } => "registration",
         Lasting::Dialog(_) | Lasting::DialogOver(_) => "dialog",
         Lasting::Ban(_) | Lasting::BanOver(_) => "ban",
+        Lasting::Callback(..) => "call-back",
         Lasting::Count { .. } => "counter",
     }
 }

@@ -7,7 +7,7 @@ use sip::offer_answer::AudioCodec;
 use sip::{Advertised, CallKey, HeaderName, User};
 use tokio::sync::oneshot;
 
-use super::{MediaSecurity, Snapshot, TransferReply};
+use super::{Ending, MediaSecurity, Order, Snapshot, TransferReply};
 use crate::agents::Agents;
 use crate::approvals::Approvals;
 use crate::bridge::{Output as BridgeOutput, RelayId, Side};
@@ -78,6 +78,19 @@ pub enum Command {
     Bans(Vec<sip::Ban>),
     /// The engines are warm, or will not be.
     Ready(CallKey),
+    /// What the desk of call-backs wants.
+    Order(Box<Order>),
+    /// What was heard of something that was told in a call.
+    Told {
+        call: CallKey,
+        news: u32,
+        complete: bool,
+    },
+    /// A call has ended so; `Finished` follows.
+    Over {
+        call: CallKey,
+        ending: Ending,
+    },
     /// The call's task is over.
     Finished(CallKey),
     /// Refuse new calls and say goodbye in those that are up.
@@ -109,4 +122,6 @@ pub struct SwitchboardConfig {
     pub messages: Arc<dyn Gateway>,
     pub goodbye: String,
     pub host_name: String,
+    /// Whom the assistant calls where nobody is named; empty: the only account there is.
+    pub owner: String,
 }

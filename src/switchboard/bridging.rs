@@ -17,6 +17,7 @@ use super::session::{MediaSecurity, is_private, session_config, srtp_keys};
 use super::trunks::Trunks;
 use super::{Command, Line, LineState, Switchboard, Waiting};
 use crate::bridge::joint::{Joint, NewCall, call_of};
+use crate::bridge::meter::Meter;
 use crate::bridge::{
     Adopted, Anchor, BridgeConfig, BridgeEnd, BridgeId, Input, LegId, Output, Party, RelayId,
     Service, Shown, Side, Target, View,
@@ -37,8 +38,8 @@ use media::relay::RelaySecurity;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// Counters of the store: what a user has dialled outside on a day, and what was left in message boxes.
-const CALLS: &str = "outbound calls of ";
-const SECONDS: &str = "outbound seconds of ";
+pub(super) const CALLS: &str = "outbound calls of ";
+pub(super) const SECONDS: &str = "outbound seconds of ";
 const MESSAGES: &str = "messages of ";
 
 /// Today, as limits count: days since 1970, UTC.
@@ -197,7 +198,7 @@ impl Bridging {
         }
     }
 
-    fn with<T>(
+    pub(super) fn with<T>(
         &mut self,
         endpoint: &Endpoint,
         act: impl FnOnce(&mut Joint, Instant, &dyn View) -> T,
@@ -238,6 +239,11 @@ impl Bridging {
 
     pub(super) fn trunks_ref(&self) -> &Trunks {
         &self.config.trunks
+    }
+
+    /// What users have dialled outside today.
+    pub(super) fn meter(&mut self) -> &mut Meter {
+        self.joint.bridges().meter()
     }
 
     pub(super) fn trunks(&mut self) -> &mut Trunks {
@@ -285,7 +291,7 @@ impl Bridging {
     }
 
     /// The same of somebody we know by name alone.
-    fn shown_of(&self, party: &Party) -> Shown {
+    pub(super) fn shown_of(&self, party: &Party) -> Shown {
         let Party::User(name) = party else {
             return Shown::default();
         };

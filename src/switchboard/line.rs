@@ -4,15 +4,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent_bridge::conversation::Role;
 use sip::offer_answer::{AudioCodec, NegotiatedAudio};
 use sip::{CallKey, Flow};
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
+use super::outgoing::{Calling, Ending};
 use super::session::session_config;
 use super::{CONTROLS_MAX, Command, MEMORY_MAX, REPORTS_MAX, Switchboard, call_id, service_name};
 use crate::approvals::{CallLine, CallUp};
-use crate::call::driver::{Control, Driver, MediaSockets, Report};
+use crate::call::driver::{Control, Driver, MACHINE, MediaSockets, Report, SILENT};
 use crate::call::record::{Blame, CallResult, Termination};
 use crate::call::{Call, CallSettings};
 use crate::config::Answerer;
@@ -23,6 +25,16 @@ use crate::records::{CallStart, unix_ms};
 const MESSAGE_HANGUP_MS: u32 = 4_000;
 /// Silence after which what was said is kept.
 const MESSAGE_WAIT_MS: u32 = 300;
+
+/// Makes the call one that we have placed: they say hello, we say why we call, and whoever says nothing then is not there.
+fn called(settings: &mut CallSettings, calling: &Calling) {
+    settings.greeting.clear();
+    let listen_ms = u32::try_from(calling.listen.as_millis()).unwrap_or(u32::MAX);
+    settings.turn.idle_prompt_ms = listen_ms;
+    settings.turn.idle_hangup_ms = listen_ms / 2;
+    settings.system_prompt.push_str("\n\n");
+    settings.system_prompt.push_str(&calling.brief);
+}
 
 impl Switchboard {
     /// Makes the call one that takes a message for `callee`.
@@ -61,6 +73,7 @@ impl Switchboard {
         sockets: MediaSockets,
         negotiated: Option<NegotiatedAudio>,
         engines: Arc<Engines>,
+        calling: Option<Calling>,
     ) -> mpsc::Sender<Control> {
         let number = self.calls_total;
         let mut settings = self.config.settings.clone();
@@ -81,6 +94,9 @@ impl Switchboard {
         if service == Answerer::Readback {
             settings.greeting = self.config.readback_greeting.clone();
         }
+        if let Some(calling) = calling {
+            called(&mut settings, &calling);
+        }
         if let Some(callee) = &message_for {
             self.take_message(&mut settings, callee);
         }
@@ -96,6 +112,9 @@ impl Switchboard {
         let codec = negotiated
             .as_ref()
             .map_or(AudioCodec::Pcmu, |audio| audio.codec);
+        if let Some(line) = self.calls.get_mut(&call) {
+            line.record = Some(id.clone());
+        }
         let record = self.recorder.call_started(CallStart {
             id: id.clone(),
             user: user.to_owned(),
@@ -112,6 +131,7 @@ impl Switchboard {
             &self.config.host_name,
             &self.config.security,
         );
+        let answers = gateway.describe();
         let recorder = self.recorder.clone();
         let approvals = match service {
             Answerer::Agent => self.config.approvals.call_up(CallUp {
@@ -164,13 +184,25 @@ impl Switchboard {
         tokio::spawn(
             async move {
                 let mut finished = None;
+                let mut has_spoken = false;
                 while let Some(report) = reported.recv().await {
                     match report {
                         Report::Hangup { reason } => {
                             let _ = commands.send(Command::Hangup { call, reason }).await;
                         }
-                        Report::Said(entry) => record.said(&entry),
-                        Report::Turn(turn) => record.turn(&turn),
+                        Report::Said(entry) => {
+                            has_spoken |= entry.role == Role::User;
+                            record.said(&entry);
+                        }
+                        Report::Turn(turn) => record.turn(&turn, &answers),
+                        Report::Told { news, complete } => {
+                            let told = Command::Told {
+                                call,
+                                news,
+                                complete,
+                            };
+                            let _ = commands.send(told).await;
+                        }
                         Report::Finished {
                             termination,
                             summary,
@@ -212,6 +244,12 @@ impl Switchboard {
                 if let Some(trace) = trace {
                     record.trace(trace);
                 }
+                let ending = match termination.reason.as_str() {
+                    MACHINE => Ending::Machine,
+                    SILENT if !has_spoken => Ending::Silent,
+                    _ => Ending::Other,
+                };
+                let _ = commands.send(Command::Over { call, ending }).await;
                 let _ = commands.send(Command::Finished(call)).await;
             }
             .instrument(span),

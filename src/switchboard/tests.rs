@@ -19,10 +19,10 @@ use crate::routing::DialPlan;
 use crate::store::Store;
 use crate::testing::Scratch;
 
-const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+pub(super) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
                      m=audio 20000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n";
 
-fn engines() -> Arc<Engines> {
+pub(super) fn engines() -> Arc<Engines> {
     let ears = asr::fake::FakeEngine::saying(&[]);
     let voice = tts::fake::FakeEngine::new();
     let (ears_info, voice_info) = (
@@ -117,18 +117,18 @@ fn bridging(ports: Ports) -> BridgingConfig {
     }
 }
 
-struct Rig {
-    board: Switchboard,
-    endpoint: Endpoint,
+pub(super) struct Rig {
+    pub(super) board: Switchboard,
+    pub(super) endpoint: Endpoint,
     state: watch::Sender<EngineState>,
     inbox: mpsc::Receiver<Command>,
-    calls: u64,
+    pub(super) calls: u64,
     _folder: Scratch,
 }
 
 impl Rig {
     /// `first` is the range's first port: each test has one of its own.
-    fn new(state: EngineState, first: u16) -> Rig {
+    pub(super) fn new(state: EngineState, first: u16) -> Rig {
         let folder = Scratch::new("switchboard");
         let store = Store::open(&folder.path().join("test.db")).expect("a store");
         let (recorder, _thread) = Recorder::start(store, true).expect("a thread");
@@ -159,6 +159,7 @@ impl Rig {
             readback_greeting: String::new(),
             goodbye: "Goodbye.".to_owned(),
             host_name: "offhook".to_owned(),
+            owner: String::new(),
         };
         Rig {
             board: Switchboard::new(config, bridging(ports), engines, recorder, commands),
@@ -170,7 +171,7 @@ impl Rig {
         }
     }
 
-    fn dial(&mut self, user: &str, target: &str, offer: Option<&str>) -> Vec<Command> {
+    pub(super) fn dial(&mut self, user: &str, target: &str, offer: Option<&str>) -> Vec<Command> {
         self.calls += 1;
         let local = "127.0.0.1:5060".parse().expect("an address");
         let remote = "127.0.0.1:5062".parse().expect("an address");
@@ -435,6 +436,11 @@ async fn a_line_is_freed_when_its_call_is_over() {
         } else {
             rig.board.unanswered(*call);
         }
+        let over = rig.inbox.recv().await;
+        assert!(
+            matches!(over, Some(Command::Over { call: ended, .. }) if ended == *call),
+            "{over:?}"
+        );
         let Some(Command::Finished(finished)) = rig.inbox.recv().await else {
             panic!("the task goes on")
         };

@@ -16,6 +16,8 @@ mod sound;
 
 mod barge_in;
 mod between;
+mod callback;
+mod callback_openclaw;
 mod calls;
 mod lifetime;
 mod openclaw;

@@ -2,8 +2,8 @@
 
 use crate::process::{Folder, Process, wait_until};
 use std::fs;
-use std::io::Write;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -26,6 +26,7 @@ pub struct Offhook {
     pub tls: SocketAddr,
     /// WebSocket, plain and encrypted.
     pub ws: SocketAddr,
+    pub web: SocketAddr,
     process: Option<Process>,
     first_phone: Option<Account>,
 }
@@ -96,6 +97,7 @@ impl Offhook {
             sip: SocketAddr::from(([127, 0, 0, 1], sip)),
             tls: SocketAddr::from(([127, 0, 0, 1], tls)),
             ws: SocketAddr::from(([127, 0, 0, 1], ws)),
+            web: SocketAddr::from(([127, 0, 0, 1], web)),
             process: None,
             first_phone: None,
         }
@@ -139,6 +141,57 @@ impl Offhook {
             self.sip,
             self.log_tail()
         );
+    }
+
+    /// What the owner's programs send with each request.
+    pub fn api_token(&self) -> String {
+        let text = fs::read_to_string(self.home().join("secrets.toml")).expect("a secret store");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("api_token = "));
+        line.map(|value| value.trim_matches('"').to_owned())
+            .expect("a token")
+    }
+
+    /// One request to the API; status and body.
+    pub fn http(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let token = self.api_token();
+        self.http_with(
+            method,
+            path,
+            &[("Authorization", &format!("Bearer {token}"))],
+            body,
+        )
+    }
+
+    pub fn http_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.web).expect("a web server");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("a timeout can be set");
+        let host = self.web;
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        stream
+            .write_all(format!("{request}\r\n{body}").as_bytes())
+            .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap_or(("", ""));
+        (status.expect("a status"), body.to_owned())
     }
 
     /// The account the program printed when it made it.

@@ -456,7 +456,9 @@ impl World {
                 CallOutput::Transcribe { ticket, pcm, .. } => {
                     self.workers.transcribe(now, ticket, &pcm, true);
                 }
-                CallOutput::AbandonTranscript { .. } | CallOutput::JudgeTurn { .. } => {}
+                CallOutput::AbandonTranscript { .. }
+                | CallOutput::JudgeTurn { .. }
+                | CallOutput::Told { .. } => {}
                 CallOutput::Synthesise {
                     reply,
                     clause,

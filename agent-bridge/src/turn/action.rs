@@ -92,7 +92,14 @@ pub enum Action {
     },
     /// Into the conversation. After `Commit`, so history for a request never holds its own question.
     Record(Entry),
-    /// The last action of a call but for records of what was still heard.
+    /// What `Event::Tell` with this number came to; `complete`: all of it was heard. Not for news that is still untold
+    /// when the call ends.
+    Told {
+        news: u32,
+        heard: String,
+        complete: bool,
+    },
+    /// The last action of a call but for what was still heard.
     Hangup {
         why: HangupReason,
     },

@@ -176,6 +176,13 @@ pub enum Event {
     Announce {
         text: String,
     },
+    /// The assistant has something to say of its own accord: why it calls, or what came of a task. Waits for the floor
+    /// as an announcement does, and belongs to the conversation. `Action::Told` says what was heard of it.
+    Tell {
+        /// The teller's own number for it.
+        news: u32,
+        text: String,
+    },
     /// The caller waits for something that was promised, such as the end of a timer. While they do,
     /// their silence is not questioned.
     CallerWaits {

@@ -53,7 +53,7 @@ impl Checker {
     }
 
     pub fn action(&mut self, action: &Action) {
-        let is_record = matches!(action, Action::Record(_));
+        let is_record = matches!(action, Action::Record(_) | Action::Told { .. });
         assert!(!self.hung_up || is_record, "after Hangup: {action:?}");
         match action {
             Action::Transcribe { utterance } => {
@@ -116,6 +116,7 @@ impl Checker {
                     self.unrecorded -= 1;
                 }
             }
+            Action::Told { .. } => {}
             Action::Hangup { .. } => {
                 self.hung_up = true;
                 assert!(!self.paused, "hung up while paused");

@@ -41,7 +41,7 @@ pub use state::State;
 use crate::conversation::Role;
 use crate::endpoint::Asked;
 use guess::HitRate;
-use state::{Claim, Phase, Reply, Voice};
+use state::{Announcement, Claim, Phase, Reply, Stopped, Voice};
 
 /// Things the program wants to say that wait for the floor. When full, the oldest is dropped.
 const ANNOUNCEMENTS_MAX: usize = 8;
@@ -65,9 +65,8 @@ pub struct Turn {
     /// A guess until it is committed.
     reply: Option<Reply>,
     voice: Option<Voice>,
-    /// Stopped voices: id, and whether they were asides.
-    stopping: VecDeque<(ReplyId, bool)>,
-    announcements: VecDeque<String>,
+    stopping: VecDeque<Stopped>,
+    announcements: VecDeque<Announcement>,
     actions: VecDeque<Action>,
     utterances: u32,
     replies: u32,
@@ -173,7 +172,8 @@ impl Turn {
                 heard,
                 complete,
             } => self.playout_stopped(now, id, heard, complete),
-            Event::Announce { text } => self.announce(now, text),
+            Event::Announce { text } => self.announce(now, text, None),
+            Event::Tell { news, text } => self.announce(now, text, Some(news)),
             Event::CallerWaits { waits } => self.caller_waits(now, waits),
             Event::Abort => self.abort(now),
             Event::Drain { text } => self.close(now, &text, HangupReason::Drained),
@@ -236,7 +236,7 @@ impl Turn {
             | Event::ReplyFailed { id, .. } => !reply(id),
             Event::PlayoutStarted { id } => !voice(id),
             Event::PlayoutStopped { id, .. } => {
-                !voice(id) && !self.stopping.iter().any(|(stopped, _)| stopped == id)
+                !voice(id) && !self.stopping.iter().any(|stopped| stopped.id == *id)
             }
             _ => self.phase == Phase::Ended,
         }
@@ -269,8 +269,8 @@ impl Turn {
                 self.endpoint(now, since, false);
             } else if self.caller_speaks {
                 self.user_speaks(now);
-            } else if let Some(text) = self.announcements.pop_front() {
-                self.say(now, text);
+            } else if let Some(next) = self.announcements.pop_front() {
+                self.say_as(now, next);
             } else {
                 self.listen(now);
             }

@@ -180,6 +180,7 @@ impl Turn {
             let voice = self.voice.get_or_insert_with(|| Voice {
                 id,
                 aside: false,
+                news: None,
                 started: false,
                 text: std::mem::take(&mut reply.prepared),
                 give_up_at,

@@ -169,11 +169,29 @@ impl Reply {
     }
 }
 
+/// Something that the program or the assistant wants to say by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Announcement {
+    pub(super) text: String,
+    /// Part of the conversation, and its teller wants to know what was heard.
+    pub(super) news: Option<u32>,
+}
+
+/// A voice that was stopped and whose heard text has not been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stopped {
+    pub(super) id: ReplyId,
+    pub(super) aside: bool,
+    pub(super) news: Option<u32>,
+}
+
 /// What is with the voice: from its first text until playout reports its end. One at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Voice {
     pub(super) id: ReplyId,
     pub(super) aside: bool,
+    /// It tells this.
+    pub(super) news: Option<u32>,
     pub(super) started: bool,
     /// What it was given to say.
     pub(super) text: String,

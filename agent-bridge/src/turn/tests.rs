@@ -99,6 +99,10 @@ fn event(text: &str) -> Event {
             complete: word == "played",
         },
         "announce" => Event::Announce { text: rest.into() },
+        "tell" => Event::Tell {
+            news: id().0,
+            text: words(),
+        },
         "waits" | "waited" => Event::CallerWaits {
             waits: word == "waits",
         },
@@ -153,6 +157,14 @@ fn show(action: &Action) -> String {
             };
             let mark = if entry.complete { "" } else { "~" };
             format!("{who}{mark} {}", kind(&entry.text))
+        }
+        Action::Told {
+            news,
+            heard,
+            complete,
+        } => {
+            let mark = if *complete { "" } else { "~" };
+            format!("told{mark} {news} {heard}").trim_end().to_owned()
         }
         Action::Hangup { why } => format!("hangup {why:?}"),
     }
@@ -577,6 +589,24 @@ fn announcements_wait_for_the_floor() {
          2000 pause -> transcribe 2
          2100 final 2 -> speak! 3 Eggs are ready.",
         State::AgentSpeaking,
+    );
+}
+
+#[test]
+fn news_is_part_of_the_conversation_and_its_teller_hears_of_it() {
+    check(
+        "0 tell 7 Your tests are green. -> speak! 1 Your tests are green.
+         100 started 1
+         200 tell 8 The build is done.
+         900 played 1 Your tests are green. -> told 7 Your tests are green.; heard Your tests are green.; speak! 2 The build is done.
+         950 started 2
+         1000 speech -> hold
+         1200 timeout -> transcribe 1
+         1240 final 1 what about the lamp -> stop 2; resume
+         1240 cut 2 The build -> told~ 8 The build; heard~ The build
+         1300 tell 9 Never said.
+         1400 drain -> told~ 9; hangup Drained",
+        State::Ended,
     );
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use super::state::{Phase, Voice};
+use super::state::{Announcement, Phase, Stopped, Voice};
 use super::{ANNOUNCEMENTS_MAX, Action, HangupReason, ReplyId, STOPPING_MAX, Turn, ms};
 use crate::conversation::Role;
 use crate::endpoint::Asked;
@@ -23,12 +23,15 @@ impl Turn {
         heard: String,
         complete: bool,
     ) {
-        if let Some(at) = self.stopping.iter().position(|(stopped, _)| *stopped == id) {
-            let aside = self.stopping.remove(at).is_some_and(|(_, aside)| aside);
-            self.heard(now, heard, complete, aside);
+        let stopped = self.stopping.iter().position(|stopped| stopped.id == id);
+        if let Some(stopped) = stopped.and_then(|at| self.stopping.remove(at)) {
+            self.told(stopped.news, &heard, complete);
+            self.heard(now, heard, complete, stopped.aside);
             return;
         }
-        let aside = self.voice.take().is_some_and(|voice| voice.aside);
+        let voice = self.voice.take();
+        let aside = voice.as_ref().is_some_and(|voice| voice.aside);
+        self.told(voice.and_then(|voice| voice.news), &heard, complete);
         self.heard(now, heard, complete, aside);
         if let Phase::Closing { why, .. } = self.phase {
             self.hang_up(now, why);
@@ -58,13 +61,31 @@ impl Turn {
         }
     }
 
+    fn told(&mut self, news: Option<u32>, heard: &str, complete: bool) {
+        if let Some(news) = news {
+            let heard = heard.to_owned();
+            // What made no sound at all has not been heard, whatever its playout says.
+            let complete = complete && !heard.trim().is_empty();
+            self.act(Action::Told {
+                news,
+                heard,
+                complete,
+            });
+        }
+    }
+
     /// Says something of our own. The voice must be free.
     pub(super) fn say(&mut self, now: Instant, text: String) {
+        self.say_as(now, Announcement { text, news: None });
+    }
+
+    pub(super) fn say_as(&mut self, now: Instant, Announcement { text, news }: Announcement) {
         debug_assert!(self.voice.is_none());
         let id = self.new_id();
         self.voice = Some(Voice {
             id,
-            aside: true,
+            aside: news.is_none(),
+            news,
             started: false,
             text: text.clone(),
             give_up_at: now + ms(self.config.voice_timeout_ms),
@@ -81,10 +102,16 @@ impl Turn {
 
     pub(super) fn stop_voice(&mut self) {
         if let Some(voice) = self.voice.take() {
-            if self.stopping.len() >= STOPPING_MAX {
-                self.stopping.pop_front();
+            if self.stopping.len() >= STOPPING_MAX
+                && let Some(forgotten) = self.stopping.pop_front()
+            {
+                self.told(forgotten.news, "", false);
             }
-            self.stopping.push_back((voice.id, voice.aside));
+            self.stopping.push_back(Stopped {
+                id: voice.id,
+                aside: voice.aside,
+                news: voice.news,
+            });
             self.act(Action::StopPlayout { id: voice.id });
         }
     }
@@ -96,21 +123,29 @@ impl Turn {
         self.end_claim();
     }
 
-    pub(super) fn announce(&mut self, now: Instant, text: String) {
+    /// `news`: told, as part of the conversation.
+    pub(super) fn announce(&mut self, now: Instant, text: String, news: Option<u32>) {
         if text.trim().is_empty() || matches!(self.phase, Phase::Closing { .. }) {
+            self.told(news, "", false);
             return;
         }
-        self.queue(text);
+        self.queue_as(Announcement { text, news });
         if let Phase::Listening { .. } = self.phase {
             self.settle(now);
         }
     }
 
     pub(super) fn queue(&mut self, text: String) {
-        if self.announcements.len() >= ANNOUNCEMENTS_MAX {
-            self.announcements.pop_front();
+        self.queue_as(Announcement { text, news: None });
+    }
+
+    fn queue_as(&mut self, announcement: Announcement) {
+        if self.announcements.len() >= ANNOUNCEMENTS_MAX
+            && let Some(dropped) = self.announcements.pop_front()
+        {
+            self.told(dropped.news, "", false);
         }
-        self.announcements.push_back(text);
+        self.announcements.push_back(announcement);
     }
 
     /// Somebody wants all of it to end, and may have more to say.
@@ -143,7 +178,9 @@ impl Turn {
         }
         self.drop_guess();
         self.interrupt();
-        self.announcements.clear();
+        for dropped in std::mem::take(&mut self.announcements) {
+            self.told(dropped.news, "", false);
+        }
         if text.trim().is_empty() {
             self.hang_up(now, why);
             return;

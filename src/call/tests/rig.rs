@@ -283,6 +283,14 @@ impl Rig {
                 let code = self.code();
                 self.step(&format!("words {rest} {code}"));
             }
+            "tell" | "open" => {
+                let (news, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                self.input(CallInput::Tell {
+                    news: news.parse().expect("a number"),
+                    text: text.to_owned(),
+                    is_opening: word == "open",
+                });
+            }
             "drain" => self.input(CallInput::Drain {
                 text: rest.to_owned(),
             }),
@@ -381,6 +389,10 @@ fn spell(output: CallOutput) -> String {
         CallOutput::Turn(turn) => {
             let cut = if turn.interrupted { " cut" } else { "" };
             format!("turn {}{cut}", turn.number)
+        }
+        CallOutput::Told { news, complete } => {
+            let mark = if complete { "" } else { "~" };
+            format!("told{mark} {news}")
         }
         CallOutput::Note(note) => match note {
             Note::FirstPacket { .. } => "first packet".to_owned(),

@@ -271,6 +271,7 @@ impl Switchboard {
             flow: known.flow,
             service: service.answerer,
             since: Instant::now(),
+            record: None,
             state: LineState::Waiting(Box::new(Waiting {
                 message_for: service.message_for,
                 offer,

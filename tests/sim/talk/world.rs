@@ -495,6 +495,7 @@ impl World {
                 });
             }
             Action::Record(entry) => self.record(entry),
+            Action::Told { .. } => {}
             Action::Hangup { why } => {
                 assert!(self.books.hung_up.replace(why).is_none(), "hung up twice");
                 match why {
