@@ -69,11 +69,11 @@ pub fn pin(
     };
     store.set_pin(name, Some((&digits, level)))?;
     let shown = match is_made_up {
-        true => format!(" {} (shown this once)", digits.expose()),
+        true => format!(": {} (shown this once)", digits.expose()),
         false => String::new(),
     };
     print(&format!(
-        "The PIN of {name} raises a call to {level}:{shown}\n"
+        "The PIN of {name} raises a call to {level}{shown}\n"
     ))
 }
 
