@@ -156,6 +156,9 @@ impl World {
                     0x20 => Progress::Trying {
                         gateway: "next".to_owned(),
                     },
+                    0x40 => Progress::Cloud {
+                        model: "big".to_owned(),
+                    },
                     _ => Progress::Tool {
                         name: "calendar".to_owned(),
                     },

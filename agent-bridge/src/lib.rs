@@ -5,6 +5,7 @@
 //! sound: what is heard and what is played is told in words and ids.
 
 pub mod approvals;
+pub mod budget;
 pub mod conversation;
 pub mod endpoint;
 pub mod gateways;

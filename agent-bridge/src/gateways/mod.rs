@@ -1,6 +1,7 @@
 //! Those who think: anything that turns a conversation into a streamed reply. Owns the trait they share,
 //! what is asked, what comes back, and how it fails. Each gateway has a file of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -10,8 +11,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::approvals::{ApprovalEvent, ApprovalId, ApprovalKind, Decision};
+use crate::budget::Reached;
 pub use crate::conversation::{Message, Role};
+use crate::levels::Level;
 use crate::openclaw::LinkError;
+use crate::router::choice::Nobody;
 use crate::turn::{Blame, ReplyError, ReplyErrorKind, ReplyId};
 pub use crate::turn::{Progress, ToolCall};
 
@@ -74,6 +78,13 @@ pub enum GatewayEvent {
 pub const PROGRESS_NAME_CHARS_MAX: usize = 64;
 
 impl Progress {
+    /// The cloud is asked now.
+    pub fn cloud(gateway: &GatewayInfo) -> Progress {
+        Progress::Cloud {
+            model: shown_name(&gateway.model),
+        }
+    }
+
     /// `name` is shortened to what may be shown.
     pub fn tool(name: &str) -> Progress {
         Progress::Tool {
@@ -117,7 +128,7 @@ pub enum GatewayError {
     Unreachable { why: String },
     #[error("no answer in time ({0:?})")]
     Timeout(Wait),
-    #[error("too many requests (429)")]
+    #[error("too many requests just now (429 or 503)")]
     RateLimited { retry_after: Option<Duration> },
     #[error("the key was not accepted ({status})")]
     Unauthorized { status: u16 },
@@ -136,6 +147,18 @@ pub enum GatewayError {
     Cut,
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// It was not asked at all.
+    #[error("not asked: {0}")]
+    Held(Held),
+}
+
+/// Which of the owner's own rules kept a question from being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Held {
+    #[error("{0}")]
+    Nobody(Nobody),
+    #[error("{0}")]
+    Spent(Reached),
 }
 
 impl GatewayError {
@@ -168,6 +191,9 @@ impl From<GatewayError> for ReplyError {
             | GatewayError::Reported { .. }
             | GatewayError::Protocol { .. } => ReplyErrorKind::Broken,
             GatewayError::Cut => ReplyErrorKind::Cut,
+            GatewayError::Held(Held::Nobody(Nobody::CloudOff)) => ReplyErrorKind::CloudOff,
+            GatewayError::Held(Held::Nobody(_)) => ReplyErrorKind::CloudRule,
+            GatewayError::Held(Held::Spent(reached)) => ReplyErrorKind::Spent(reached),
             GatewayError::Link(LinkError::Refused { .. }) => ReplyErrorKind::Refused,
             GatewayError::Link(LinkError::Busy { .. } | LinkError::Full) => {
                 ReplyErrorKind::RateLimited
@@ -209,6 +235,17 @@ pub struct CheckReport {
 /// Names in a `CheckReport`.
 pub const MODELS_LISTED_MAX: usize = 256;
 
+/// Whose questions a gateway answers, for rules that depend on it and for what is written down.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asker {
+    /// The call's name in the records; none: no call.
+    pub call: Option<String>,
+    /// The account, or the trunk.
+    pub user: String,
+    /// None: nobody knows, which counts as the least.
+    pub level: Option<Level>,
+}
+
 /// Someone who answers.
 pub trait Gateway: Send + Sync {
     fn describe(&self) -> GatewayInfo;
@@ -233,6 +270,11 @@ pub trait Gateway: Send + Sync {
 
     /// How it stands, in one line for people; none: there is nothing to say beyond `check`.
     fn standing(&self) -> Option<String> {
+        None
+    }
+
+    /// The same gateway as this caller meets it. None: it makes no difference who asks.
+    fn facing(&self, _asker: &Asker) -> Option<Arc<dyn Gateway>> {
         None
     }
 

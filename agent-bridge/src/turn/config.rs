@@ -91,6 +91,10 @@ pub struct Phrases {
     pub using_tool: String,
     /// When one agent has failed and the next one is asked.
     pub trying_next: String,
+    /// When a question goes to the cloud, where the owner wants that said.
+    pub asking_cloud: String,
+    /// When a local agent answers since a limit is reached; `{}` says which.
+    pub staying_local: String,
     pub still_there: String,
     pub goodbye: String,
     pub not_understood: String,
@@ -138,6 +142,8 @@ impl Default for Phrases {
             ],
             using_tool: "One moment, {}.".to_owned(),
             trying_next: "The agent does not answer. I am asking another one.".to_owned(),
+            asking_cloud: "I am asking the cloud model.".to_owned(),
+            staying_local: "{} The local agent answers.".to_owned(),
             still_there: "Are you still there?".to_owned(),
             goodbye: "I will hang up now. Goodbye.".to_owned(),
             not_understood: "Sorry, I could not make that out. Please say it again.".to_owned(),

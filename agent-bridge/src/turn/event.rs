@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Reached;
+
 /// Names one reply, or one thing that the program says by itself. Unique within a call, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ReplyId(pub u32);
@@ -44,6 +46,12 @@ pub enum ReplyErrorKind {
     Cut,
     /// The answer is empty.
     Empty,
+    /// It would have gone to the cloud, which the owner has switched off.
+    CloudOff,
+    /// It would have gone to the cloud, where this caller's questions do not go.
+    CloudRule,
+    /// A limit of the day keeps it from the cloud, and there is nobody else to ask.
+    Spent(Reached),
 }
 
 /// Why a reply failed, and whose fault it is.
@@ -83,6 +91,44 @@ impl ReplyError {
             }
             ReplyErrorKind::Cut => "Sorry, the answer broke off there.",
             ReplyErrorKind::Empty => "Sorry, the agent had no answer to that.",
+            ReplyErrorKind::CloudOff => {
+                "Sorry, I may not ask the cloud here, and there is no local agent to ask."
+            }
+            ReplyErrorKind::CloudRule => {
+                "Sorry, your questions stay in this house, and the agent here does not answer."
+            }
+            ReplyErrorKind::Spent(reached) => spent(reached),
+        }
+    }
+}
+
+/// What is reached, and what to do.
+fn spent(reached: Reached) -> &'static str {
+    use crate::budget::What::{Money, Requests, Room, Tokens};
+    match (reached.what, reached.is_total) {
+        (Requests, true) => {
+            "Today's limit of questions to the cloud is reached. It starts again at midnight, or when the owner raises it."
+        }
+        (Requests, false) => {
+            "Today's limit of questions to the cloud is reached for this agent. \
+             It starts again at midnight, or when the owner raises it."
+        }
+        (Tokens, true) => {
+            "Today's limit of words to and from the cloud is reached. It starts again at midnight, or when the owner raises it."
+        }
+        (Tokens, false) => {
+            "Today's limit of words to and from the cloud is reached for this agent. \
+             It starts again at midnight, or when the owner raises it."
+        }
+        (Money, true) => {
+            "Today's money for the cloud is spent. There is more at midnight, or when the owner raises the limit."
+        }
+        (Money, false) => {
+            "Today's money for this agent's questions to the cloud is spent. \
+             There is more at midnight, or when the owner raises the limit."
+        }
+        (Room, _) => {
+            "Too many questions are on their way to the cloud just now. Please try again in a minute."
         }
     }
 }
@@ -105,8 +151,19 @@ pub enum Progress {
     Tool { name: String },
     /// The gateway before this one failed.
     Trying { gateway: String },
+    /// The question goes to the cloud, and the owner wants that said.
+    Cloud { model: String },
+    /// It would have gone to the cloud but for this; a local one is asked.
+    Spent(Reached),
     /// It works on the answer and says no more about it.
     Waiting,
+}
+
+impl Progress {
+    /// The caller was promised to hear of it: said at once, even where nothing else is said meanwhile.
+    pub(super) fn is_promised(&self) -> bool {
+        matches!(self, Progress::Cloud { .. } | Progress::Spent(_))
+    }
 }
 
 /// Everything that can happen to a turn.

@@ -24,9 +24,14 @@ impl Turn {
         let fact = match &reply.progress {
             Some(Progress::Tool { name }) => Some(phrases.using_tool.replace("{}", &doing(name))),
             Some(Progress::Trying { .. }) => Some(phrases.trying_next.clone()),
+            Some(Progress::Cloud { .. }) => Some(phrases.asking_cloud.clone()),
+            Some(Progress::Spent(reached)) => {
+                Some(phrases.staying_local.replace("{}", reached.sayable()))
+            }
             Some(Progress::Waiting) | None => None,
         };
-        let text = match fact.filter(|fact| *fact != self.filler_last) {
+        let is_promised = reply.progress.as_ref().is_some_and(Progress::is_promised);
+        let text = match fact.filter(|fact| is_promised || *fact != self.filler_last) {
             Some(fact) => fact,
             None => {
                 let fillers = &phrases.fillers;
@@ -42,7 +47,7 @@ impl Turn {
                 text.clone()
             }
         };
-        if text == self.filler_last {
+        if text == self.filler_last && !is_promised {
             return;
         }
         self.filler_last.clone_from(&text);

@@ -87,11 +87,14 @@ impl Turn {
         let is_off = self.config.filler_after_ms == 0 || self.config.progress_after_ms == 0;
         if let Some(reply) = &mut self.reply
             && let Some(committed_at) = reply.committed_at
-            && reply.progress.is_some()
+            && let Some(progress) = &reply.progress
             && !reply.spoken
-            && !is_off
+            && (!is_off || progress.is_promised())
         {
-            let at = now.max(committed_at + after);
+            let at = match progress.is_promised() {
+                true => now,
+                false => now.max(committed_at + after),
+            };
             reply.filler_at = Some(reply.filler_at.map_or(at, |known| known.min(at)));
         }
     }

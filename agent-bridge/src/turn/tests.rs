@@ -6,6 +6,7 @@ mod floor;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::budget::{Reached, What};
 use crate::endpoint::{Strategy, WaitCurve};
 
 /// One wait for all turns, nothing asked early: what is shown here is everything else.
@@ -22,6 +23,8 @@ fn config() -> TurnConfig {
             fillers: vec!["one moment".into(), "a second".into()],
             using_tool: "busy {}".into(),
             trying_next: "next one".into(),
+            asking_cloud: "the cloud".into(),
+            staying_local: "{} here".into(),
             still_there: "still there".into(),
             goodbye: "goodbye".into(),
             not_understood: "say again".into(),
@@ -69,6 +72,17 @@ fn event(text: &str) -> Event {
         "tries" => Event::ReplyProgress {
             id: id(),
             progress: Progress::Trying { gateway: words() },
+        },
+        "cloud" => Event::ReplyProgress {
+            id: id(),
+            progress: Progress::Cloud { model: words() },
+        },
+        "spent" => Event::ReplyProgress {
+            id: id(),
+            progress: Progress::Spent(Reached {
+                what: What::Requests,
+                is_total: true,
+            }),
         },
         "final" => Event::Final {
             utterance: id().0,

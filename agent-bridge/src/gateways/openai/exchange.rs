@@ -246,13 +246,12 @@ pub(crate) fn status_error(status: u16, headers: &HeaderMap, code: &str) -> Opti
         200..=299 => return None,
         300..=399 => GatewayError::Redirected { status },
         401 | 403 => GatewayError::Unauthorized { status },
-        // RFC 9110 section 10.2.3; its form as a date is not used by these servers.
         429 => GatewayError::RateLimited {
-            retry_after: headers
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok())
-                .and_then(|text| text.trim().parse().ok())
-                .map(Duration::from_secs),
+            retry_after: retry_after(headers),
+        },
+        // It says when it will have room: that is no fault, and asking earlier is no use.
+        503 if retry_after(headers).is_some() => GatewayError::RateLimited {
+            retry_after: retry_after(headers),
         },
         400..=499 => GatewayError::Refused {
             status,
@@ -260,6 +259,12 @@ pub(crate) fn status_error(status: u16, headers: &HeaderMap, code: &str) -> Opti
         },
         _ => GatewayError::Server { status },
     })
+}
+
+/// RFC 9110 section 10.2.3; its form as a date is not used by these servers.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Reads an answer that is of no interest; not a long one.

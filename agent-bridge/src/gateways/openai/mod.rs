@@ -3,8 +3,8 @@
 //! what the answer means are pure and stand in `request`, `sse` and `chunk`.
 //!
 //! Neither bodies nor keys appear in errors or logs. Redirects are refused, since they would carry the
-//! conversation to somebody who was not configured. Proxies of the environment are used but for
-//! loopback addresses.
+//! conversation to somebody who was not configured. Proxies of the environment are used for addresses
+//! in the cloud only.
 
 pub mod chunk;
 pub(crate) mod exchange;
@@ -36,6 +36,7 @@ use super::{
     AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo,
     MODELS_LISTED_MAX, Secret, Wait,
 };
+use crate::router::place::Place;
 
 /// A list of models is no longer than this.
 const MODELS_BYTES_MAX: usize = 1024 * 1024;
@@ -142,7 +143,8 @@ impl OpenAi {
             .tcp_keepalive(KEEPALIVE)
             .tcp_nodelay(true);
         let is_near = is_loopback(&completions);
-        if is_near {
+        // What stays at home takes no way around through somebody else's machine.
+        if Place::of_host(completions.host_str().unwrap_or_default()) == Place::Local {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|_| OpenAiConfigError::Client)?;

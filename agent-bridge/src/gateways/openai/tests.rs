@@ -277,6 +277,10 @@ async fn failures_are_told_apart() {
             http(429, "retry-after: 3600\r\n", "{}"),
             " RateLimited { retry_after: Some(3600s) }",
         ),
+        (
+            http(503, "retry-after: 3600\r\n", "{}"),
+            " RateLimited { retry_after: Some(3600s) }",
+        ),
     ] {
         check(vec![Act::Answer(answer)], wanted).await;
     }

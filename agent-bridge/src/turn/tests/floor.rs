@@ -181,3 +181,38 @@ fn a_wait_is_filled_with_what_is_really_going_on() {
         State::AgentSpeaking,
     );
 }
+
+#[test]
+fn what_the_caller_was_promised_to_hear_is_said_at_once_and_each_time() {
+    let asked = "
+        0 speech
+        900 pause -> transcribe 1
+        1000 final 1 hello
+        1200 timeout -> ask 1 hello; commit 1; caller hello";
+    let limit = "Today's limit of questions to the cloud is reached. here";
+    for (script, end) in [
+        (
+            format!(
+                "{asked}
+                 1201 cloud 1 big
+                 1201 timeout -> speak! 2 the cloud
+                 1300 started 2
+                 1900 played 2 the cloud -> aside the cloud
+                 1950 cloud 1 bigger
+                 1950 timeout -> speak! 3 the cloud"
+            ),
+            State::AgentSpeaking,
+        ),
+        (
+            format!("{asked}\n1201 spent 1\n1201 timeout -> speak! 2 {limit}"),
+            State::AgentSpeaking,
+        ),
+        // The answer was faster: it is not held up.
+        (
+            format!("{asked}\n1201 text 1 Hi. -> speak 1 Hi.\n1202 cloud 1 big"),
+            State::AgentSpeaking,
+        ),
+    ] {
+        check(&script, end);
+    }
+}

@@ -4,7 +4,7 @@ use super::*;
 use crate::gateways::fake::{FakeGateway, FakeStep};
 use crate::turn::{ReplyId, ToolCall};
 
-fn request(speculative: bool) -> AskRequest {
+pub(super) fn request(speculative: bool) -> AskRequest {
     AskRequest {
         reply: ReplyId(1),
         session: "s".into(),
@@ -15,11 +15,11 @@ fn request(speculative: bool) -> AskRequest {
     }
 }
 
-fn text(text: &str) -> FakeStep {
+pub(super) fn text(text: &str) -> FakeStep {
     FakeStep::Send(GatewayEvent::Text(text.into()))
 }
 
-fn done() -> FakeStep {
+pub(super) fn done() -> FakeStep {
     FakeStep::Send(GatewayEvent::Done { usage: None })
 }
 
@@ -56,7 +56,7 @@ fn router(chain: &[&FakeGateway]) -> Router {
 }
 
 /// What comes, in short, with the milliseconds until the end.
-async fn ask(router: &Router, speculative: bool) -> (String, u128) {
+pub(super) async fn ask(router: &dyn Gateway, speculative: bool) -> (String, u128) {
     let began = Instant::now();
     let (sender, mut receiver) = mpsc::channel(4);
     let _handle = router.ask(request(speculative), sender);
@@ -70,6 +70,8 @@ async fn ask(router: &Router, speculative: bool) -> (String, u128) {
                 seen.push_str(&format!("[{gateway}]"));
             }
             GatewayEvent::Progress(Progress::Waiting) => seen.push('~'),
+            GatewayEvent::Progress(Progress::Cloud { .. }) => seen.push_str("{cloud}"),
+            GatewayEvent::Progress(Progress::Spent(_)) => seen.push_str("{spent}"),
             GatewayEvent::Done { .. } => seen.push('.'),
             GatewayEvent::Failed(error) => seen.push_str(&format!("{error:?}")),
         }
