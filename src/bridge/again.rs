@@ -141,16 +141,15 @@ impl Bridges {
             let again = mine.rewritten_for(&offer, other).ok()?;
             (last != Some(content(&again))).then_some(again)
         });
-        if let Some(again) = &again {
-            match &mut exchange {
-                Some(
-                    Exchange::Passed { offered, .. }
-                    | Exchange::Join { offered, .. }
-                    | Exchange::JoinSecond { offered, .. }
-                    | Exchange::Replacing { offered, .. },
-                ) => offered.clone_from(again),
-                _ => {}
-            }
+        if let Some(again) = &again
+            && let Some(
+                Exchange::Passed { offered, .. }
+                | Exchange::Join { offered, .. }
+                | Exchange::JoinSecond { offered, .. }
+                | Exchange::Replacing { offered, .. },
+            ) = &mut exchange
+        {
+            offered.clone_from(again);
         }
         bridge.exchange = exchange;
         let Some(offer) = again else {
