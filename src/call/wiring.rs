@@ -355,7 +355,7 @@ impl Call {
                 match &progress {
                     Progress::Tool { name } => exchange.used(name),
                     Progress::Trying { gateway } => exchange.fallback = Some(gateway.clone()),
-                    Progress::Waiting => {}
+                    Progress::Waiting | Progress::Cloud { .. } | Progress::Spent(_) => {}
                 }
                 Event::ReplyProgress { id, progress }
             }
