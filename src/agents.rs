@@ -9,13 +9,17 @@ use agent_bridge::gateways::message::MessageTaker;
 use agent_bridge::gateways::openai::{OpenAi, OpenAiConfig};
 use agent_bridge::gateways::openclaw::{OpenClaw, OpenClawConfig};
 use agent_bridge::gateways::readback::ReadBack;
-use agent_bridge::gateways::{Gateway, Secret};
+use agent_bridge::gateways::{Gateway, GatewayInfo, Secret};
 use agent_bridge::levels::Level;
 use agent_bridge::openclaw::{ClientConfig, KeyFile};
 use agent_bridge::phone_text::{PromptFacts, system_prompt};
 use agent_bridge::proxy::Proxy;
-use agent_bridge::router::{Router, RouterConfig};
-use anyhow::Context as _;
+use agent_bridge::router::books::Books;
+use agent_bridge::router::choice::Traits;
+use agent_bridge::router::closed::Closed;
+use agent_bridge::router::place::Place;
+use agent_bridge::router::{Member, Router, RouterConfig, Rules};
+use anyhow::{Context as _, bail};
 
 use crate::approvals::owner_of;
 use crate::config::{AgentEntry, AgentKind, Config, FallbackAgent, OnlyAnswers};
@@ -23,27 +27,30 @@ use crate::home::Home;
 use crate::routing::canonical;
 use crate::secrets::SecretStore;
 
-/// The gateway that the assistant's number reaches: the first of the chain, and the others behind it.
-pub fn build(
-    config: &Config,
-    secrets: &SecretStore,
-    home: &Home,
-    proxy: Option<&Proxy>,
-) -> anyhow::Result<Arc<dyn Gateway>> {
-    Ok(linked(config, chain(config, secrets, home, proxy)?))
-}
+/// The agent of `[agent]` in the books.
+const FIRST: &str = "agent";
 
-/// A chain as one gateway. It is never empty.
-fn linked(config: &Config, mut chain: Vec<Arc<dyn Gateway>>) -> Arc<dyn Gateway> {
+/// A chain as one gateway, for the agent of this name. It is never empty.
+fn linked(
+    config: &Config,
+    mut chain: Vec<Member>,
+    agent: &str,
+    books: &Arc<dyn Books>,
+) -> Arc<dyn Gateway> {
     let first = chain.remove(0);
-    if chain.is_empty() {
-        return first;
+    if chain.is_empty() && first.traits.place == Place::Local {
+        return first.gateway;
     }
     let router = RouterConfig {
         fallback_after_ms: config.agent.fallback_after_ms,
         ..RouterConfig::default()
     };
-    Arc::new(Router::new(first, chain, router))
+    let rules = Rules {
+        agent: agent.to_owned(),
+        cloud: config.cloud.rules(agent),
+        books: Some(books.clone()),
+    };
+    Arc::new(Router::ruled(first, chain, router, rules))
 }
 
 /// One agent as a call needs it.
@@ -105,33 +112,42 @@ impl Agents {
     }
 }
 
-/// The agents of `[agent]` and `[[agents]]`. `accounts` are those there are, for the message box.
+/// The agents of `[agent]` and `[[agents]]`. `accounts` are those there are, for the message box; `books` count what
+/// goes to the cloud.
 pub fn build_all(
     config: &Config,
     secrets: &SecretStore,
     home: &Home,
     accounts: &[String],
+    books: &Arc<dyn Books>,
     proxy: Option<&Proxy>,
 ) -> anyhow::Result<Agents> {
+    let chain = chain_of(config, secrets, home, FIRST, FIRST, proxy)?;
     let first = Profile {
-        name: "agent".to_owned(),
+        name: FIRST.to_owned(),
         numbers: Vec::new(),
-        gateway: build(config, secrets, home, proxy)?,
+        gateway: linked(config, chain, FIRST, books),
         system_prompt: prompt(&config.agent.system_prompt),
         greeting: config.agent.greeting.clone(),
         levels: config.levels.agent.clone(),
         session: None,
     };
     let other = |entry: &AgentEntry| {
+        let has_rules = config.cloud.agents.iter().any(|own| own.name == entry.name);
         let gateway = match (&entry.gateway, &entry.model) {
             // The same chain: one connection serves both.
-            (None, None) => first.gateway.clone(),
-            _ => {
+            (None, None) if !has_rules => first.gateway.clone(),
+            (own_gateway, model) => {
                 let own = own_config(config, entry);
                 let name = &entry.name;
-                let prefix = format!("agents.{name}");
-                let chain = chain_of(&own, secrets, home, &prefix, proxy);
-                linked(&own, chain.with_context(|| format!("[[agents]] {name}"))?)
+                // The keys are those of the gateways, whoever asks them.
+                let prefix = match (own_gateway, model) {
+                    (None, None) => FIRST.to_owned(),
+                    _ => format!("agents.{name}"),
+                };
+                let chain = chain_of(&own, secrets, home, &prefix, name, proxy);
+                let chain = chain.with_context(|| format!("[[agents]] {name}"))?;
+                linked(&own, chain, name, books)
             }
         };
         anyhow::Ok(Profile {
@@ -178,24 +194,28 @@ fn prompt(instructions: &str) -> String {
     })
 }
 
-/// Each gateway of `[agent]` and `[[agent.fallback]]` by itself, in their order. Never empty.
+/// Each gateway of `[agent]` and `[[agent.fallback]]` by itself, in their order. Never empty. Where the cloud is shut,
+/// those in it only say so.
 pub fn chain(
     config: &Config,
     secrets: &SecretStore,
     home: &Home,
     proxy: Option<&Proxy>,
 ) -> anyhow::Result<Vec<Arc<dyn Gateway>>> {
-    chain_of(config, secrets, home, "agent", proxy)
+    let chain = chain_of(config, secrets, home, FIRST, FIRST, proxy)?;
+    Ok(chain.into_iter().map(|member| member.gateway).collect())
 }
 
-/// `prefix` names the keys in the store of secrets.
+/// `prefix` names the keys in the store of secrets, `name` the agent whose rules hold.
 fn chain_of(
     config: &Config,
     secrets: &SecretStore,
     home: &Home,
     prefix: &str,
+    name: &str,
     proxy: Option<&Proxy>,
-) -> anyhow::Result<Vec<Arc<dyn Gateway>>> {
+) -> anyhow::Result<Vec<Member>> {
+    let rules = config.cloud.rules(name);
     let wish = &config.agent;
     let first = FallbackAgent {
         kind: wish.kind,
@@ -211,16 +231,58 @@ fn chain_of(
         } else {
             wish.retries_max
         };
-        let (name, key) = match n {
+        let (table, key) = match n {
             0 => ("[agent]".to_owned(), format!("{prefix}.api_key")),
             n => (
                 format!("[[agent.fallback]], table {n}"),
                 format!("{prefix}.fallback.{n}.api_key"),
             ),
         };
-        one(config, agent, retries_max, secrets, &key, home, proxy).context(name)
+        let place = match agent.url.as_str() {
+            "" => Place::Local,
+            url => config.cloud.place(url),
+        };
+        let gateway = match place {
+            // Not even made: some connect by themselves.
+            Place::Cloud if !rules.is_open() => closed(agent),
+            _ => one(config, agent, retries_max, secrets, &key, home, proxy).context(table)?,
+        };
+        if place == Place::Cloud
+            && rules.is_open()
+            && config.limits.counts_money()
+            && config.limits.price(&agent.model).is_none()
+        {
+            bail!(
+                "[limits] counts money, and [[limits.prices]] has no price of the model \"{}\"",
+                agent.model
+            );
+        }
+        let local_max = config.cloud.local_chars_max;
+        Ok(Member {
+            gateway,
+            traits: Traits {
+                chars_max: local_max.filter(|_| place == Place::Local),
+                ..Traits::at(place)
+            },
+            tokens_max: wish.tokens_max,
+        })
     };
     all.iter().enumerate().map(gateway).collect()
+}
+
+/// What stands for a gateway in the cloud where the cloud is shut.
+fn closed(agent: &FallbackAgent) -> Arc<dyn Gateway> {
+    let address = reqwest::Url::parse(&agent.url);
+    Arc::new(Closed(GatewayInfo {
+        name: "in the cloud".to_owned(),
+        model: agent.model.clone(),
+        // Without what may stand before the host.
+        address: address.map_or_else(
+            |_| String::new(),
+            |url| format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
+        ),
+        demo: false,
+    }))
 }
 
 /// `key` is where the store of secrets keeps this gateway's.
@@ -309,7 +371,12 @@ pub const MESSAGE_THANKS: &str = "Thank you. Your message has been taken. Goodby
 
 #[cfg(test)]
 mod tests {
+    use agent_bridge::gateways::{AskRequest, Asker, GatewayError, GatewayEvent};
+    use agent_bridge::turn::ReplyId;
+
     use super::*;
+    use crate::records::Recorder;
+    use crate::store::Store;
     use crate::testing::Scratch;
 
     fn models(text: &str) -> Result<Vec<String>, String> {
@@ -320,8 +387,12 @@ mod tests {
             SecretStore::open_or_create(&home.secrets_path(), "offhook").expect("a store");
         crate::testing::install_tls();
         let chain = chain(&config, &secrets, &home, None).map_err(|error| format!("{error:#}"))?;
-        let first = build(&config, &secrets, &home, None).expect("what the chain is made of");
-        assert_eq!(first.describe(), chain[0].describe());
+        let store = Store::open(&scratch.path().join("a.db")).expect("a store");
+        let (recorder, _) = Recorder::start(store, false).expect("a thread");
+        let books = crate::spend::books(&config, &[], recorder);
+        let agents =
+            build_all(&config, &secrets, &home, &[], &books, None).map_err(|e| format!("{e:#}"))?;
+        assert_eq!(agents.first.gateway.describe(), chain[0].describe());
         Ok(chain.iter().map(|one| one.describe().model).collect())
     }
 
@@ -342,5 +413,96 @@ mod tests {
             "{error}"
         );
         assert!(!error.contains("word@"), "{error}");
+    }
+
+    #[test]
+    fn money_is_counted_only_where_every_price_is_known() {
+        let agent = "[agent]\nkind = 'openai'\nurl = 'https://api.example.com'\nmodel = 'a'\n";
+        let limit = "[limits]\nmoney_per_day = 1\n";
+        let price = "[[limits.prices]]\nmodel = 'a'\nprompt = 1\ncompletion = 2\n";
+        let off = "[cloud]\nallow = false\n";
+        assert!(models(&format!("{agent}{limit}{price}")).is_ok());
+        assert!(models(&format!("{agent}{off}{limit}")).is_ok());
+        let error = models(&format!("{agent}{limit}")).expect_err("no price");
+        assert!(error.contains("no price of the model \"a\""), "{error}");
+    }
+
+    /// Every gateway there can be, all of them taken for the cloud, and all at a listener that must not be connected to.
+    #[tokio::test]
+    async fn with_the_cloud_off_no_gateway_of_the_config_connects() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+        listener.set_nonblocking(true).expect("a socket");
+        let port = listener.local_addr().expect("bound").port();
+        let text = format!(
+            "[cloud]
+             allow = false
+             when = ['chain', 'failure', 'need']
+             guesses = true
+             cloud_hosts = ['127.0.0.1:{port}']
+             [agent]
+             kind = 'openai'
+             url = 'http://127.0.0.1:{port}/v1'
+             model = 'a'
+             only_answers = 'yes'
+             [[agent.fallback]]
+             kind = 'openclaw'
+             url = 'ws://127.0.0.1:{port}'
+             model = 'main'
+             [[agent.fallback]]
+             url = 'http://127.0.0.1:{port}'
+             model = 'b'
+             [[agents]]
+             name = 'finance'
+             numbers = ['110']
+             model = 'c'
+             [[agents]]
+             name = 'other'
+             numbers = ['111']
+             kind = 'openclaw'
+             url = 'ws://127.0.0.1:{port}'
+             model = 'main'"
+        );
+        let scratch = Scratch::new("agents-off");
+        let (config, _) = Config::parse(&text, &[]).expect("a config");
+        let home = Home::at(scratch.path());
+        let (secrets, _) =
+            SecretStore::open_or_create(&home.secrets_path(), "offhook").expect("a store");
+        crate::testing::install_tls();
+        let store = Store::open(&scratch.path().join("a.db")).expect("a store");
+        let (recorder, _) = Recorder::start(store, false).expect("a thread");
+        let books = crate::spend::books(&config, &[], recorder);
+        let agents = build_all(&config, &secrets, &home, &[], &books, None).expect("agents");
+        let mut gateways = agents.gateways();
+        gateways.extend(chain(&config, &secrets, &home, None).expect("a chain"));
+        for gateway in gateways {
+            let asker = Asker {
+                level: Some(Level::Owner),
+                ..Asker::default()
+            };
+            let gateway = gateway.facing(&asker).unwrap_or(gateway);
+            gateway.warm();
+            assert!(gateway.check().await.is_err());
+            for speculative in [true, false] {
+                let (sender, mut events) = tokio::sync::mpsc::channel(4);
+                let _asked = gateway.ask(
+                    AskRequest {
+                        reply: ReplyId(1),
+                        session: "s".to_owned(),
+                        system: String::new(),
+                        messages: Vec::new(),
+                        speculative,
+                        tools: Vec::new(),
+                    },
+                    sender,
+                );
+                let event = events.recv().await;
+                assert!(
+                    matches!(event, Some(GatewayEvent::Failed(GatewayError::Held(_)))),
+                    "{event:?}"
+                );
+            }
+        }
+        let accepted = listener.accept().map(|_| ()).map_err(|error| error.kind());
+        assert_eq!(accepted, Err(std::io::ErrorKind::WouldBlock));
     }
 }

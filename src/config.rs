@@ -11,6 +11,7 @@ mod agents;
 mod agents_keys;
 mod bans;
 mod callbacks;
+mod cloud;
 mod keys;
 mod phones;
 mod phones_keys;
@@ -23,6 +24,8 @@ mod transports;
 #[cfg(test)]
 mod agents_tests;
 #[cfg(test)]
+mod cloud_tests;
+#[cfg(test)]
 mod phones_tests;
 #[cfg(test)]
 mod tests;
@@ -30,6 +33,7 @@ mod tests;
 pub use agents::*;
 pub use bans::Bans;
 pub use callbacks::{Callbacks, McpDoor};
+pub use cloud::{Cloud, CloudAgent, DayLimits, ModelPrice, When};
 pub use phones::*;
 pub use proxy::ModelProxy;
 pub use reader::{Problem, Setting, Source};

@@ -30,6 +30,7 @@ pub mod routing;
 pub mod secrets;
 pub mod server;
 pub mod signalling;
+pub mod spend;
 pub mod store;
 pub mod switchboard;
 pub mod tailnet;

@@ -39,7 +39,7 @@ use crate::switchboard::{
 };
 use logins::{logins, trunk_accounts, trunk_passwords};
 
-use crate::{agents, banner, console, models, proxy, records, tailnet};
+use crate::{agents, banner, console, models, proxy, records, spend, tailnet};
 
 /// Commands to the signalling task; senders wait when it is full.
 const COMMANDS_MAX: usize = 256;
@@ -127,6 +127,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let is_frozen = store.freeze().context("stop of approvals")?.is_some();
     let wrong_pins = approvals::wrong_pins(&counted);
     let asked = callbacks::desk::load(&store).context("requests to call somebody")?;
+    let spent = spend::kept(&mut store, &config)?;
     let (recorder, recording) = Recorder::start(store, config.store.transcripts)?;
 
     // Ports before models: a port that is taken is said at once, not after a download.
@@ -139,13 +140,9 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
 
     let model = models::choose_for_run(&home, &config).await;
     let accounts: Vec<String> = secrets.users().into_iter().map(|user| user.name).collect();
-    let agents = agents::build_all(
-        &config,
-        &secrets,
-        &home,
-        &accounts,
-        served.as_ref().map(|served| &served.proxy),
-    )?;
+    let books = spend::books(&config, &spent, recorder.clone());
+    let proxy = served.as_ref().map(|served| &served.proxy);
+    let agents = agents::build_all(&config, &secrets, &home, &accounts, &books, proxy)?;
     let agent = agents.at("").gateway.clone();
     let plan = engine_plan(&config, model.path.clone());
     let engines = engines::start(plan);

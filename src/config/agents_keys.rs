@@ -94,7 +94,11 @@ pub(super) fn level(section: &mut Section<'_, '_>, key: &'static str) -> Option<
     )
 }
 
-fn levels(section: &mut Section<'_, '_>, key: &'static str, default: &[Level]) -> Vec<Level> {
+pub(super) fn levels(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    default: &[Level],
+) -> Vec<Level> {
     let parse = |text: &str| text.parse::<Level>().ok();
     section.list(
         key,

@@ -9,6 +9,7 @@ use sip::offer_answer::{AudioCodec, SecurityPolicy};
 use super::agents_keys;
 use super::bans;
 use super::callbacks;
+use super::cloud;
 use super::phones_keys;
 use super::reader::{Reader, Section};
 use super::sections::*;
@@ -58,6 +59,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
         approvals: reader.section("approvals", |section| {
             agents_keys::approvals(section, defaults.approvals)
         }),
+        cloud: reader.section("cloud", |section| cloud::cloud(section, defaults.cloud)),
+        limits: reader.section("limits", |section| cloud::limits(section, defaults.limits)),
         turn: reader.section("turn", |section| turn(section, defaults.turn)),
         numbers: reader
             .tables("numbers", number)
@@ -90,6 +93,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
     };
     numbers_are_distinct(reader, &config.numbers);
     agents_keys::add_numbers(reader, &mut config);
+    cloud::agree(reader, &config);
     phones_keys::dialled_names_are_distinct(reader, &config);
     let ports = u32::from(config.media.port_max) + 1
         - u32::from(config.media.port_min.min(config.media.port_max));
@@ -114,7 +118,7 @@ fn sip(section: &mut Section<'_, '_>, d: Sip) -> Sip {
             "realm",
             d.realm,
             "a name without quotes",
-            realm,
+            transports::realm,
             String::clone,
         ),
         domains: section.list(
@@ -559,14 +563,6 @@ pub(super) fn bind(section: &mut Section<'_, '_>, default: &[Bind]) -> Vec<Bind>
 /// fe80::/10, RFC 4291 §2.5.6.
 fn is_link_local(bind: &Bind) -> bool {
     matches!(bind, Bind::Address(std::net::IpAddr::V6(address)) if address.segments()[0] & 0xffc0 == 0xfe80)
-}
-
-/// The realm stands inside quotes in every challenge; RFC 3261 25.1 would let it escape them, peers
-/// often don't cope.
-fn realm(text: &str) -> Option<String> {
-    let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ';
-    (!text.trim().is_empty() && text.len() <= 64 && text.chars().all(plain))
-        .then(|| text.to_owned())
 }
 
 pub(super) fn host_name(text: &str) -> Option<String> {

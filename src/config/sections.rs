@@ -10,6 +10,7 @@ use sip::offer_answer::{AudioCodec, SecurityPolicy};
 use super::agents::{AgentEntry, Approvals, Levels};
 use super::bans::Bans;
 use super::callbacks::Callbacks;
+use super::cloud::{Cloud, DayLimits};
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
 use super::proxy::ModelProxy;
 use super::transports::{Advertise, Streams};
@@ -27,6 +28,8 @@ pub struct Config {
     pub agents: Vec<AgentEntry>,
     pub levels: Levels,
     pub approvals: Approvals,
+    pub cloud: Cloud,
+    pub limits: DayLimits,
     pub turn: Turn,
     pub numbers: Numbers,
     pub users: Vec<UserEntry>,

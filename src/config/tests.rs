@@ -194,7 +194,7 @@ fn unknown_names_are_refused_with_the_nearest_right_one() {
     check_wrong(
         "port = 1",
         &[],
-        &["1:1: unknown key `port` (it belongs into [sip], [web])"],
+        &["1:1: unknown key `port` (it belongs into [sip], [web], [proxy])"],
     );
     check_wrong(
         "zzz = 1",
@@ -264,7 +264,9 @@ fn wrong_values_are_refused_with_what_is_expected() {
     check_wrong(
         "[agent]\nkind = 'opnai'",
         &[],
-        &["agent.kind: expected one of \"demo\", \"openai\"; found the text \"opnai\""],
+        &[
+            "agent.kind: expected one of \"demo\", \"openai\", \"openclaw\"; found the text \"opnai\"",
+        ],
     );
     check_wrong(
         "[agent]\nurl = 'localhost:11434'",

@@ -180,6 +180,14 @@ impl super::Sip {
     }
 }
 
+/// The realm stands inside quotes in every challenge; RFC 3261 25.1 would let it escape them, peers
+/// often don't cope.
+pub(super) fn realm(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ';
+    (!text.trim().is_empty() && text.len() <= 64 && text.chars().all(plain))
+        .then(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

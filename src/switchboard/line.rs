@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_bridge::conversation::Role;
+use agent_bridge::gateways::Asker;
 use sip::offer_answer::{AudioCodec, NegotiatedAudio};
 use sip::{CallKey, Flow};
 use tokio::sync::mpsc;
@@ -105,6 +106,13 @@ impl Switchboard {
             Answerer::Message => self.config.messages.clone(),
             _ => profile.gateway.clone(),
         };
+        let asker = Asker {
+            agent: profile.name.clone(),
+            call: Some(id.clone()),
+            user: user.to_owned(),
+            level: Some(settings.authority.caller.level()),
+        };
+        let gateway = gateway.facing(&asker).unwrap_or(gateway);
         // Only where asking is known to do no harm is anything asked before the caller has finished.
         settings.turn.speculation.enabled &= gateway.only_answers();
         // While the greeting is said, so that the first question is as fast as the tenth.

@@ -238,6 +238,8 @@ pub const MODELS_LISTED_MAX: usize = 256;
 /// Whose questions a gateway answers, for rules that depend on it and for what is written down.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Asker {
+    /// The agent that was called, as it stands in the books; empty: the chain's own.
+    pub agent: String,
     /// The call's name in the records; none: no call.
     pub call: Option<String>,
     /// The account, or the trunk.

@@ -86,6 +86,7 @@ fn chain(members: Vec<Member>, cloud: CloudRules, books: &Arc<Notebook>) -> Rout
 
 fn asker(level: Level) -> Asker {
     Asker {
+        agent: String::new(),
         call: Some("c1".to_owned()),
         user: "anna".to_owned(),
         level: Some(level),

@@ -71,6 +71,17 @@ impl Member {
             tokens_max: None,
         }
     }
+
+    /// Where no question may go to the cloud, a gateway there is dropped here and now; only its name is kept.
+    pub fn under(self, rules: &CloudRules) -> Member {
+        if rules.is_open() || self.traits.place == Place::Local {
+            return self;
+        }
+        Member {
+            gateway: Arc::new(Closed(self.gateway.describe())),
+            ..self
+        }
+    }
 }
 
 /// What an agent's chain is held to.
@@ -120,16 +131,10 @@ impl Router {
         Router::ruled(Member::local(first), others, config, rules)
     }
 
-    /// A chain that may reach into the cloud. Where no question may go there, the gateways of the cloud are dropped here
-    /// and now; only their names are kept.
+    /// A chain that may reach into the cloud, each `Member::under` its rules.
     pub fn ruled(first: Member, others: Vec<Member>, config: RouterConfig, rules: Rules) -> Router {
-        let shut = !rules.cloud.is_open();
-        let mut members: Vec<Member> = std::iter::once(first).chain(others).collect();
-        for member in &mut members {
-            if shut && member.traits.place == Place::Cloud {
-                member.gateway = Arc::new(Closed(member.gateway.describe()));
-            }
-        }
+        let members = std::iter::once(first).chain(others);
+        let members: Vec<Member> = members.map(|member| member.under(&rules.cloud)).collect();
         let traits = members.iter().map(|member| member.traits).collect();
         let rest = Rest {
             first_ms: config.rest_ms,
@@ -194,7 +199,10 @@ impl Router {
             let page = match (step.why, &inner.books) {
                 (Some(why), Some(books)) => {
                     let ask = CloudAsk {
-                        agent: inner.agent.clone(),
+                        agent: match self.asker.agent.as_str() {
+                            "" => inner.agent.clone(),
+                            agent => agent.to_owned(),
+                        },
                         asker: self.asker.clone(),
                         model: info.model.clone(),
                         address: info.address.clone(),
@@ -340,6 +348,10 @@ impl Gateway for Router {
 
     fn warm(&self) {
         self.gateways().for_each(Gateway::warm);
+    }
+
+    fn standing(&self) -> Option<String> {
+        self.first().standing()
     }
 
     /// With a memory of its own of what this caller was told; the health of the chain is everybody's.
