@@ -4,6 +4,8 @@
 //! OpenClaw is installed (OFFHOOK_OPENCLAW, or target/openclaw), whole turns: from the commit to the first text, with a
 //! guess made 600 ms before and without one. Turns: `-- --turns N`. What is timed is printed, nothing is asserted.
 
+// The test uses more of it.
+#[allow(dead_code)]
 #[path = "../interop/openclaw_proxy/claw.rs"]
 mod claw;
 

@@ -34,18 +34,32 @@ const BANNED: [(&str, &str); 26] = [
 ];
 
 /// Files and folders that are nothing if not pure.
-const MUST_BE_PURE: [&str; 25] = [
+const MUST_BE_PURE: [&str; 39] = [
     "sip/src/",
     "media/src/",
     "asr/src/vad",
     "asr/src/utterance",
     "tts/src/text",
     "tts/src/clause",
+    "agent-bridge/src/approvals",
+    "agent-bridge/src/budget.rs",
+    "agent-bridge/src/levels.rs",
+    "agent-bridge/src/openclaw/link.rs",
+    "agent-bridge/src/openclaw/runs.rs",
+    "agent-bridge/src/openclaw/wire.rs",
+    "agent-bridge/src/proxy/matching.rs",
+    "agent-bridge/src/proxy/pacing.rs",
+    "agent-bridge/src/proxy/template.rs",
+    "agent-bridge/src/router/choice.rs",
     "agent-bridge/src/turn",
     "agent-bridge/src/endpoint",
     "agent-bridge/src/interjection",
     "agent-bridge/src/words",
     "src/bridge",
+    "src/call/approval.rs",
+    "src/call/opening.rs",
+    "src/callbacks/plan.rs",
+    "src/callbacks/quiet.rs",
     "src/callbacks/boundary.rs",
     "src/callbacks/plan",
     "src/callbacks/quiet.rs",
