@@ -26,7 +26,7 @@ run: build
 
 build:
 	@deploy/prepare.sh build
-	@[ -x $(BINARY) ] || echo "First build: about 5 minutes on 2 cores. Later ones take seconds."
+	@[ -x $(BINARY) ] || echo "First build: 5 to 7 minutes on 2 cores. Later ones take seconds."
 	@cargo build --release --locked
 
 test:
