@@ -218,7 +218,7 @@ async fn first_text(told: &mut Told) -> String {
 const DONE: Option<GatewayEvent> = Some(GatewayEvent::Done { usage: None });
 
 #[test]
-#[ignore = "the scripted model does not find the caller's words in OpenClaw's first request yet"]
+#[ignore = "its last step fails: the first reply after a restart of OpenClaw ends without text"]
 fn openclaw_answers_the_phone() {
     let test = "openclaw_answers_the_phone";
     let Some(installed) = require(test, "OpenClaw", "deploy/openclaw.sh", installed()) else {
@@ -239,7 +239,8 @@ fn openclaw_answers_the_phone() {
         approvals_are_obeyed(&gateway, &claw).await;
     });
     a_phone_call_is_answered(&claw);
-    let gateway = claw.gateway(TOKEN, "device");
+    // Its own name, for keys of messages follow from it, and OpenClaw takes none twice.
+    let gateway = claw.gateway(TOKEN, "second");
     runtime.block_on(a_restart_is_survived(&gateway, &mut claw));
 }
 
@@ -285,7 +286,10 @@ async fn conversations_do_not_mix(gateway: &OpenClaw) {
 
 async fn a_dropped_reply_is_aborted(gateway: &OpenClaw, model: &Model) {
     let (asked, mut told) = ask(gateway, "phone3", &["Please count sheep"]);
-    first_text(&mut told).await;
+    let mut text = String::new();
+    while !text.contains("2 sheep") {
+        text += &first_text(&mut told).await;
+    }
     drop(asked);
     let is_cut = || {
         model

@@ -57,7 +57,7 @@ impl Model {
         };
         let at = messages.iter().rposition(is_of_a_person).unwrap_or(0);
         let question = text_of(&messages[at]);
-        let question = without_time(&question).to_owned();
+        let question = words_of_a_person(&question);
         let has_result = messages[at..]
             .iter()
             .any(|message| message["role"] == "tool");
@@ -125,10 +125,20 @@ fn chunk(stream: &mut TcpStream, delta: Value, reason: Option<&str>) -> Option<(
 /// Not one of the notes that OpenClaw puts in as if a user had written them.
 fn is_of_a_person(message: &Value) -> bool {
     let text = text_of(message);
-    let is_note = ["<<<", "## ", "Runtime:", "[openclaw]"]
+    let is_note = ["<<<", "## ", "[openclaw]"]
         .iter()
         .any(|mark| text.trim_start().starts_with(mark));
-    message["role"] == "user" && !is_note && !text.contains("| shell=")
+    message["role"] == "user" && !is_note
+}
+
+/// Without the time before them, our note that this is a call, and the line about the machine that a conversation begins with.
+fn words_of_a_person(text: &str) -> String {
+    let is_said = |line: &&str| {
+        let line = line.trim();
+        !line.is_empty() && !line.starts_with("(This is a phone call") && !line.contains(" | ")
+    };
+    let lines = without_time(text).lines().filter(is_said);
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Without the time that OpenClaw puts before it, `[Sat 2026-11-21 20:21 UTC]`.
