@@ -218,7 +218,7 @@ async fn first_text(told: &mut Told) -> String {
 const DONE: Option<GatewayEvent> = Some(GatewayEvent::Done { usage: None });
 
 #[test]
-#[ignore = "its last step fails: the first reply after a restart of OpenClaw ends without text"]
+#[ignore = "its last step fails: OpenClaw ends the first message after its restart without asking its model"]
 fn openclaw_answers_the_phone() {
     let test = "openclaw_answers_the_phone";
     let Some(installed) = require(test, "OpenClaw", "deploy/openclaw.sh", installed()) else {
