@@ -6,6 +6,7 @@
 
 pub mod approvals;
 pub mod budget;
+pub mod channels;
 pub mod conversation;
 pub mod endpoint;
 pub mod gateways;
