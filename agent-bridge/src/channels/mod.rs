@@ -9,7 +9,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+pub mod attempts;
+pub mod doorstep;
+pub mod markdown;
+pub mod questions;
+pub mod signal;
 pub mod split;
+pub mod telegram;
 
 /// Longest text of one message that is taken, in bytes; a channel cuts or refuses what is longer.
 pub const TEXT_BYTES_MAX: usize = 32 * 1024;

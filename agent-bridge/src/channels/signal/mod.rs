@@ -1,0 +1,195 @@
+//! Signal, by the daemon of signal-cli: messages and voice notes both ways, read receipts, typing. Owns the joining of the
+//! parts; what events and answers mean is pure and stands in `envelope`, `events` and `rpc`. Who may write is the hub's
+//! affair, asked through [`Door`].
+//!
+//! signal-cli has confirmed a message to Signal before anybody here sees it. What is lost with it is lost; over HTTP newer
+//! versions keep the latest thousand and begin again behind the last one that was kept here.
+
+pub mod base64;
+pub mod envelope;
+pub mod events;
+mod link;
+mod receive;
+pub mod rpc;
+mod typing;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::attempts::Attempts;
+use super::doorstep::{Door, Doorstep};
+use super::{Arrival, Channel, DeliveryError, Memory, MemoryError, OutBody, Outbound};
+use link::Link;
+pub use link::SignalConfigError;
+use rpc::Outcome;
+use typing::Typing;
+
+/// How identities and messages of this channel are marked.
+pub const NAME: &str = "signal";
+/// Where signal-cli's daemon is unless the settings say otherwise.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+const ATTEMPTS: &str = "deliveries";
+
+#[derive(Debug, Clone)]
+pub struct SignalConfig {
+    /// `http://…` or `tcp://…`; empty: [`DEFAULT_URL`].
+    pub url: String,
+    /// Our number or account id, where the daemon serves several; else empty.
+    pub account: String,
+}
+
+pub struct Signal {
+    config: SignalConfig,
+    link: Link,
+    memory: Arc<dyn Memory>,
+    door: Arc<dyn Door>,
+    /// Names requests.
+    requests: Arc<AtomicU64>,
+    attempts: tokio::sync::Mutex<Option<Attempts>>,
+    doorstep: Mutex<Doorstep>,
+    standing: Mutex<String>,
+    typing: Typing,
+}
+
+impl Signal {
+    /// A rustls crypto provider must have been installed by the program.
+    pub fn new(
+        config: SignalConfig,
+        memory: Arc<dyn Memory>,
+        door: Arc<dyn Door>,
+    ) -> Result<Signal, SignalConfigError> {
+        let url = match config.url.trim() {
+            "" => DEFAULT_URL,
+            url => url,
+        };
+        let link = Link::new(url)?;
+        Ok(Signal {
+            config,
+            link,
+            memory,
+            door,
+            requests: Arc::new(AtomicU64::new(1)),
+            attempts: tokio::sync::Mutex::new(None),
+            doorstep: Mutex::new(Doorstep::default()),
+            standing: Mutex::new("connecting".to_owned()),
+            typing: Typing::default(),
+        })
+    }
+
+    fn stand(&self, words: impl Into<String>) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = words.into();
+    }
+
+    async fn call(&self, method: &str, params: &Value) -> Outcome {
+        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        let request = rpc::request(id, method, params, &self.config.account);
+        self.link.call(id, &request).await
+    }
+
+    /// Changes what is remembered of deliveries, and returns when that is on disk.
+    async fn note<T>(&self, change: impl FnOnce(&mut Attempts) -> T) -> Result<T, MemoryError> {
+        let mut kept = self.attempts.lock().await;
+        if kept.is_none() {
+            let text = self.memory.get(ATTEMPTS).await.unwrap_or_default();
+            *kept = Some(Attempts::read(&text));
+        }
+        let attempts = kept.get_or_insert_default();
+        let before = attempts.clone();
+        let result = change(attempts);
+        if *attempts != before
+            && let Err(error) = self.memory.put(ATTEMPTS, &attempts.written()).await
+        {
+            *attempts = before;
+            return Err(error);
+        }
+        Ok(result)
+    }
+
+    async fn send(&self, message: &Outbound) -> Result<Option<String>, DeliveryError> {
+        let at = self
+            .note(|attempts| attempts.at(&message.id))
+            .await
+            .map_err(unkept)?;
+        let sound: &[u8] = match &message.body {
+            OutBody::Voice { ogg_opus, .. } => ogg_opus,
+            OutBody::Text(_) | OutBody::Ask { .. } => &[],
+        };
+        let mut first = at.first;
+        let mut in_doubt = at.in_doubt;
+        for piece in rpc::pieces(&message.body).iter().skip(at.sent) {
+            self.note(|attempts| attempts.begin(&message.id))
+                .await
+                .map_err(unkept)?;
+            let params = rpc::send(&message.place, piece, sound, in_doubt);
+            let theirs = match self.call("send", &params).await {
+                Outcome::Done(result) => result["timestamp"].as_u64().map(|at| at.to_string()),
+                outcome => return Err(self.undelivered(&message.id, outcome).await),
+            };
+            let noted = self
+                .note(|attempts| attempts.sent(&message.id, theirs.as_deref()))
+                .await;
+            noted.map_err(unkept)?;
+            first = first.or(theirs);
+            in_doubt = false;
+        }
+        Ok(first)
+    }
+
+    /// Writes down what is certain, and says what to do.
+    async fn undelivered(&self, id: &str, outcome: Outcome) -> DeliveryError {
+        let passing = |why: &str, retry_after| DeliveryError::Passing {
+            why: why.to_owned(),
+            retry_after,
+        };
+        let error = match outcome {
+            Outcome::Unknown { why } => return passing(why, None),
+            Outcome::NotDone { why, retry_after } => passing(why, retry_after),
+            Outcome::Refused { why } => DeliveryError::Final {
+                why: why.to_owned(),
+            },
+            Outcome::Done(_) => passing("signal-cli failed", None),
+        };
+        // Where this cannot be written the piece is in doubt later, and says so.
+        let _ = self.note(|attempts| attempts.not_sent(id)).await;
+        error
+    }
+}
+
+fn unkept(error: MemoryError) -> DeliveryError {
+    DeliveryError::Passing {
+        why: error.to_string(),
+        retry_after: None,
+    }
+}
+
+impl Channel for Signal {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn run(self: Arc<Self>, inbox: mpsc::Sender<Arrival>) -> BoxFuture<'static, ()> {
+        async move { self.receive(inbox).await }.boxed()
+    }
+
+    fn deliver<'a>(
+        &'a self,
+        message: &'a Outbound,
+    ) -> BoxFuture<'a, Result<Option<String>, DeliveryError>> {
+        self.send(message).boxed()
+    }
+
+    fn typing<'a>(&'a self, place: &'a str, is_on: bool) -> BoxFuture<'a, ()> {
+        self.typing.set(self, place, is_on);
+        async {}.boxed()
+    }
+
+    fn standing(&self) -> String {
+        let words = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        words.clone()
+    }
+}

@@ -1,0 +1,689 @@
+//! The channel against `telegram_stand_in`: a small server of our own that speaks as much of the Bot API as is used here.
+//! It is not Telegram.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
+
+use super::*;
+use crate::channels::{Address, Body, INBOX_MAX, MemoryError, NotKept, OutBody};
+
+const TOKEN: &str = "42:SECRET-part";
+/// Longest wait of a test: it fails then.
+const LIMIT: Duration = Duration::from_secs(20);
+
+#[derive(Default)]
+struct Telegraph {
+    /// Not receipted yet.
+    updates: Vec<Value>,
+    /// Every request but `getUpdates` and `getMe`: method and body.
+    asked: Vec<(String, Value)>,
+    /// Offsets, in the order they came.
+    offsets: Vec<Option<i64>>,
+    /// Answers of their own for the next requests of a method: status and body, or a cut connection.
+    answers: HashMap<String, Vec<(u16, Value)>>,
+    file: Vec<u8>,
+    next_number: i64,
+}
+
+/// The stand-in and how to reach it.
+#[derive(Clone)]
+struct StandIn {
+    inner: Arc<Mutex<Telegraph>>,
+    news: Arc<Notify>,
+    address: SocketAddr,
+}
+
+impl StandIn {
+    async fn start() -> StandIn {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let stand_in = StandIn {
+            inner: Arc::new(Mutex::new(Telegraph {
+                next_number: 100,
+                ..Telegraph::default()
+            })),
+            news: Arc::new(Notify::new()),
+            address: listener.local_addr().expect("bound"),
+        };
+        let router = Router::new()
+            .route("/file/{bot}/{*path}", get(file))
+            .route("/{bot}/{method}", post(method))
+            .with_state(stand_in.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        stand_in
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Telegraph) -> T) -> T {
+        let result = change(&mut self.inner.lock().expect("no test panics inside"));
+        self.news.notify_waiters();
+        result
+    }
+
+    fn update(&self, update: Value) {
+        self.with(|inner| inner.updates.push(update));
+    }
+
+    fn answer_next(&self, method: &str, status: u16, body: Value) {
+        self.with(|inner| {
+            inner
+                .answers
+                .entry(method.to_owned())
+                .or_default()
+                .push((status, body))
+        });
+    }
+
+    /// Waits until `found` finds something.
+    async fn wait<T>(&self, mut found: impl FnMut(&mut Telegraph) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                let news = self.news.notified();
+                if let Some(result) = found(&mut self.inner.lock().expect("no test panics inside"))
+                {
+                    return result;
+                }
+                news.await;
+            }
+        };
+        tokio::time::timeout(LIMIT, search)
+            .await
+            .expect("it happens")
+    }
+
+    /// The bodies of all requests of this method.
+    fn all(&self, method: &str) -> Vec<Value> {
+        let of = |(name, body): &(String, Value)| (name == method).then(|| body.clone());
+        self.with(|inner| inner.asked.iter().filter_map(of).collect())
+    }
+
+    async fn wait_for(&self, method: &str, count: usize) -> Vec<Value> {
+        self.wait(|inner| {
+            let of = |(name, body): &(String, Value)| (name == method).then(|| body.clone());
+            let all: Vec<Value> = inner.asked.iter().filter_map(of).collect();
+            (all.len() >= count).then_some(all)
+        })
+        .await
+    }
+
+    fn channel(&self, memory: &Arc<Notes>, known: &[&str]) -> Arc<Telegram> {
+        let config = TelegramConfig {
+            url: format!("http://{}", self.address),
+            token: Secret::new(TOKEN),
+            groups: vec![-5],
+            seed: [1; 32],
+        };
+        let door = Guests {
+            known: known.iter().map(|id| (*id).to_owned()).collect(),
+        };
+        Arc::new(
+            Telegram::new(config, memory.clone(), Arc::new(door)).expect("a good configuration"),
+        )
+    }
+}
+
+async fn file(
+    State(stand_in): State<StandIn>,
+    Path((bot, _)): Path<(String, String)>,
+) -> (StatusCode, Vec<u8>) {
+    assert_eq!(bot, format!("bot{TOKEN}"));
+    (StatusCode::OK, stand_in.with(|inner| inner.file.clone()))
+}
+
+async fn method(
+    State(stand_in): State<StandIn>,
+    Path((bot, method)): Path<(String, String)>,
+    body: Bytes,
+) -> (StatusCode, String) {
+    assert_eq!(bot, format!("bot{TOKEN}"));
+    let body: Value = serde_json::from_slice(&body)
+        .unwrap_or_else(|_| json!({ "form": String::from_utf8_lossy(&body) }));
+    let own = stand_in.with(|inner| match inner.answers.get_mut(&method) {
+        Some(answers) if !answers.is_empty() => Some(answers.remove(0)),
+        _ => None,
+    });
+    if let Some((status, answer)) = own {
+        stand_in.with(|inner| inner.asked.push((method, body)));
+        return (
+            StatusCode::from_u16(status).expect("a status"),
+            answer.to_string(),
+        );
+    }
+    let result = match method.as_str() {
+        "getMe" => json!({"id": 42, "username": "Offhook_bot"}),
+        "getUpdates" => stand_in.updates(body["offset"].as_i64()).await,
+        "getFile" => json!({"file_path": "voice/file_1.oga"}),
+        _ => {
+            let number = stand_in.with(|inner| {
+                inner.asked.push((method.clone(), body));
+                inner.next_number += 1;
+                inner.next_number
+            });
+            json!({ "message_id": number })
+        }
+    };
+    (
+        StatusCode::OK,
+        json!({"ok": true, "result": result}).to_string(),
+    )
+}
+
+impl StandIn {
+    /// Holds the question open until there is something, as Telegram does.
+    async fn updates(&self, offset: Option<i64>) -> Value {
+        self.with(|inner| {
+            inner.offsets.push(offset);
+            if let Some(offset) = offset {
+                inner
+                    .updates
+                    .retain(|update| update["update_id"].as_i64() >= Some(offset));
+            }
+        });
+        let some = self.wait(|inner| (!inner.updates.is_empty()).then(|| json!(inner.updates)));
+        some.await
+    }
+}
+
+/// Memory that a restart survives.
+#[derive(Default)]
+struct Notes {
+    kept: Mutex<HashMap<String, String>>,
+    is_full: std::sync::atomic::AtomicBool,
+}
+
+impl Memory for Notes {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Option<String>> {
+        let value = self
+            .kept
+            .lock()
+            .expect("no test panics inside")
+            .get(key)
+            .cloned();
+        async move { value }.boxed()
+    }
+
+    fn put<'a>(&'a self, key: &'a str, value: &'a str) -> BoxFuture<'a, Result<(), MemoryError>> {
+        let is_full = self.is_full.load(std::sync::atomic::Ordering::Relaxed);
+        if !is_full {
+            let mut kept = self.kept.lock().expect("no test panics inside");
+            kept.insert(key.to_owned(), value.to_owned());
+        }
+        async move { if is_full { Err(MemoryError) } else { Ok(()) } }.boxed()
+    }
+}
+
+struct Guests {
+    known: Vec<String>,
+}
+
+impl Door for Guests {
+    fn knows<'a>(&'a self, who: &'a Address) -> BoxFuture<'a, bool> {
+        let is_known = self.known.contains(&who.id);
+        async move { is_known }.boxed()
+    }
+
+    fn code<'a>(&'a self, _who: &'a Address, _name: &'a str) -> BoxFuture<'a, Option<String>> {
+        async { Some("ABCD-1234".to_owned()) }.boxed()
+    }
+}
+
+fn text(id: i64, words: &str) -> Value {
+    message(id, json!({ "text": words }))
+}
+
+fn message(id: i64, more: Value) -> Value {
+    let mut message = json!({"message_id": id + 1_000, "date": 7, "chat": {"id": 9, "type": "private"},
+        "from": {"id": 9, "first_name": "Anna"}});
+    for (key, value) in more.as_object().into_iter().flatten() {
+        message[key] = value.clone();
+    }
+    json!({ "update_id": id, "message": message })
+}
+
+fn outbound(id: &str, body: OutBody) -> Outbound {
+    Outbound {
+        id: id.to_owned(),
+        place: "9".to_owned(),
+        body,
+        reply_to: None,
+        is_repeat: false,
+    }
+}
+
+fn start(channel: &Arc<Telegram>) -> (mpsc::Receiver<Arrival>, tokio::task::JoinHandle<()>) {
+    let (inbox, arrivals) = mpsc::channel(INBOX_MAX);
+    (arrivals, tokio::spawn(channel.clone().run(inbox)))
+}
+
+async fn next(arrivals: &mut mpsc::Receiver<Arrival>) -> Arrival {
+    let arrival = tokio::time::timeout(LIMIT, arrivals.recv()).await;
+    arrival.expect("it arrives").expect("it runs")
+}
+
+#[tokio::test]
+async fn a_text_comes_and_is_receipted_after_it_is_kept() {
+    let stand_in = StandIn::start().await;
+    let channel = stand_in.channel(&Arc::default(), &["9"]);
+    let (mut arrivals, task) = start(&channel);
+    stand_in.update(text(1, "hello"));
+    stand_in.update(json!({"update_id": 2, "edited_message": text(1, "hello there")["message"]}));
+    let first = next(&mut arrivals).await;
+    assert_eq!(first.message.id, "42:9:1001");
+    assert_eq!(
+        (
+            first.message.place.as_str(),
+            first.message.shown_name.as_str()
+        ),
+        ("9", "Anna")
+    );
+    assert_eq!(first.message.body, Body::Text("hello".to_owned()));
+    // Not kept yet, so not receipted.
+    assert!(stand_in.with(|inner| inner.offsets.iter().all(Option::is_none)));
+    // The program dies here, and begins again: the same message comes again.
+    task.abort();
+    drop(first);
+    let channel = stand_in.channel(&Arc::default(), &["9"]);
+    let (mut arrivals, _task) = start(&channel);
+    let again = next(&mut arrivals).await;
+    assert_eq!(again.message.id, "42:9:1001");
+    assert_eq!(again.kept.send(Ok(())), Ok(()));
+    let mut latest = next(&mut arrivals).await;
+    // Both may have come in one answer, or one after the other.
+    if latest.message.edits.is_none() {
+        assert_eq!(latest.message.id, "42:9:1001");
+        latest.kept.send(Ok(())).expect("it waits");
+        latest = next(&mut arrivals).await;
+    }
+    assert_eq!(latest.message.edits.as_deref(), Some("42:9:1001"));
+    assert_eq!(latest.message.id, "42:9:1001:2");
+    latest.kept.send(Ok(())).expect("it waits");
+    stand_in
+        .wait(|inner| inner.offsets.contains(&Some(3)).then_some(()))
+        .await;
+    assert!(
+        channel.standing().contains("receiving as @offhook_bot"),
+        "{}",
+        channel.standing()
+    );
+}
+
+#[tokio::test]
+async fn voice_notes_are_fetched_for_people_we_know() {
+    let stand_in = StandIn::start().await;
+    stand_in.with(|inner| inner.file = b"OggS".to_vec());
+    let channel = stand_in.channel(&Arc::default(), &["9"]);
+    let (mut arrivals, _task) = start(&channel);
+    let voice = json!({"file_id": "f", "file_size": 4, "mime_type": "audio/ogg"});
+    stand_in.update(message(
+        1,
+        json!({"voice": voice, "from": {"id": 8}, "chat": {"id": 8, "type": "private"}}),
+    ));
+    stand_in.update(message(2, json!({ "voice": voice })));
+    stand_in.update(message(
+        3,
+        json!({"voice": {"file_id": "f", "file_size": 1_u64 << 40}}),
+    ));
+    let body = |arrival: Arrival| {
+        arrival.kept.send(Ok(())).expect("it waits");
+        arrival.message.body
+    };
+    let fetched = Body::Voice {
+        bytes: b"OggS".to_vec(),
+        mime: "audio/ogg".to_owned(),
+    };
+    // The stranger's was not fetched, and not offered.
+    assert_eq!(body(next(&mut arrivals).await), fetched);
+    let refused = body(next(&mut arrivals).await);
+    assert!(
+        matches!(&refused, Body::Unusable { why } if why.contains("too large")),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_once() {
+    let stand_in = StandIn::start().await;
+    let channel = stand_in.channel(&Arc::default(), &[]);
+    let (mut arrivals, _task) = start(&channel);
+    for id in 1..=3 {
+        stand_in.update(text(id, "let me in"));
+    }
+    for _ in 0..3 {
+        next(&mut arrivals)
+            .await
+            .kept
+            .send(Err(NotKept::Stranger))
+            .expect("it waits");
+    }
+    stand_in
+        .wait(|inner| inner.offsets.contains(&Some(4)).then_some(()))
+        .await;
+    let told = stand_in.all("sendMessage");
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0]["text"]
+            .as_str()
+            .is_some_and(|text| text.contains("ABCD-1234")),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn groups_are_heard_where_allowed_and_asked() {
+    let stand_in = StandIn::start().await;
+    let channel = stand_in.channel(&Arc::default(), &["9"]);
+    let (mut arrivals, _task) = start(&channel);
+    let group = |id: i64, chat: i64, words: &str| {
+        message(
+            id,
+            json!({"text": words, "chat": {"id": chat, "type": "group"}}),
+        )
+    };
+    stand_in.update(group(1, -6, "@offhook_bot not here"));
+    stand_in.update(group(2, -5, "not to you"));
+    stand_in.update(group(3, -5, "@offhook_bot what time is it"));
+    let heard = next(&mut arrivals).await;
+    assert_eq!(heard.message.body, Body::Text("what time is it".to_owned()));
+    assert_eq!(
+        (heard.message.place.as_str(), heard.message.from.id.as_str()),
+        ("-5", "9")
+    );
+    let answer = Outbound {
+        place: "-5".to_owned(),
+        reply_to: Some(heard.message.id),
+        ..outbound("d1", OutBody::Text("Noon.".to_owned()))
+    };
+    channel.deliver(&answer).await.expect("delivered");
+    assert_eq!(
+        stand_in.all("sendMessage")[0]["reply_parameters"]["message_id"],
+        1_003
+    );
+}
+
+#[tokio::test]
+async fn what_was_sent_before_a_crash_is_not_sent_again() {
+    let stand_in = StandIn::start().await;
+    let notes: Arc<Notes> = Arc::default();
+    let long = outbound(
+        "d1",
+        OutBody::Text("A sentence that is said again. ".repeat(400)),
+    );
+    let gone = || json!({"ok": false, "error_code": 429, "parameters": {"retry_after": 3}});
+    let channel = stand_in.channel(&notes, &["9"]);
+    // The second piece is refused, certainly.
+    stand_in.answer_next(
+        "sendMessage",
+        200,
+        json!({"ok": true, "result": {"message_id": 1}}),
+    );
+    stand_in.answer_next("sendMessage", 429, gone());
+    let error = channel.deliver(&long).await.expect_err("refused");
+    assert!(
+        matches!(&error, DeliveryError::Passing { retry_after: Some(wait), .. } if wait.as_secs() == 3),
+        "{error}"
+    );
+    // A new program goes on there, and its third piece ends in doubt.
+    let channel = stand_in.channel(&notes, &["9"]);
+    stand_in.answer_next(
+        "sendMessage",
+        200,
+        json!({"ok": true, "result": {"message_id": 2}}),
+    );
+    stand_in.answer_next("sendMessage", 502, json!("bad gateway"));
+    let error = channel.deliver(&long).await.expect_err("in doubt");
+    assert!(
+        matches!(
+            error,
+            DeliveryError::Passing {
+                retry_after: None,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let channel = stand_in.channel(&notes, &["9"]);
+    let theirs = channel.deliver(&long).await.expect("delivered");
+    assert_eq!(theirs.as_deref(), Some("9:1"));
+    let pieces = pieces::pieces(&long.body).len();
+    let sent = stand_in.all("sendMessage");
+    // Each piece once, one refused, one in doubt; and that one says so.
+    assert_eq!(sent.len(), pieces + 2);
+    let says_so: Vec<usize> = (0..sent.len())
+        .filter(|n| {
+            sent[*n]["text"]
+                .as_str()
+                .is_some_and(|text| text.contains("Sent again"))
+        })
+        .collect();
+    assert_eq!(says_so, [4]);
+    // And the whole delivery again, as after a crash before the hub wrote it down.
+    let channel = stand_in.channel(&notes, &["9"]);
+    channel.deliver(&long).await.expect("nothing to do");
+    assert_eq!(stand_in.all("sendMessage").len(), pieces + 2);
+}
+
+#[tokio::test]
+async fn nothing_leaves_that_cannot_be_written_down() {
+    let stand_in = StandIn::start().await;
+    let notes: Arc<Notes> = Arc::default();
+    let channel = stand_in.channel(&notes, &["9"]);
+    notes
+        .is_full
+        .store(true, std::sync::atomic::Ordering::Relaxed);
+    let answer = outbound("d1", OutBody::Text("hello".to_owned()));
+    assert!(channel.deliver(&answer).await.is_err());
+    assert!(stand_in.all("sendMessage").is_empty());
+    notes
+        .is_full
+        .store(false, std::sync::atomic::Ordering::Relaxed);
+    channel.deliver(&answer).await.expect("delivered");
+    let sent = stand_in.all("sendMessage");
+    assert_eq!((sent.len(), &sent[0]["text"]), (1, &json!("hello")));
+}
+
+#[tokio::test]
+async fn refusals_are_met() {
+    let stand_in = StandIn::start().await;
+    let channel = stand_in.channel(&Arc::default(), &["9"]);
+    let refused =
+        |code: u16, words: &str| json!({"ok": false, "error_code": code, "description": words});
+    // Markup that is not read goes out plain.
+    stand_in.answer_next(
+        "sendMessage",
+        400,
+        refused(400, "Bad Request: can't parse entities: x"),
+    );
+    let answer = outbound("d1", OutBody::Text("**yes**".to_owned()));
+    channel.deliver(&answer).await.expect("delivered");
+    let sent = stand_in.all("sendMessage");
+    assert_eq!(
+        (&sent[0]["text"], &sent[1]["text"]),
+        (&json!("<b>yes</b>"), &json!("yes"))
+    );
+    // Who takes no voice gets the words.
+    let voice = |words: &str| OutBody::Voice {
+        ogg_opus: b"OggS".to_vec(),
+        duration_ms: 900,
+        words: words.to_owned(),
+    };
+    stand_in.answer_next(
+        "sendVoice",
+        400,
+        refused(400, "Bad Request: VOICE_MESSAGES_FORBIDDEN"),
+    );
+    channel
+        .deliver(&outbound("d2", voice("Noon.")))
+        .await
+        .expect("delivered");
+    assert_eq!(stand_in.all("sendMessage")[2]["text"], "Noon.");
+    channel
+        .deliver(&outbound("d3", voice("Noon.")))
+        .await
+        .expect("delivered");
+    let forms = stand_in.all("sendVoice");
+    let form = forms[1]["form"].as_str().expect("a form");
+    for part in [
+        "name=\"chat_id\"\r\n\r\n9",
+        "OggS",
+        "name=\"caption\"\r\n\r\nNoon.",
+        "audio/ogg",
+    ] {
+        assert!(form.contains(part), "{part}: {form}");
+    }
+    // Who has blocked the bot gets nothing, for ever.
+    stand_in.answer_next(
+        "sendMessage",
+        403,
+        refused(403, "Forbidden: bot was blocked by the user"),
+    );
+    let error = channel
+        .deliver(&outbound("d4", OutBody::Text("x".to_owned())))
+        .await;
+    assert!(matches!(error, Err(DeliveryError::Final { .. })));
+}
+
+#[tokio::test]
+async fn a_button_decides_once() {
+    let stand_in = StandIn::start().await;
+    let notes: Arc<Notes> = Arc::default();
+    let channel = stand_in.channel(&notes, &["9"]);
+    let buttons = vec![
+        ("Allow".to_owned(), "approve:7".to_owned()),
+        ("No".to_owned(), "deny:7".to_owned()),
+    ];
+    let ask = OutBody::Ask {
+        text: "May I turn the lamp on?".to_owned(),
+        buttons,
+    };
+    channel.deliver(&outbound("d1", ask)).await.expect("asked");
+    // A new program knows the question.
+    let channel = stand_in.channel(&notes, &["9"]);
+    let (mut arrivals, _task) = start(&channel);
+    let press = |id: i64, from: i64, number: i64, data: &str| {
+        json!({"update_id": id, "callback_query": {"id": format!("q{id}"), "data": data,
+            "from": {"id": from, "first_name": "A"},
+            "message": {"message_id": number, "chat": {"id": 9, "type": "private"}}}})
+    };
+    // Somebody else, another message, a button that was never there.
+    stand_in.update(press(1, 8, 101, "0"));
+    stand_in.update(press(2, 9, 99, "0"));
+    stand_in.update(press(3, 9, 101, "7"));
+    stand_in.update(press(4, 9, 101, "deny:7"));
+    let toasts = stand_in.wait_for("answerCallbackQuery", 4).await;
+    assert!(
+        toasts
+            .iter()
+            .all(|toast| toast["text"] == "This question is no longer open.")
+    );
+    stand_in.update(press(5, 9, 101, "0"));
+    let arrival = next(&mut arrivals).await;
+    assert_eq!(
+        arrival.message.body,
+        Body::Button {
+            data: "approve:7".to_owned()
+        }
+    );
+    assert!(stand_in.all("editMessageText").is_empty());
+    arrival.kept.send(Ok(())).expect("it waits");
+    let edits = stand_in.wait_for("editMessageText", 1).await;
+    assert_eq!(
+        edits[0]["text"],
+        "May I turn the lamp on?\n\n<b>→ Allow</b>"
+    );
+    assert!(edits[0].get("reply_markup").is_none());
+    // The second tap finds nothing.
+    stand_in.update(press(6, 9, 101, "1"));
+    stand_in.wait_for("answerCallbackQuery", 6).await;
+    assert!(arrivals.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_wrong_token_stops_and_another_poller_is_named() {
+    let stand_in = StandIn::start().await;
+    let channel = stand_in.channel(&Arc::default(), &[]);
+    let conflict = json!({"ok": false, "error_code": 409, "description": "Conflict: terminated by other getUpdates request"});
+    stand_in.answer_next(
+        "getMe",
+        401,
+        json!({"ok": false, "error_code": 401, "description": "Unauthorized"}),
+    );
+    let (_arrivals, task) = start(&channel);
+    stand_in.wait_for("getMe", 1).await;
+    let stopped = tokio::time::timeout(LIMIT, async {
+        while !channel.standing().starts_with("stopped") {
+            tokio::task::yield_now().await;
+        }
+    });
+    stopped.await.expect("it stops");
+    assert!(
+        channel
+            .standing()
+            .contains("does not accept the bot's token")
+    );
+    assert!(!task.is_finished());
+    let channel = stand_in.channel(&Arc::default(), &[]);
+    stand_in.answer_next("getUpdates", 409, conflict);
+    let (_arrivals, _task) = start(&channel);
+    let named = tokio::time::timeout(LIMIT, async {
+        while !channel.standing().contains("another program") {
+            tokio::task::yield_now().await;
+        }
+    });
+    named.await.expect("it says so");
+}
+
+#[tokio::test]
+async fn typing_is_said_while_it_lasts() {
+    let stand_in = StandIn::start().await;
+    let channel = stand_in.channel(&Arc::default(), &["9"]);
+    channel.typing("9", true).await;
+    channel.typing("9", true).await;
+    let said = stand_in.wait_for("sendChatAction", 1).await;
+    assert_eq!(said[0], json!({"chat_id": "9", "action": "typing"}));
+    channel.typing("9", false).await;
+    assert_eq!(stand_in.all("sendChatAction").len(), 1);
+}
+
+#[tokio::test]
+async fn the_token_is_never_shown() {
+    // Nobody listens there.
+    let config = TelegramConfig {
+        url: "http://127.0.0.1:1".to_owned(),
+        token: Secret::new(TOKEN),
+        groups: Vec::new(),
+        seed: [1; 32],
+    };
+    assert!(!format!("{config:?}").contains("SECRET"));
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let door = Arc::new(Guests { known: Vec::new() });
+    let channel = Arc::new(Telegram::new(config, Arc::<Notes>::default(), door).expect("good"));
+    let (_arrivals, _task) = start(&channel);
+    let error = channel
+        .deliver(&outbound("d1", OutBody::Text("x".to_owned())))
+        .await;
+    let error = format!("{error:?}");
+    assert!(
+        error.contains("no connection to Telegram") && !error.contains("SECRET"),
+        "{error}"
+    );
+    let said = tokio::time::timeout(LIMIT, async {
+        while !channel.standing().contains("no connection") {
+            tokio::task::yield_now().await;
+        }
+    });
+    said.await.expect("it says so");
+    assert!(!channel.standing().contains("SECRET"));
+}
