@@ -53,18 +53,18 @@ if [ "$have" -lt "$shards" ]; then
 fi
 from=
 if [ -e "$data/mini-en.pt" ]; then
-    mv "$data/mini-en.pt" "$data/before.pt"
-    from="--init $data/before.pt"
+    cp "$data/mini-en.pt" "$data/before.pt"
+    from=$data/before.pt
 elif [ -z "${FRESH:-}" ] && [ -e "$here/checkpoint/mini-en.pt" ]; then
-    from="--init $here/checkpoint/mini-en.pt"
+    from=$here/checkpoint/mini-en.pt
 fi
 if [ -n "$from" ]; then
-    idle "$python" "$here/train.py" "$data" "$data/mini-en.pt" "$minutes" $from --lr 8e-4
+    idle "$python" "$here/train.py" "$data" "$data/mini-en.pt" "$minutes" --init "$from" --lr 8e-4
 else
     idle "$python" "$here/train.py" "$data" "$data/mini-en.pt" "$minutes" --align 160 --lr 1.2e-3 --warm 150
 fi
 idle "$python" "$here/export.py" "$data/mini-en.pt" "$data/mini-en-q5_0.bin" q5_0
-[ -d "$data/test" ] || idle "$python" "$here/testsets.py" "$data/test"
+[ -d "$data/test" ] || idle "$python" "$here/testsets.py" "$data/test" "$wordnet"
 if [ -n "${TRANSCRIBE:-}" ]; then
     idle "$python" "$here/evaluate.py" "$TRANSCRIBE" "$data/mini-en-q5_0.bin" "$data/test"
 fi

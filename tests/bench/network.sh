@@ -6,10 +6,10 @@
 #
 #   tests/bench/network.sh [--rounds 1] [--sentences 18] [--binary target/release/offhook]
 #
-# Needs root, ip (iproute2), baresip with Opus, sox, python3. Takes 6 minutes of real time a round.
+# Needs root, ip (iproute2), baresip with Opus, sox, curl, python3. Takes 6 minutes of real time a round.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-for tool in ip baresip sox python3; do
+for tool in ip baresip sox python3 curl; do
     command -v "$tool" >/dev/null || { echo "SKIPPED network: no $tool"; exit 0; }
 done
 [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] || { echo "SKIPPED network: needs root and /dev/net/tun"; exit 0; }

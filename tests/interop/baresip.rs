@@ -57,6 +57,16 @@ impl Setup<'_> {
             outbound,
         }
     }
+
+    /// A person over UDP who says these.
+    pub fn saying<'a>(account: &'a Account, says: &'a [(u32, PathBuf)]) -> Setup<'a> {
+        Setup {
+            account,
+            transport: Transport::Udp,
+            says,
+            outbound: false,
+        }
+    }
 }
 
 /// A running baresip.

@@ -18,24 +18,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 const BEFORE_SPEAKING_MS: u32 = 1_500;
 
 fn office(test: &str) -> (Offhook, [Account; 3]) {
-    let offhook = Offhook::start_with(test, OFFICE);
-    let accounts =
-        ["anna", "bert", "carl"].map(|name| offhook.add_user(name, &format!("{name}-secret-1")));
-    // Accounts are looked for once a second.
-    let known = wait_until(LIMIT, || {
-        offhook.log().matches("users changed").count() >= 1
-    });
-    assert!(known, "{}", offhook.log_tail());
-    (offhook, accounts)
-}
-
-fn setup<'a>(account: &'a Account, says: &'a [(u32, PathBuf)]) -> Setup<'a> {
-    Setup {
-        account,
-        transport: Transport::Udp,
-        says,
-        outbound: false,
-    }
+    Offhook::with_three(test, OFFICE)
 }
 
 fn expect(phone: &mut Phone, event: &str, offhook: &Offhook) {
@@ -57,8 +40,8 @@ fn two_phones_hear_each_other() {
     let (offhook, [anna, bert, _]) = office("between");
     let lamp = [(BEFORE_SPEAKING_MS, golden("Turn the office lamp up"))];
     let times = [(BEFORE_SPEAKING_MS, golden("What is six times twelve"))];
-    let mut callee = Phone::answering(&offhook, &setup(&bert, &times));
-    let mut caller = Phone::registered(&offhook, &setup(&anna, &lamp));
+    let mut callee = Phone::answering(&offhook, &Setup::saying(&bert, &times));
+    let mut caller = Phone::registered(&offhook, &Setup::saying(&anna, &lamp));
     caller.dial("201");
     caller.expect_established(&offhook);
     expect(&mut callee, "CALL_ESTABLISHED", &offhook);
@@ -95,9 +78,9 @@ fn the_others_stop_ringing_when_one_answers() {
         return;
     };
     let (offhook, [anna, bert, carl]) = office("group");
-    let mut first = Phone::registered(&offhook, &setup(&bert, &[]));
-    let mut second = Phone::registered(&offhook, &setup(&carl, &[]));
-    let mut caller = Phone::registered(&offhook, &setup(&anna, &[]));
+    let mut first = Phone::registered(&offhook, &Setup::saying(&bert, &[]));
+    let mut second = Phone::registered(&offhook, &Setup::saying(&carl, &[]));
+    let mut caller = Phone::registered(&offhook, &Setup::saying(&anna, &[]));
     caller.dial("300");
     expect(&mut first, "CALL_INCOMING", &offhook);
     expect(&mut second, "CALL_INCOMING", &offhook);
@@ -118,8 +101,8 @@ fn what_nobody_takes_becomes_a_message() {
     let (mut offhook, [anna, bert, _]) = office("message");
     // It rings for four seconds; then comes the greeting.
     let says = [(13_000, golden("Turn the office lamp up"))];
-    let mut callee = Phone::registered(&offhook, &setup(&bert, &[]));
-    let mut caller = Phone::registered(&offhook, &setup(&anna, &says));
+    let mut callee = Phone::registered(&offhook, &Setup::saying(&bert, &[]));
+    let mut caller = Phone::registered(&offhook, &Setup::saying(&anna, &says));
     caller.dial("201");
     expect(&mut callee, "CALL_INCOMING", &offhook);
     caller.expect_established(&offhook);
@@ -136,9 +119,9 @@ fn a_call_is_handed_on() {
     };
     let (offhook, [anna, bert, carl]) = office("handed-on");
     let lamp = [(9_000, golden("Turn the office lamp up"))];
-    let mut third = Phone::answering(&offhook, &setup(&carl, &[]));
-    let mut second = Phone::answering(&offhook, &setup(&bert, &[]));
-    let mut caller = Phone::registered(&offhook, &setup(&anna, &lamp));
+    let mut third = Phone::answering(&offhook, &Setup::saying(&carl, &[]));
+    let mut second = Phone::answering(&offhook, &Setup::saying(&bert, &[]));
+    let mut caller = Phone::registered(&offhook, &Setup::saying(&anna, &lamp));
     caller.dial("201");
     expect(&mut second, "CALL_ESTABLISHED", &offhook);
     second.tell("transfer", &format!("sip:202@{}", offhook.sip));
@@ -168,8 +151,8 @@ fn phones_without_a_codec_in_common_hear_each_other() {
         let times = [(BEFORE_SPEAKING_MS, golden("What is six times twelve"))];
         let narrow = ";audio_codecs=PCMU/8000/1";
         let wide = format!(";audio_codecs={wide}");
-        let mut callee = Phone::special(&offhook, &setup(&bert, &times), narrow, true);
-        let mut caller = Phone::special(&offhook, &setup(&anna, &lamp), &wide, false);
+        let mut callee = Phone::special(&offhook, &Setup::saying(&bert, &times), narrow, true);
+        let mut caller = Phone::special(&offhook, &Setup::saying(&anna, &lamp), &wide, false);
         caller.dial("201");
         caller.expect_established(&offhook);
         offhook.expect_log("without a codec in common", LIMIT);
@@ -204,8 +187,8 @@ fn a_power_cut_ends_the_call_on_both_sides() {
         return;
     };
     let (mut offhook, [anna, bert, _]) = office("power-cut");
-    let mut callee = Phone::answering(&offhook, &setup(&bert, &[]));
-    let mut caller = Phone::registered(&offhook, &setup(&anna, &[]));
+    let mut callee = Phone::answering(&offhook, &Setup::saying(&bert, &[]));
+    let mut caller = Phone::registered(&offhook, &Setup::saying(&anna, &[]));
     caller.dial("201");
     caller.expect_established(&offhook);
     expect(&mut callee, "CALL_ESTABLISHED", &offhook);
@@ -232,8 +215,8 @@ fn a_call_is_held_and_resumed() {
         return;
     };
     let (offhook, [anna, bert, _]) = office("held");
-    let mut callee = Phone::answering(&offhook, &setup(&bert, &[]));
-    let mut caller = Phone::registered(&offhook, &setup(&anna, &[]));
+    let mut callee = Phone::answering(&offhook, &Setup::saying(&bert, &[]));
+    let mut caller = Phone::registered(&offhook, &Setup::saying(&anna, &[]));
     caller.dial("201");
     caller.expect_established(&offhook);
     expect(&mut callee, "CALL_ESTABLISHED", &offhook);
@@ -288,9 +271,9 @@ fn a_call_is_handed_on_after_a_word() {
         return;
     };
     let (offhook, [anna, bert, carl]) = office("attended");
-    let mut third = Phone::answering(&offhook, &setup(&carl, &[]));
-    let mut second = Phone::answering(&offhook, &setup(&bert, &[]));
-    let mut first = Phone::registered(&offhook, &setup(&anna, &[]));
+    let mut third = Phone::answering(&offhook, &Setup::saying(&carl, &[]));
+    let mut second = Phone::answering(&offhook, &Setup::saying(&bert, &[]));
+    let mut first = Phone::registered(&offhook, &Setup::saying(&anna, &[]));
     first.dial("201");
     first.expect_established(&offhook);
     expect(&mut second, "CALL_ESTABLISHED", &offhook);
@@ -329,8 +312,8 @@ fn a_caller_goes_from_the_assistant_to_a_phone() {
         return;
     };
     let (mut offhook, [anna, bert, _]) = office("away");
-    let mut callee = Phone::answering(&offhook, &setup(&bert, &[]));
-    let mut caller = Phone::registered(&offhook, &setup(&anna, &[]));
+    let mut callee = Phone::answering(&offhook, &Setup::saying(&bert, &[]));
+    let mut caller = Phone::registered(&offhook, &Setup::saying(&anna, &[]));
     caller.dial("100");
     caller.expect_established(&offhook);
     caller.stay(Duration::from_secs(2));
@@ -359,8 +342,8 @@ fn a_trunk_registers_and_calls() {
     offhook.run();
     let bert = offhook.add_user("bert", "bert-secret-1");
     offhook.expect_log("users changed", LIMIT);
-    let mut callee = Phone::answering(&offhook, &setup(&bert, &[]));
-    let mut pbx = Phone::registered(&offhook, &setup(&account, &[]));
+    let mut callee = Phone::answering(&offhook, &Setup::saying(&bert, &[]));
+    let mut pbx = Phone::registered(&offhook, &Setup::saying(&account, &[]));
     let doctor = offhook.call_command(&["doctor"]);
     let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert!(doctor.contains("registered with us"), "{doctor}");

@@ -16,15 +16,6 @@ pub const AT_ANY_HOUR: &str =
 const LIMIT: Duration = Duration::from_secs(40);
 const NEWS: &str = "Turn the office lamp up";
 
-fn setup<'a>(account: &'a crate::offhook::Account, says: &'a [(u32, PathBuf)]) -> Setup<'a> {
-    Setup {
-        account,
-        transport: Transport::Udp,
-        says,
-        outbound: false,
-    }
-}
-
 pub fn object(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
@@ -67,7 +58,7 @@ fn a_phone_rings_and_is_talked_with() {
         (300, golden("Run the script")),
         (9_000, golden("What is six times twelve")),
     ];
-    let mut phone = Phone::answering(&offhook, &setup(&account, &says));
+    let mut phone = Phone::answering(&offhook, &Setup::saying(&account, &says));
     let key = json!({ "say": NEWS, "why": "It is getting dark.", "idempotency_key": "lamp-1" });
     let id = ask(&offhook, &key);
     phone.expect_established(&offhook);
@@ -115,7 +106,7 @@ fn what_nobody_takes_is_left_to_be_read() {
     };
     let mut offhook = Offhook::start_with("unanswered", AT_ANY_HOUR);
     let account = offhook.first_phone();
-    let mut phone = Phone::registered(&offhook, &setup(&account, &[]));
+    let mut phone = Phone::registered(&offhook, &Setup::saying(&account, &[]));
     let id = ask(
         &offhook,
         &json!({ "say": NEWS, "attempts": 2, "to": account.user }),
@@ -154,7 +145,7 @@ fn who_calls_while_we_ring_is_told_in_their_own_call() {
     };
     let offhook = Offhook::start_with("glare", AT_ANY_HOUR);
     let account = offhook.first_phone();
-    let mut phone = Phone::registered(&offhook, &setup(&account, &[]));
+    let mut phone = Phone::registered(&offhook, &Setup::saying(&account, &[]));
     let id = ask(&offhook, &json!({ "say": NEWS }));
     let ringing = phone.wait_for(&["CALL_INCOMING"], LIMIT);
     assert!(ringing.is_some(), "{}", offhook.log_tail());

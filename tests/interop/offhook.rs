@@ -153,6 +153,19 @@ impl Offhook {
             .expect("a token")
     }
 
+    /// With anna, bert and carl, as `config` speaks of them.
+    pub fn with_three(test: &str, config: &str) -> (Offhook, [Account; 3]) {
+        let offhook = Offhook::start_with(test, config);
+        let accounts = ["anna", "bert", "carl"]
+            .map(|name| offhook.add_user(name, &format!("{name}-secret-1")));
+        // Accounts are looked for once a second.
+        let known = wait_until(Duration::from_secs(20), || {
+            offhook.log().contains("users changed")
+        });
+        assert!(known, "{}", offhook.log_tail());
+        (offhook, accounts)
+    }
+
     /// One request to the API; status and body.
     pub fn http(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let token = self.api_token();

@@ -96,13 +96,7 @@ impl Phone {
 }
 
 fn office(test: &str) -> (Offhook, [Account; 3]) {
-    let offhook = Offhook::start_with(test, OFFICE);
-    let accounts =
-        ["anna", "bert", "carl"].map(|name| offhook.add_user(name, &format!("{name}-secret-1")));
-    // Accounts are looked for once a second.
-    let known = wait_until(LIMIT, || offhook.log().contains("users changed"));
-    assert!(known, "{}", offhook.log_tail());
-    (offhook, accounts)
+    Offhook::with_three(test, OFFICE)
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::baresip::{Phone, Setup, Transport};
-use crate::offhook::{Account, Offhook};
+use crate::baresip::{Phone, Setup};
+use crate::offhook::Offhook;
 use crate::peers::{BARESIP, take_floor};
 use crate::process::wait_until;
 use crate::sound::{Sound, golden};
@@ -12,15 +12,16 @@ use crate::sound::{Sound, golden};
 const LIMIT: Duration = Duration::from_secs(20);
 const AFTER_GREETING_MS: u32 = 5_000;
 
-/// Calls the assistant, asks, and waits until it has heard and answered.
-fn asks(test: &str, more: &str) {
+/// Calls the assistant, asks, and waits until it has heard and answered. `evidence` is what the phone says when it has got
+/// what it asked for.
+fn asks(test: &str, more: &str, evidence: &str) {
     let Some(_floor) = take_floor(test, Some(BARESIP)) else {
         return;
     };
     let mut offhook = Offhook::start(test);
     let account = offhook.first_phone();
     let says = [(AFTER_GREETING_MS, golden("What is six times twelve"))];
-    let setup = setup(&account, &says);
+    let setup = Setup::saying(&account, &says);
     let mut phone = Phone::special(&offhook, &setup, more, false);
     phone.dial("100");
     phone.expect_established(&offhook);
@@ -34,33 +35,30 @@ fn asks(test: &str, more: &str) {
         phone.tail(),
         offhook.log_tail()
     );
+    let trace = phone.trace();
+    assert!(trace.contains(evidence), "no {evidence:?} in:\n{trace}");
     let voiced_ms = Sound::read(&phone.recording()).voiced_ms();
     assert!(voiced_ms >= 1_500, "{more}: only {voiced_ms} ms of voice");
     offhook.expect_log("call ended", Duration::from_secs(10));
 }
 
-fn setup<'a>(account: &'a Account, says: &'a [(u32, std::path::PathBuf)]) -> Setup<'a> {
-    Setup {
-        account,
-        transport: Transport::Udp,
-        says,
-        outbound: false,
-    }
-}
-
 #[test]
 fn the_assistant_hears_a_phone_with_keys_in_its_description() {
-    asks("keys", ";mediaenc=srtp-mand");
+    asks("keys", ";mediaenc=srtp-mand", "SRTP is Enabled");
 }
 
 #[test]
 fn the_assistant_hears_a_phone_after_a_handshake() {
-    asks("handshake", ";mediaenc=dtls_srtp");
+    asks("handshake", ";mediaenc=dtls_srtp", "DTLS-SRTP complete");
 }
 
 #[test]
 fn the_assistant_hears_opus() {
-    asks("opus", ";audio_codecs=opus/48000/2");
+    asks(
+        "opus",
+        ";audio_codecs=opus/48000/2",
+        "Set audio encoder: opus",
+    );
 }
 
 /// Both sides say something, and both hear it, whichever of them has keys.
@@ -75,8 +73,8 @@ fn talk(test: &str, callers: &str, callees: &str) {
     let [anna, bert] = &accounts;
     let lamp = [(1_500, golden("Turn the office lamp up"))];
     let times = [(1_500, golden("What is six times twelve"))];
-    let mut callee = Phone::special(&offhook, &setup(bert, &times), callees, true);
-    let mut caller = Phone::special(&offhook, &setup(anna, &lamp), callers, false);
+    let mut callee = Phone::special(&offhook, &Setup::saying(bert, &times), callees, true);
+    let mut caller = Phone::special(&offhook, &Setup::saying(anna, &lamp), callers, false);
     caller.dial("bert");
     caller.expect_established(&offhook);
     caller.stay(Duration::from_secs(6));

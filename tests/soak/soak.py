@@ -15,7 +15,11 @@ import wave
 with warnings.catch_warnings():
     # Python 3.13 takes it away; the package audioop-lts brings it back.
     warnings.simplefilter("ignore")
-    import audioop
+    try:
+        import audioop
+    except ImportError:
+        print("SKIPPED soak: this Python has no audioop (pip install audioop-lts)")
+        sys.exit(0)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BENCH = os.path.join(HERE, "..", "bench")
@@ -47,19 +51,24 @@ class Program:
             [binary, "--home", home, "run"], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
             env=dict(os.environ, OFFLINE="1", NO_COLOR="1"))
         subprocess.run([sys.executable, os.path.join(BENCH, "registrar", "ping.py"), str(SIP)], check=True)
+
+    def wait_until_well(self):
         for _ in range(300):
+            if self.child.poll() is not None:
+                sys.exit(f"the program ended with {self.child.returncode}")
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{WEB}/healthz", timeout=2).read()
-                break
+                return
             except OSError:
                 time.sleep(0.2)
+        sys.exit("the program is not well after a minute: OFFHOOK_KEEP=1 keeps its log")
 
     def metrics(self):
         request = urllib.request.Request(f"http://127.0.0.1:{WEB}/metrics")
         request.add_header("Authorization", f"Bearer {self.token}")
         text = urllib.request.urlopen(request, timeout=10).read().decode()
         rows = (line.split(" ") for line in text.splitlines() if not line.startswith("#"))
-        return {name.removeprefix("offhook_"): int(value) for name, value in rows}
+        return {name.removeprefix("offhook_"): float(value) for name, value in rows}
 
     def cpu_s(self):
         with open(f"/proc/{self.child.pid}/stat") as file:
@@ -90,8 +99,11 @@ class Players:
 
     def __init__(self, folder):
         self.folder, self.port, self.all = folder, 5200, []
+        self.asked = {}
 
     def start(self, name, scenario, more, server=True, source="127.0.0.1"):
+        if "-m" in more:
+            self.asked[name] = self.asked.get(name, 0) + int(more[more.index("-m") + 1])
         self.port += 2
         number = len(self.all)
         stats = os.path.join(self.folder, f"{name}-{number}.csv")
@@ -189,13 +201,14 @@ COLUMNS = ["rss_mib", "files", "ports", "calls", "sip_dialogs", "sip_server_tran
 
 
 def show(minute, row, cpu):
-    print(f"| {minute} | " + " | ".join(f"{row[name]:.1f}" if name == "rss_mib" else str(row[name]) for name in COLUMNS)
+    print(f"| {minute} | " + " | ".join(f"{row[name]:.1f}" if name == "rss_mib" else f"{row[name]:.0f}" for name in COLUMNS)
           + f" | {cpu:.0f} % |", flush=True)
 
 
 def soak(options, folder):
     program, players = Program(options.binary, folder), Players(folder)
     try:
+        program.wait_until_well()
         return play(options, folder, program, players)
     finally:
         players.stop()
@@ -283,7 +296,7 @@ def play(options, folder, program, players):
 
 def judge(start, last, memory, players, kept):
     show("end", last, 0)
-    wrong = [f"{name}: {last[name]} left, {start[name]} at the start" for name in kept if last[name] > start[name]]
+    wrong = [f"{name}: {last[name]:.0f} left, {start[name]:.0f} at the start" for name in kept if last[name] > start[name]]
     if last["files"] > start["files"] + 8:
         wrong.append(f"open files: {last['files']}, {start['files']} at the start")
     # The first third fills caches and pools.
@@ -294,7 +307,16 @@ def judge(start, last, memory, players, kept):
     print(f"memory after the first third: {slope(settled):+.1f} MiB an hour; second half over first {growth:+.1f} MiB")
     if growth > GROWTH_MIB:
         wrong.append(f"memory grew by {growth:.1f} MiB")
-    for name, (good, bad, current) in players.totals().items():
+    totals = players.totals()
+    for name in sorted({name for name, _, _ in players.all} - set(totals)):
+        wrong.append(f"{name}: played nothing; see its log (OFFHOOK_KEEP=1)")
+    for name, (good, bad, current) in totals.items():
+        asked = players.asked.get(name)
+        # Those that answer play until they are stopped; the one that vanishes is stopped on purpose.
+        if name != "vanish" and asked and good + bad < asked:
+            wrong.append(f"{name}: {good + bad} of {asked} were played")
+        if name not in ("wrong password", "vanish") and not good:
+            wrong.append(f"{name}: none went as wanted")
         print(f"{name}: {good} as wanted, {bad} not{f', {current} still there' if current else ''}")
         if name == "answering" and current:
             wrong.append(f"{current} calls stand at the phones that were called")
