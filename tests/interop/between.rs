@@ -1,12 +1,11 @@
 //! Phone to phone through the program, with real softphones: both hear each other, the losers of a fork stop ringing, what
 //! nobody takes becomes a message, a call is held and handed on.
 
-use crate::baresip::{Phone, Setup, Transport};
+use crate::baresip::{Phone, Setup};
 use crate::offhook::{Account, Offhook};
 use crate::peers::{BARESIP, take_floor};
 use crate::process::wait_until;
 use crate::sound::{Sound, golden, words_in_order};
-use std::path::PathBuf;
 use std::time::Duration;
 
 const OFFICE: &str = "[[users]]\nname = \"anna\"\nextensions = [\"200\"]\n\

@@ -1,13 +1,12 @@
 //! The assistant calls: a request over HTTP makes a real softphone ring, who picks up hears why, and can talk back; what
 //! nobody takes is there to be read; a request outlives SIGKILL.
 
-use crate::baresip::{Phone, Setup, Transport};
+use crate::baresip::{Phone, Setup};
 use crate::offhook::Offhook;
 use crate::peers::{BARESIP, take_floor};
 use crate::process::wait_until;
 use crate::sound::{golden, words_in_order};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Tests run at night too.

@@ -1,4 +1,5 @@
 //! What the log and the other side are told of a call: why it ended, what was noted on the way. Words only.
+//! PURE.
 
 use super::*;
 
