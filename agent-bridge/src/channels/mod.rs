@@ -11,6 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub mod attempts;
 pub mod doorstep;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod markdown;
 pub mod questions;
 pub mod signal;

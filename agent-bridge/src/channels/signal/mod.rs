@@ -13,6 +13,9 @@ mod receive;
 pub mod rpc;
 mod typing;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
