@@ -69,6 +69,16 @@ pub struct Profile {
     pub session: Option<String>,
 }
 
+impl Profile {
+    /// The conversation that an account of this level has with it, by whatever way.
+    pub fn conversation(&self, user: &str, level: Level) -> String {
+        match &self.session {
+            Some(shared) if level == Level::Owner => shared.clone(),
+            _ => format!("{user}/{}", self.name),
+        }
+    }
+}
+
 /// All agents of the program.
 #[derive(Clone)]
 pub struct Agents {
@@ -95,6 +105,18 @@ impl Agents {
         others
             .find(|profile| profile.numbers.iter().any(has))
             .unwrap_or(&self.first)
+    }
+
+    /// Who is meant by a number or a name; nothing named is the first.
+    pub fn named(&self, name: &str) -> &Profile {
+        let mut others = self.others.iter();
+        let found = others.find(|profile| profile.name == name);
+        found.unwrap_or_else(|| self.at(name))
+    }
+
+    /// The first, then the others.
+    pub fn all(&self) -> impl Iterator<Item = &Profile> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
     /// Each gateway once.

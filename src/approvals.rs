@@ -125,6 +125,8 @@ pub struct WaitingView {
     pub id: String,
     pub kind: &'static str,
     pub session: String,
+    /// Somebody is being asked on the phone.
+    pub is_with_call: bool,
     /// As it may be shown: nothing in it moves a cursor.
     pub what: String,
     pub place: String,
@@ -224,6 +226,22 @@ impl Approvals {
 
     pub fn view(&self) -> Arc<View> {
         self.view.borrow().clone()
+    }
+
+    /// The same as it changes.
+    pub fn watch(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
+    /// Somebody writes in this conversation: what its agent wants to be allowed is ours to ask.
+    pub async fn know(&self, session: &str) {
+        let session = session.to_owned();
+        let _ = self.inbox.send(Message::Known { session }).await;
+    }
+
+    /// The least level that may allow something.
+    pub fn level_needed(&self) -> Level {
+        self.ruling.approvals.max(Level::Family)
     }
 
     /// Decides from elsewhere than a call. `channel` names it in the records.

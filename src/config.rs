@@ -19,6 +19,7 @@ mod proxy;
 mod reader;
 mod sections;
 mod template;
+mod text;
 mod transports;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use proxy::ModelProxy;
 pub use reader::{Problem, Setting, Source};
 pub use sections::*;
 pub use template::TEMPLATE;
+pub use text::{Text, VoiceAnswers};
 pub use transports::{Advertise, Inside, Streams};
 
 use std::fmt;

@@ -111,6 +111,11 @@ impl Home {
         self.root.join("openclaw-device.json")
     }
 
+    /// Sounds of voice notes.
+    pub fn voice_path(&self) -> PathBuf {
+        self.root.join("voice")
+    }
+
     pub fn models_path(&self) -> PathBuf {
         self.root.join("models")
     }

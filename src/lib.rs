@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod engines;
 pub mod export;
 pub mod home;
+pub mod hub;
 pub mod log;
 pub mod mcp;
 pub mod models;

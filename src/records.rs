@@ -16,9 +16,10 @@ use tracing::{error, warn};
 use crate::call::driver::Summary;
 use crate::call::figures::QualityTotals;
 use crate::call::record::{Blame, Termination, TurnRecord};
+use crate::hub::{Happening, Happenings};
 use crate::store::{
-    AuditRow, BindingRow, CallEnded, CallStarted, Lasting, MessageRow, Role, Store, StoreError,
-    StoreHandle, TurnRow, Write,
+    AuditRow, BindingRow, CallEnded, CallStarted, Lasting, MessageRow, Role, ShownRow, Store,
+    StoreError, StoreHandle, TurnRow, Write,
 };
 
 /// Records waiting for the disk; when full, the record is lost and a log line says so.
@@ -38,6 +39,7 @@ pub struct Recorder {
     /// Of calls that have ended. Held for an addition only.
     ledger: Arc<Mutex<Ledger>>,
     quality: Arc<Mutex<QualityTotals>>,
+    happenings: Happenings,
 }
 
 /// What is known when a call is answered.
@@ -70,6 +72,7 @@ impl Recorder {
             transcripts,
             ledger: Arc::default(),
             quality: Arc::default(),
+            happenings: Happenings::default(),
         };
         Ok((recorder, thread))
     }
@@ -84,6 +87,7 @@ impl Recorder {
         done: impl FnOnce((Result<(), StoreError>, Vec<Output>)) + Send + 'static,
     ) -> Result<(), (StoreError, Vec<Output>)> {
         let bindings = bindings.into_iter().map(to_row).collect();
+        self.happened(Happening::Phones);
         // Both ways out need it, and only one of them is taken.
         let then = Arc::new(Mutex::new(then));
         let theirs = then.clone();
@@ -163,6 +167,31 @@ impl Recorder {
         told.await.unwrap_or(Err(STORE_GONE))
     }
 
+    /// What is shown to people as it happens.
+    pub fn happenings(&self) -> &Happenings {
+        &self.happenings
+    }
+
+    pub fn happened(&self, what: Happening) {
+        self.happenings.tell(what);
+    }
+
+    /// Queues `work` at once; what it returns comes by the receiver.
+    pub fn begin<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, StoreError>> {
+        let (tell, told) = oneshot::channel();
+        // Where it is refused, its sender is dropped: the receiver says so.
+        let queued = self.store.read(move |store| {
+            let _ = tell.send(work(store));
+        });
+        if let Err(error) = queued {
+            warn!(%error, "the store takes nothing");
+        }
+        told
+    }
+
     /// Asks the store something, behind all that was written before.
     pub async fn ask<T: Send + 'static>(
         &self,
@@ -181,6 +210,9 @@ impl Recorder {
     }
 
     pub fn call_started(&self, start: CallStart) -> CallRecorder {
+        self.happened(Happening::CallUp {
+            conversation: start.conversation.clone(),
+        });
         self.write(Write::CallStarted(CallStarted {
             id: start.id.clone(),
             user: start.user,
@@ -202,7 +234,13 @@ impl Recorder {
         let (tell, told) = oneshot::channel();
         let wanted = id.to_owned();
         let asked = self.store.read(move |store| {
-            let _ = tell.send(store.conversation(&wanted, REMEMBERED_MAX));
+            let read = store
+                .history(&wanted, None, REMEMBERED_MAX)
+                .and_then(|rows| {
+                    let open = store.unanswered(&wanted)?;
+                    Ok(paired(rows, &open))
+                });
+            let _ = tell.send(read);
         });
         let rows = match (asked, told.await) {
             (Ok(()), Ok(Ok(rows))) => rows,
@@ -284,7 +322,7 @@ impl CallRecorder {
             (_, false) => Role::Assistant,
             (_, true) => Role::Program,
         };
-        self.recorder.write(Write::Message(MessageRow {
+        let row = MessageRow {
             conversation: self.conversation.clone(),
             role,
             text: entry.text.clone(),
@@ -293,7 +331,16 @@ impl CallRecorder {
             at_unix_ms: unix_ms(),
             call: Some(self.id.clone()),
             channel: CHANNEL.to_owned(),
-        }));
+        };
+        let happenings = self.recorder.happenings.clone();
+        self.recorder.queue("message", move |store| {
+            let id = store.add_message(&row)?;
+            happenings.tell(Happening::Said {
+                id,
+                row: Box::new(row),
+            });
+            Ok(())
+        });
     }
 
     pub fn turn(&self, turn: &TurnRecord, gateway: &GatewayInfo) {
@@ -346,6 +393,20 @@ impl CallRecorder {
             stats_json: serde_json::to_string(summary).unwrap_or_default(),
             ledger,
         }));
+        self.recorder.happened(Happening::CallOver {
+            conversation: self.conversation.clone(),
+        });
+    }
+
+    /// What is being heard or said in the call just now.
+    pub fn caption(&self, role: Role, text: &str, is_final: bool) {
+        self.recorder.happened(Happening::Caption {
+            conversation: self.conversation.clone(),
+            call: self.id.clone(),
+            role,
+            text: text.to_owned(),
+            is_final,
+        });
     }
 
     /// The turn's events and actions, for `offhook replay`. Dropped where no traces are kept.
@@ -357,6 +418,13 @@ impl CallRecorder {
             });
         }
     }
+}
+
+/// Answers behind what they answer, where more was written meanwhile; what still waits for its answer is left out.
+fn paired(mut rows: Vec<ShownRow>, open: &[i64]) -> Vec<MessageRow> {
+    rows.retain(|row| !open.contains(&row.id));
+    rows.sort_by_key(|row| (row.answers.unwrap_or(row.id), row.id));
+    rows.into_iter().map(|row| row.message).collect()
 }
 
 fn add(total: &mut Ledger, call: &Ledger) {

@@ -5,6 +5,7 @@ mod logins;
 mod settings;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_bridge::phone_text::{PromptFacts, system_prompt};
@@ -25,6 +26,7 @@ use crate::callbacks::{self, Desk};
 use crate::config::{Advertise, Answerer, Bind, Config, EndStrategy, SecretSource};
 use crate::engines::{self, EnginePlan, EngineState};
 use crate::home::Home;
+use crate::hub::{self, EngineSounds, Hub, HubParts};
 use crate::mcp::Door;
 use crate::ports::Ports;
 use crate::records::Recorder;
@@ -130,6 +132,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let is_frozen = store.freeze().context("stop of approvals")?.is_some();
     let wrong_pins = approvals::wrong_pins(&counted);
     let asked = callbacks::desk::load(&store).context("requests to call somebody")?;
+    let texts = hub::load(&store).context("messages of the last run")?;
     let spent = spend::kept(&mut store, &config)?;
     let (recorder, recording) = Recorder::start(store, config.store.transcripts)?;
 
@@ -191,10 +194,11 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     );
     // One range for the assistant's calls and relayed ones.
     let ports = Ports::new(config.media.port_min, config.media.port_max, rand::random());
+    let names = accounts.clone();
     let mut switchboard = Switchboard::new(
         switchboard_config(
             &config,
-            (agents, approvals.clone()),
+            (agents.clone(), approvals.clone()),
             ports.clone(),
             &sip_addresses,
         ),
@@ -212,6 +216,18 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         commands: commands.clone(),
         inputs: desk_inputs,
         records: asked,
+    });
+
+    let (hub, hub_task) = Hub::start(HubParts {
+        config: config.clone(),
+        accounts: names,
+        recorder: recorder.clone(),
+        agents,
+        approvals: approvals.clone(),
+        desk: Some(desk.clone()),
+        sounds: Arc::new(EngineSounds::new(engines.clone(), config.text.voice_s_max)),
+        folder: home.voice_path(),
+        saved: texts,
     });
 
     let own_token = SecretSource {
@@ -278,6 +294,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         config.clone(),
         commands.clone(),
         approvals,
+        hub,
     ));
     let ban_watcher = tokio::spawn(watch_bans(recorder.clone(), commands.clone()));
     agent.warm();
@@ -301,6 +318,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     watcher.abort();
     ban_watcher.abort();
     office.abort();
+    hub_task.abort();
     console.abort();
     if let Some(proxy) = model_proxy {
         proxy.abort();
@@ -357,6 +375,7 @@ async fn watch_secrets(
     config: Config,
     commands: mpsc::Sender<Command>,
     approvals: Approvals,
+    hub: Hub,
 ) {
     loop {
         tokio::time::sleep(SECRETS_POLL).await;
@@ -366,6 +385,7 @@ async fn watch_secrets(
                 info!("users changed");
                 approvals.set_pins(secrets.pins()).await;
                 let users = logins(&secrets, &config);
+                hub.set_accounts(signalling::callable(&users)).await;
                 if commands.send(Command::Users(users)).await.is_err() {
                     return;
                 }

@@ -13,6 +13,7 @@ mod lasting;
 mod queue;
 mod rows;
 mod schema;
+mod texts;
 mod traces;
 mod worker;
 
@@ -25,12 +26,18 @@ mod lasting_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod texts_tests;
+#[cfg(test)]
 mod traces_tests;
 
 pub use audit::{AUDIT_ROWS_MAX, ApprovalRow, AuditRow, Freeze};
 pub use callbacks::{CallbackRow, NoticeRow};
 pub use lasting::{BINDINGS_PER_USER_MAX, Lasting};
 pub use rows::*;
+pub use texts::{
+    IdentityRow, InboxRow, NewMessage, OutboxRow, PairingRow, ShownRow, TextChange, TextKept,
+    TextsSaved,
+};
 pub use traces::{TraceError, TraceStore, load_trace};
 pub use worker::{StoreHandle, Write};
 
@@ -370,6 +377,14 @@ impl Store {
             )?;
             connection.execute(
                 "DELETE FROM notice WHERE read_unix_ms IS NOT NULL AND at_unix_ms < ?1",
+                before,
+            )?;
+            connection.execute(
+                "DELETE FROM inbox WHERE is_over = 1 AND at_unix_ms < ?1",
+                before,
+            )?;
+            connection.execute(
+                "DELETE FROM outbox WHERE state <> 'waiting' AND at_unix_ms < ?1",
                 before,
             )?;
             Ok(messages + calls)

@@ -44,6 +44,9 @@ pub(super) enum Message {
     CallDown {
         call: u64,
     },
+    Known {
+        session: String,
+    },
     Wish {
         call: u64,
         wish: DeskWish,
@@ -183,6 +186,7 @@ impl Office {
                 self.tries.call_down(call);
                 self.calls.remove(&call);
             }
+            Message::Known { session } => self.board(now, Input::Known { session }, "text"),
             Message::Wish { call, wish } => self.wish(now, call, wish),
             Message::Gateway(asker, ApprovalEvent::Requested(request)) => {
                 self.board(now, Input::Requested { asker, request }, "gateway");
@@ -504,6 +508,7 @@ impl Office {
                 id: request.id.0.clone(),
                 kind: kind_name(request.kind),
                 session: request.session.clone(),
+                is_with_call: self.board.is_with_call(&request.id),
                 what: on_screen(&request.what, SHOWN_CHARS_MAX),
                 place: on_screen(&request.place, SHOWN_CHARS_MAX),
                 asked_unix_ms: shown.asked_unix_ms,

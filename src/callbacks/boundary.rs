@@ -32,7 +32,7 @@ pub enum Channel {
     Call,
     /// A message that waits to be read.
     Text,
-    /// Sound that waits to be heard. Nothing carries it today: it becomes a message, and says so.
+    /// Sound, by a channel of text; a message where none carries it.
     VoiceNote,
 }
 
@@ -53,6 +53,9 @@ pub struct Wish {
     pub number: String,
     #[serde(default)]
     pub is_urgent: bool,
+    /// Whoever is called has asked for it: quiet hours are none of it.
+    #[serde(default)]
+    pub is_invited: bool,
     pub not_before: UnixMs,
     pub not_after: UnixMs,
     /// Calls, the first included.
@@ -193,6 +196,8 @@ pub struct Record {
 pub struct Notice {
     pub user: String,
     pub text: String,
+    /// It was asked for as a voice note.
+    pub is_voice: bool,
     /// Why it is a message and no call.
     pub why: String,
     pub callback: CallbackId,

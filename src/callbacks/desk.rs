@@ -11,6 +11,7 @@ use super::boundary::*;
 use super::plan::{Plan, RECORDS_MAX};
 use super::rows;
 use crate::config::Config;
+use crate::hub::Happening;
 use crate::records::{Recorder, unix_ms};
 use crate::routing::{canonical, fits};
 use crate::store::{Lasting, StoreError};
@@ -41,6 +42,8 @@ pub struct NewRequest {
     /// The number of ours whose service talks; empty: the first assistant's.
     pub number: String,
     pub is_urgent: bool,
+    /// `Wish::is_invited`
+    pub is_invited: bool,
     pub not_before: Option<UnixMs>,
     pub not_after: Option<UnixMs>,
     pub attempts_max: Option<u32>,
@@ -56,6 +59,7 @@ impl NewRequest {
             why: String::new(),
             number: String::new(),
             is_urgent: false,
+            is_invited: false,
             not_before: None,
             not_after: None,
             attempts_max: None,
@@ -409,6 +413,7 @@ impl Task {
             why,
             number,
             is_urgent: new.is_urgent,
+            is_invited: new.is_invited,
             not_before,
             not_after,
             attempts_max,
@@ -453,6 +458,7 @@ impl Task {
                         is_kept = false;
                     }
                     if let Some(notice) = notice {
+                        self.recorder.happened(Happening::Notice);
                         info!(callback = %record.id.0, user = %notice.user, "left as a message: {}", notice.why);
                     }
                 }

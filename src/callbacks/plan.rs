@@ -134,11 +134,7 @@ impl Plan {
         });
         match channel {
             Channel::Text => self.leave(now, &id, "it was asked for as a message"),
-            Channel::VoiceNote => self.leave(
-                now,
-                &id,
-                "it was asked for as a voice note, and nothing carries voice notes yet",
-            ),
+            Channel::VoiceNote => self.leave(now, &id, "it was asked for as a voice note"),
             Channel::Call => {
                 self.save(&id, None);
                 self.look(now);
@@ -463,6 +459,7 @@ impl Plan {
         let notice = Notice {
             user: record.wish.user.clone(),
             text: record.wish.say.clone(),
+            is_voice: record.wish.channel == Channel::VoiceNote,
             why: why.to_owned(),
             callback: id.clone(),
             at: now,
@@ -485,7 +482,7 @@ impl Plan {
 /// The first moment from `now` on at which a phone may ring for it.
 fn allowed_at(config: &PlanConfig, wish: &Wish, now: UnixMs) -> UnixMs {
     let from = wish.not_before.max(now);
-    if wish.is_urgent && config.urgent_breaks_quiet {
+    if wish.is_invited || (wish.is_urgent && config.urgent_breaks_quiet) {
         return from;
     }
     let own = config.quiet_of.get(&wish.user.to_lowercase());

@@ -50,6 +50,7 @@ fn wish(user: &str, say: &str, now: UnixMs) -> Wish {
         why: String::new(),
         number: String::new(),
         is_urgent: false,
+        is_invited: false,
         not_before: now,
         not_after: now + 24 * HOUR,
         attempts_max: 3,

@@ -34,6 +34,7 @@ pub fn to_notice(notice: &Notice) -> NoticeRow {
         id: 0,
         user: notice.user.clone(),
         text: notice.text.clone(),
+        is_voice: notice.is_voice,
         why: notice.why.clone(),
         callback: notice.callback.0.clone(),
         at_unix_ms: notice.at,

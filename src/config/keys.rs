@@ -83,6 +83,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
         callbacks: reader.section("callbacks", |section| {
             callbacks::callbacks(section, defaults.callbacks)
         }),
+        text: reader.section("text", |section| super::text::text(section, defaults.text)),
         web: reader.section("web", |section| web(section, defaults.web)),
         proxy: reader.section("proxy", |section| {
             super::proxy::proxy(section, defaults.proxy)

@@ -36,6 +36,10 @@ pub struct UserEntry {
     pub quiet_hours: Option<String>,
     /// IANA zone of these hours; empty: that of `[callbacks]`.
     pub timezone: String,
+    /// The channel they are written to (`telegram`, `sip`); empty: the one used last.
+    pub text_channel: String,
+    /// Who they are at channels of text, as `telegram:12345` or `matrix:@anna:example.org`.
+    pub identities: Vec<String>,
 }
 
 impl Default for UserEntry {
@@ -54,6 +58,8 @@ impl Default for UserEntry {
             level: None,
             quiet_hours: None,
             timezone: String::new(),
+            text_channel: String::new(),
+            identities: Vec::new(),
         }
     }
 }

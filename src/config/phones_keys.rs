@@ -10,6 +10,7 @@ use super::keys::{dialled, host_name, timezone};
 use super::phones::*;
 use super::reader::{Reader, Section};
 use super::sections::Config;
+use super::text;
 
 const RING_S_MAX: u64 = 170;
 const DAY_S: u64 = 24 * 3600;
@@ -48,6 +49,20 @@ pub(super) fn user(section: &mut Section<'_, '_>) -> UserEntry {
             d.timezone,
             "a time zone such as \"Europe/Berlin\"",
             timezone,
+            String::clone,
+        ),
+        text_channel: section.parsed(
+            "text_channel",
+            d.text_channel,
+            "the name of a channel such as \"telegram\"",
+            text::channel,
+            String::clone,
+        ),
+        identities: section.list(
+            "identities",
+            &d.identities,
+            "a channel and an id such as \"telegram:12345\"",
+            text::identity,
             String::clone,
         ),
     };

@@ -13,6 +13,7 @@ use super::callbacks::Callbacks;
 use super::cloud::{Cloud, DayLimits};
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
 use super::proxy::ModelProxy;
+use super::text::Text;
 use super::transports::{Advertise, Streams};
 
 /// Everything the owner can set.
@@ -38,6 +39,7 @@ pub struct Config {
     pub outbound: Outbound,
     pub voicemail: Voicemail,
     pub callbacks: Callbacks,
+    pub text: Text,
     pub web: Web,
     pub proxy: ModelProxy,
     pub models: Models,

@@ -21,6 +21,8 @@ pub struct NoticeRow {
     pub id: i64,
     pub user: String,
     pub text: String,
+    /// It was asked for as a voice note.
+    pub is_voice: bool,
     /// Why it is a message and no call.
     pub why: String,
     pub callback: String,
@@ -48,8 +50,8 @@ pub(super) fn write(
     if let Some(notice) = notice {
         connection
             .prepare_cached(
-                "INSERT INTO notice (user, text, why, callback, at_unix_ms, read_unix_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO notice (user, text, why, callback, at_unix_ms, read_unix_ms, is_voice)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
                 notice.user,
@@ -58,6 +60,7 @@ pub(super) fn write(
                 notice.callback,
                 signed(notice.at_unix_ms),
                 notice.read_unix_ms.map(signed),
+                notice.is_voice,
             ])?;
     }
     Ok(())
@@ -80,7 +83,8 @@ impl Store {
         unread_only: bool,
         limit: usize,
     ) -> Result<Vec<NoticeRow>, StoreError> {
-        let sql = "SELECT id, user, text, why, callback, at_unix_ms, read_unix_ms FROM notice
+        let sql =
+            "SELECT id, user, text, why, callback, at_unix_ms, read_unix_ms, is_voice FROM notice
              WHERE (?1 IS NULL OR user = ?1) AND (?2 = 0 OR read_unix_ms IS NULL)
              ORDER BY id DESC LIMIT ?3";
         let limit = limit.min(ROWS_MAX) as i64;
@@ -121,5 +125,6 @@ fn notice_from(row: &Row<'_>) -> rusqlite::Result<NoticeRow> {
         callback: row.get(4)?,
         at_unix_ms: time(row.get(5)?),
         read_unix_ms: row.get::<_, Option<i64>>(6)?.map(time),
+        is_voice: row.get(7)?,
     })
 }

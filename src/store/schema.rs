@@ -165,6 +165,63 @@ pub(super) const STEPS: &[&str] = &[
     ALTER TABLE turn ADD COLUMN gateway TEXT;
     ALTER TABLE turn ADD COLUMN model TEXT;
     ALTER TABLE turn ADD COLUMN tools TEXT;",
+    // 6: texts: what came in, what goes out, who is linked to whom, what channels remember; sounds of messages.
+    "ALTER TABLE message ADD COLUMN voice TEXT;
+    ALTER TABLE message ADD COLUMN answers INTEGER;
+    ALTER TABLE notice ADD COLUMN is_voice INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE inbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        channel TEXT NOT NULL,
+        theirs TEXT NOT NULL,
+        at_unix_ms INTEGER NOT NULL,
+        is_over INTEGER NOT NULL,
+        item TEXT,
+        message INTEGER,
+        UNIQUE (channel, theirs)
+    ) STRICT;
+    CREATE INDEX inbox_open ON inbox (id) WHERE is_over = 0;
+    CREATE TABLE outbox (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        channel TEXT NOT NULL,
+        place TEXT NOT NULL,
+        person TEXT NOT NULL,
+        at_unix_ms INTEGER NOT NULL,
+        due_unix_ms INTEGER NOT NULL,
+        until_unix_ms INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        body TEXT,
+        reply_to TEXT,
+        theirs TEXT,
+        message INTEGER,
+        why TEXT
+    ) STRICT;
+    CREATE INDEX outbox_open ON outbox (n) WHERE state = 'waiting';
+    CREATE TABLE identity (
+        channel TEXT NOT NULL,
+        id TEXT NOT NULL,
+        person TEXT NOT NULL,
+        place TEXT NOT NULL,
+        shown_name TEXT NOT NULL,
+        linked_unix_ms INTEGER NOT NULL,
+        used_unix_ms INTEGER NOT NULL,
+        PRIMARY KEY (channel, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE pairing (
+        code TEXT PRIMARY KEY NOT NULL,
+        channel TEXT NOT NULL,
+        id TEXT NOT NULL,
+        place TEXT NOT NULL,
+        shown_name TEXT NOT NULL,
+        asked_unix_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE memory (
+        channel TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (channel, key)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The version this program writes.

@@ -21,6 +21,7 @@ fn wish(user: &str) -> Wish {
         why: String::new(),
         number: String::new(),
         is_urgent: false,
+        is_invited: false,
         not_before: 0,
         not_after: u64::MAX,
         attempts_max: 3,

@@ -58,6 +58,10 @@ pub enum Input {
     CallDown {
         call: u64,
     },
+    /// A conversation of ours without a call: somebody writes in it.
+    Known {
+        session: String,
+    },
     Requested {
         asker: Asker,
         request: ApprovalRequest,
@@ -170,6 +174,12 @@ impl Board {
         self.pending.iter().map(|pending| &pending.request)
     }
 
+    /// Whether a call is being asked about it.
+    pub fn is_with_call(&self, id: &ApprovalId) -> bool {
+        let mut pending = self.pending.iter();
+        pending.any(|one| one.request.id == *id && one.call.is_some())
+    }
+
     /// The call that requests of this conversation go to.
     pub fn call_of(&self, session: &str) -> Option<u64> {
         let up = self.calls.iter().find(|up| up.session == session);
@@ -193,6 +203,7 @@ impl Board {
                 user,
             } => self.call_up(call, session, user),
             Input::CallDown { call } => self.call_down(call),
+            Input::Known { session } => self.know(session),
             Input::Requested { asker, request } => self.requested(now, asker, request),
             Input::Resolved { id, .. } => self.resolved(&id),
             Input::Decided {
@@ -220,12 +231,16 @@ impl Board {
         }
     }
 
-    fn call_up(&mut self, call: u64, session: String, user: String) {
+    fn know(&mut self, session: String) {
         self.sessions.retain(|known| *known != session);
         if self.sessions.len() >= self.config.sessions_max {
             self.sessions.pop_front();
         }
-        self.sessions.push_back(session.clone());
+        self.sessions.push_back(session);
+    }
+
+    fn call_up(&mut self, call: u64, session: String, user: String) {
+        self.know(session.clone());
         if self.is_frozen {
             let notice = Notice::Frozen(true);
             self.outputs.push_back(Output::Tell { call, notice });

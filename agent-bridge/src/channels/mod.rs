@@ -86,7 +86,7 @@ pub struct Outbound {
     pub body: OutBody,
     /// The other side's id of the message this answers.
     pub reply_to: Option<String>,
-    /// An attempt under this id was under way when the program ended, or ended without an answer: it may have arrived.
+    /// An attempt under this id was begun before, maybe in an earlier run: it may have arrived.
     pub is_repeat: bool,
 }
 

@@ -1,0 +1,212 @@
+//! PURE. Deliveries: one lane per place, in order, one at a time. What cannot be delivered now holds up its lane and nothing
+//! else, and is tried again after 1 s, 2 s, 4 s and so on, at most every five minutes, until its time is up. Each step is
+//! on disk before the next is taken: an attempt before it is made, its end before the next message goes.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use super::boundary::{Parcel, UnixMs};
+
+const RETRY_MS: u64 = 1_000;
+const RETRY_MS_MAX: u64 = 5 * 60 * 1_000;
+
+/// How a delivery ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// With the other side's id of it.
+    Sent(Option<String>),
+    Passing {
+        why: String,
+        retry_ms: Option<u64>,
+    },
+    Final {
+        why: String,
+    },
+}
+
+/// What is to be done about one parcel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Write down that an attempt begins; then [`Lanes::begin`].
+    Try(String),
+    /// Its time is up: write that down; then [`Lanes::over`].
+    GiveUp { id: String, why: String },
+}
+
+/// What follows from the end of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Write it down; then [`Lanes::over`].
+    Sent {
+        id: String,
+        theirs: Option<String>,
+    },
+    GiveUp {
+        id: String,
+        why: String,
+    },
+    /// Nothing to write: it is tried again.
+    Again,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    /// A step of the first due parcel is being written or made.
+    Busy,
+}
+
+#[derive(Debug)]
+struct Lane {
+    parcels: VecDeque<Parcel>,
+    state: State,
+    /// After an attempt that failed.
+    not_before: UnixMs,
+}
+
+type Place = (String, String);
+
+#[derive(Debug, Default)]
+pub struct Lanes {
+    /// Empty ones are forgotten. In order, so that a run can be repeated.
+    lanes: BTreeMap<Place, Lane>,
+    attached: HashSet<String>,
+    count: usize,
+}
+
+impl Lanes {
+    /// Parcels that wait or are under way.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    pub fn attach(&mut self, channel: &str) {
+        self.attached.insert(channel.to_owned());
+    }
+
+    pub fn add(&mut self, parcel: Parcel) {
+        let place = (parcel.channel.clone(), parcel.place.clone());
+        let lane = self.lanes.entry(place).or_insert_with(|| Lane {
+            parcels: VecDeque::new(),
+            state: State::Idle,
+            not_before: 0,
+        });
+        lane.parcels.push_back(parcel);
+        self.count += 1;
+    }
+
+    /// The next step of any lane, until there is none.
+    pub fn step(&mut self, now: UnixMs) -> Option<Step> {
+        for ((channel, _), lane) in &mut self.lanes {
+            if lane.state == State::Busy {
+                continue;
+            }
+            if let Some(late) = lane.parcels.iter().find(|parcel| parcel.until < now) {
+                lane.state = State::Busy;
+                let why = "its time was up before it could be delivered".to_owned();
+                return Some(Step::GiveUp {
+                    id: late.id.clone(),
+                    why,
+                });
+            }
+            if lane.not_before > now || !self.attached.contains(channel) {
+                continue;
+            }
+            if let Some(parcel) = lane.parcels.iter().find(|parcel| parcel.due <= now) {
+                lane.state = State::Busy;
+                return Some(Step::Try(parcel.id.clone()));
+            }
+        }
+        None
+    }
+
+    /// The attempt is written down: what is to be delivered. `None`: it could not be written, and is put off.
+    pub fn begin(&mut self, now: UnixMs, id: &str, is_kept: bool) -> Option<Parcel> {
+        let (lane, at) = self.find(id)?;
+        if !is_kept {
+            lane.state = State::Idle;
+            lane.not_before = now.saturating_add(RETRY_MS);
+            return None;
+        }
+        let parcel = &mut lane.parcels[at];
+        parcel.attempts = parcel.attempts.saturating_add(1);
+        Some(parcel.clone())
+    }
+
+    pub fn ended(&mut self, now: UnixMs, id: &str, outcome: Outcome) -> Option<End> {
+        let (lane, at) = self.find(id)?;
+        let parcel = &lane.parcels[at];
+        let id = id.to_owned();
+        Some(match outcome {
+            Outcome::Sent(theirs) => End::Sent { id, theirs },
+            Outcome::Final { why } => End::GiveUp { id, why },
+            Outcome::Passing { retry_ms, .. } => {
+                let pause =
+                    pause(parcel.attempts).max(retry_ms.unwrap_or(0).min(RETRY_MS_MAX * 12));
+                lane.not_before = now.saturating_add(pause);
+                lane.state = State::Idle;
+                End::Again
+            }
+        })
+    }
+
+    /// Its end is written down.
+    pub fn over(&mut self, id: &str) {
+        let Some((lane, at)) = self.find(id) else {
+            return;
+        };
+        lane.parcels.remove(at);
+        lane.state = State::Idle;
+        lane.not_before = 0;
+        self.count -= 1;
+        self.lanes.retain(|_, lane| !lane.parcels.is_empty());
+    }
+
+    /// Takes out what has not been begun and fits. Their ids.
+    pub fn take_back(&mut self, fits: impl Fn(&Parcel) -> bool) -> Vec<String> {
+        let mut taken = Vec::new();
+        for lane in self.lanes.values_mut() {
+            let is_free = lane.state == State::Idle;
+            lane.parcels.retain(|parcel| {
+                let goes = is_free && parcel.attempts == 0 && fits(parcel);
+                if goes {
+                    taken.push(parcel.id.clone());
+                }
+                !goes
+            });
+        }
+        self.count -= taken.len();
+        self.lanes.retain(|_, lane| !lane.parcels.is_empty());
+        taken
+    }
+
+    pub fn next_timeout(&self) -> Option<UnixMs> {
+        let idle = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.state == State::Idle);
+        idle.filter_map(|((channel, _), lane)| {
+            let until = lane
+                .parcels
+                .iter()
+                .map(|parcel| parcel.until.saturating_add(1))
+                .min();
+            let due = lane.parcels.iter().map(|parcel| parcel.due).min();
+            let due = due.filter(|_| self.attached.contains(channel));
+            let due = due.map(|due| due.max(lane.not_before));
+            due.into_iter().chain(until).min()
+        })
+        .min()
+    }
+
+    fn find(&mut self, id: &str) -> Option<(&mut Lane, usize)> {
+        self.lanes.values_mut().find_map(|lane| {
+            let at = lane.parcels.iter().position(|parcel| parcel.id == id)?;
+            Some((lane, at))
+        })
+    }
+}
+
+fn pause(attempts: u32) -> u64 {
+    let times = 1u64 << attempts.saturating_sub(1).min(16);
+    (RETRY_MS * times).min(RETRY_MS_MAX)
+}
