@@ -271,7 +271,7 @@ fn agents_use_the_tools_and_web_pages_do_not() {
     expect_state(&offhook, &id, "cancelled");
     let (is_error, text) = call("send_voice_note", json!({ "text": "Read me." }));
     assert!(
-        !is_error && text.contains("nothing carries voice notes yet"),
+        !is_error && text.contains("asked for as a voice note"),
         "{text}"
     );
     for (name, arguments, words) in [
