@@ -59,7 +59,7 @@ impl Problem {
         }
     }
 
-    fn no_such(what: &str) -> Problem {
+    pub fn no_such(what: &str) -> Problem {
         Problem::new(
             StatusCode::NOT_FOUND,
             format!("There is no {what} with this id."),
@@ -114,7 +114,7 @@ impl From<StoreError> for Problem {
 }
 
 /// A JSON body as the type it should be.
-fn json<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
+pub fn json<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
     let body = body.map_err(|rejection| {
         let detail = match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => {

@@ -25,6 +25,8 @@ pub struct Facts<'a> {
     /// Of the certificate for TLS.
     pub fingerprint: Option<&'a str>,
     pub web: &'a [SocketAddr],
+    /// Links that sign the owner in to the page, once; one for each address.
+    pub sign_in: &'a [String],
     /// Made just now; its password is shown this once.
     pub first_phone: Option<&'a NewUser>,
     pub users: &'a [String],
@@ -98,6 +100,13 @@ pub fn text(facts: &Facts<'_>) -> String {
             if n == 0 { "Web, API" } else { "" },
             &format!("http://{address}/"),
         );
+    }
+    for (n, link) in facts.sign_in.iter().enumerate() {
+        row(if n == 0 { "Sign in" } else { "" }, link);
+    }
+    if !facts.sign_in.is_empty() {
+        let hint = format!("once, within ten minutes; a new link: {} login", facts.program);
+        row("", &hint);
     }
     row("Ears", &facts.model.name);
     row("Voice", &facts.config.tts.voice);
@@ -228,6 +237,7 @@ mod tests {
             ],
             fingerprint: Some("AB:CD"),
             web: &["127.0.0.1:8060".parse().expect("an address")],
+            sign_in: &["http://127.0.0.1:8060/#login=abc".to_owned()],
             first_phone: phone,
             users: &["phone1".to_owned(), "kitchen".to_owned()],
             model: &Choice {
@@ -260,6 +270,8 @@ mod tests {
             "abcd-efgh",
             "100 or agent",
             "http://127.0.0.1:8060/",
+            "http://127.0.0.1:8060/#login=abc",
+            "target/release/offhook login",
             "the built-in model",
             "flite:slt",
             "built-in demo",

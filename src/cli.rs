@@ -3,11 +3,12 @@
 //! Not here: what the commands do (`commands`, `server`, `doctor`, `test_caller`).
 
 mod approvals;
+mod calling;
+mod login;
 mod telling;
 
 use std::ffi::OsString;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,8 +24,6 @@ use crate::config::{Config, ConfigError, Setting};
 use crate::home::Home;
 use crate::secrets::SecretsError;
 use crate::store::{Store, StoreError};
-use crate::test_caller::drill_report::DrillOptions;
-use crate::test_caller::report::CallOptions;
 use crate::{commands, config, doctor, log, server, test_caller};
 
 /// Exit codes, as `offhook --help` states them. 2 is clap's own for wrong usage.
@@ -69,6 +68,8 @@ Makes the home folder, offhook.toml and a first user where they are missing; nev
 Fetches a speech model on the first start (OFFLINE=1 skips that).
 Ctrl-C says goodbye in every call and stops; a second one stops at once.")]
     Run(RunArgs),
+    /// Print a link that signs a browser in to the page
+    Login(login::LoginArgs),
     /// Manage who may register a phone
     #[command(
         subcommand,
@@ -131,7 +132,7 @@ A drill's file has a step on each line: turn QUESTION · pause MS FIRST | SECOND
 barge MS QUESTION | WORDS · backchannel MS QUESTION | WORDS · echo DB MS QUESTION [| WORDS]
 Words may also be <cough>, <door>, <laugh> or file:PATH.
 Fails unless every utterance was answered.")]
-    Call(Box<CallArgs>),
+    Call(Box<calling::CallArgs>),
     /// List the calls, and what asking early brought in them
     Calls(telling::CallsArgs),
     /// Have somebody called and told something
@@ -276,63 +277,6 @@ enum ModelsCommand {
 }
 
 #[derive(Args)]
-struct CallArgs {
-    /// Number or name to dial
-    #[arg(default_value = "100")]
-    number: String,
-    /// Server to register with; without one, this machine's
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    server: Option<SocketAddr>,
-    /// TCP instead of UDP
-    #[arg(long)]
-    tcp: bool,
-    /// User to log in as, with OFFHOOK_PASSWORD or --password-file; without one, the program's own
-    #[arg(long)]
-    user: Option<String>,
-    /// File that holds the user's password
-    #[arg(long, value_name = "FILE", requires = "user")]
-    password_file: Option<PathBuf>,
-    /// Sound file to speak; may be given again
-    #[arg(long, value_name = "FILE")]
-    wav: Vec<PathBuf>,
-    /// Text to speak; may be given again
-    #[arg(long, value_name = "TEXT")]
-    say: Vec<String>,
-    /// All of it so many times
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    repeat: u32,
-    /// Write what was heard to this WAV file
-    #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
-    /// Report as JSON
-    #[arg(long)]
-    json: bool,
-    /// Longest wait for a reply, in seconds
-    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
-    reply_s_max: u32,
-    /// Play this drill instead: a file, or standard (35 minutes), quick (5 minutes), turns
-    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["wav", "say", "repeat"])]
-    drill: Option<String>,
-    /// The drill's turns ask what the WAV files of this folder say
-    #[arg(long, value_name = "FOLDER", requires = "drill")]
-    clips: Option<PathBuf>,
-    /// The drill in so many calls at once
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "drill", value_parser = clap::value_parser!(u32).range(1..=100))]
-    calls: u32,
-    /// The drill over bare RTP (PCMU) to this address, without any signalling
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "drill", conflicts_with_all = ["server", "user", "tcp"])]
-    rtp: Option<SocketAddr>,
-    /// The drill's voice
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "flite:rms",
-        requires = "drill"
-    )]
-    voice: String,
-}
-
-#[derive(Args)]
 struct WaterfallArgs {
     /// Name of a call, or the end of it; without one, the last call with turns
     call: Option<String>,
@@ -447,6 +391,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<bool> {
             UserCommand::Remove { name } => commands::user::remove(&home, &config, &name)?,
             UserCommand::List => commands::user::list(&home, &config)?,
         },
+        Command::Login(args) => args.run(&home, &config)?,
         Command::Approvals(args) => args.run(&home, &config)?,
         Command::Audit(args) => args.run(&home, &config)?,
         Command::Bans(args) => match args.command {
@@ -515,40 +460,6 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<bool> {
         Command::Config(_) => {}
     }
     Ok(true)
-}
-
-impl CallArgs {
-    fn options(self) -> anyhow::Result<CallOptions> {
-        let password = match (&self.user, &self.password_file) {
-            (None, _) => None,
-            (Some(_), None) => std::env::var("OFFHOOK_PASSWORD").ok(),
-            (Some(_), Some(path)) => {
-                let text = std::fs::read_to_string(path);
-                let text = text.with_context(|| format!("password file {}", path.display()))?;
-                Some(text.trim_end_matches(['\n', '\r']).to_owned())
-            }
-        };
-        Ok(CallOptions {
-            server: self.server,
-            tcp: self.tcp,
-            user: self.user,
-            password,
-            number: self.number,
-            wav: self.wav,
-            say: self.say,
-            repeat: self.repeat,
-            record: self.record,
-            json: self.json,
-            reply_s_max: self.reply_s_max,
-            drill: self.drill.map(|drill| DrillOptions {
-                drill,
-                clips: self.clips,
-                calls: self.calls,
-                rtp: self.rtp,
-                voice: self.voice,
-            }),
-        })
-    }
 }
 
 /// Reads the config file; a missing one is an empty one, so that every command works before the first

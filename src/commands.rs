@@ -7,6 +7,7 @@ pub mod bans;
 pub mod calls;
 pub mod config;
 pub mod export;
+pub mod login;
 pub mod models;
 pub mod prompt;
 pub mod replay;

@@ -21,6 +21,7 @@ mod sections;
 mod template;
 mod text;
 mod transports;
+mod web;
 
 #[cfg(test)]
 mod agents_tests;
@@ -42,6 +43,7 @@ pub use sections::*;
 pub use template::TEMPLATE;
 pub use text::{Text, VoiceAnswers};
 pub use transports::{Advertise, Inside, Streams};
+pub use web::{ForwardAuth, Web};
 
 use std::fmt;
 use std::fs;

@@ -1,5 +1,5 @@
-//! HTTP: a page that says what runs, health, and the status API.
-//! Owns authentication of these routes; the chat and the browser phone come to stand beside them.
+//! HTTP: health, the status API, and the door of the API's token.
+//! Owns the listeners and which routes stand behind that token; the page and its own door are `web`'s.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use axum::Router;
 use axum::extract::{Request, State as AxumState};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{Html, IntoResponse, Json, Response};
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
@@ -26,6 +26,7 @@ use crate::config::Web;
 use crate::engines::EngineState;
 use crate::mcp::{self, Door};
 use crate::switchboard::{Command, Snapshot};
+use crate::web::{self, Page};
 
 /// The signalling task answers within a frame; longer means that it hangs.
 const SNAPSHOT_MAX: Duration = Duration::from_secs(2);
@@ -110,9 +111,9 @@ impl State {
 }
 
 /// Serves all listeners until the task is dropped.
-pub async fn serve(listeners: Listeners, state: State, api: Api, door: Door) {
+pub async fn serve(listeners: Listeners, state: State, api: Api, door: Door, page: Page) {
     let mcp = mcp::routes(api.clone(), door, &listeners.addresses());
-    let app = router(state, api, mcp);
+    let app = router(state, api, mcp, page.clone());
     let servers = listeners.0.into_iter().map(|listener| {
         let app = app.clone();
         async move {
@@ -122,10 +123,11 @@ pub async fn serve(listeners: Listeners, state: State, api: Api, door: Door) {
             }
         }
     });
-    futures_util::future::join_all(servers).await;
+    let servers = futures_util::future::join_all(servers);
+    futures_util::future::join(servers, web::watch_house(page)).await;
 }
 
-fn router(state: State, api: Api, mcp: Router<State>) -> Router {
+fn router(state: State, api: Api, mcp: Router<State>, page: Page) -> Router {
     let guarded = Router::new()
         .route("/api/status", get(status))
         .route("/metrics", get(metrics))
@@ -133,10 +135,10 @@ fn router(state: State, api: Api, mcp: Router<State>) -> Router {
         .merge(api::routes(api))
         .route_layer(middleware::from_fn_with_state(state.clone(), require_token));
     Router::new()
-        .route("/", get(page))
         .route("/healthz", get(health))
         .merge(guarded)
         .merge(mcp)
+        .merge(web::routes(page))
         .layer(middleware::map_response(security_headers))
         .with_state(state)
 }
@@ -146,13 +148,14 @@ async fn security_headers(mut response: Response) -> Response {
     for (name, value) in [
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
     ] {
-        headers.insert(name, header::HeaderValue::from_static(value));
+        let value = header::HeaderValue::from_static(value);
+        headers.entry(name).or_insert(value);
     }
     response
 }
@@ -382,43 +385,6 @@ fn ledger_rows(ledger: &Ledger) -> [MetricRow; 5] {
         ),
     ]
 }
-
-async fn page(AxumState(state): AxumState<State>) -> Html<String> {
-    let engines = match &*state.0.engines.borrow() {
-        EngineState::Ready(_) => "ready",
-        EngineState::Warming => "warming up",
-        EngineState::Failed(_) => "failed: see the log",
-    };
-    let agent = state.0.agent.describe();
-    let agent = if agent.demo {
-        "the built-in demo"
-    } else {
-        "your own"
-    };
-    Html(PAGE.replace("{engines}", engines).replace("{agent}", agent))
-}
-
-const PAGE: &str = r#"<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Offhook</title>
-<style>
-  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; color-scheme: light dark; }
-  dt { font-weight: 600; } code { font-size: 1.05em; }
-</style>
-<h1>Offhook</h1>
-<p>The phone line of your assistant is up.</p>
-<dl>
-  <dt>Ears and voice</dt><dd>{engines}</dd>
-  <dt>Agent</dt><dd>{agent}</dd>
-  <dt>Dial</dt><dd><code>100</code> the assistant, <code>101</code> echo test, <code>102</code> hearing test</dd>
-  <dt>Add a phone</dt><dd><code>offhook user add NAME</code></dd>
-  <dt>Check everything</dt><dd><code>offhook doctor</code></dd>
-  <dt>Status as JSON</dt><dd><code>/api/status</code> with the bearer token from <code>secrets.toml</code></dd>
-</dl>
-</html>
-"#;
 
 #[cfg(test)]
 mod tests {

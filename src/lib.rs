@@ -39,3 +39,4 @@ pub mod test_caller;
 #[cfg(test)]
 mod testing;
 pub mod waterfall;
+pub mod web;

@@ -37,6 +37,7 @@ use crate::signalling::certificate::{self, Certificate, CertificateFiles};
 use crate::signalling::dial::TlsPeers;
 use crate::signalling::{self, Listeners, advertise};
 use crate::store::{Store, TraceStore};
+use crate::web::{Page, PageParts, make_link, sessions};
 use crate::switchboard::{
     BridgingConfig, Command, MediaSecurity, Switchboard, SwitchboardConfig, Trunks, today,
 };
@@ -134,6 +135,9 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let asked = callbacks::desk::load(&store).context("requests to call somebody")?;
     let texts = hub::load(&store).context("messages of the last run")?;
     let spent = spend::kept(&mut store, &config)?;
+    let accounts: Vec<String> = secrets.users().into_iter().map(|user| user.name).collect();
+    let owner = approvals::owner_of(&config, &accounts).filter(|_| config.web.enabled);
+    let sign_in = owner.map(|owner| make_link(&mut store, &owner)).transpose()?;
     let (recorder, recording) = Recorder::start(store, config.store.transcripts)?;
 
     // Ports before models: a port that is taken is said at once, not after a download.
@@ -145,11 +149,12 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let served = proxy::open(&config, &secrets, &home).await?;
 
     let model = models::choose_for_run(&home, &config).await;
-    let accounts: Vec<String> = secrets.users().into_iter().map(|user| user.name).collect();
+    let (tell_accounts, accounts_now) = watch::channel(accounts.clone());
     let books = spend::books(&config, &spent, recorder.clone());
     let proxy = served.as_ref().map(|served| &served.proxy);
     let agents = agents::build_all(&config, &secrets, &home, &accounts, &books, proxy)?;
     let agent = agents.at("").gateway.clone();
+    let agents_shown = agents.clone();
     let plan = engine_plan(&config, model.path.clone());
     let engines = engines::start(plan);
 
@@ -253,6 +258,9 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
             sip: &sip_listening,
             fingerprint: fingerprint.as_deref(),
             web: &web.addresses(),
+            sign_in: &sign_in.map_or_else(Vec::new, |token| {
+                sessions::links(&config.web.url, &web.addresses(), &token)
+            }),
             first_phone: first_phone.as_ref(),
             users: &secrets
                 .users()
@@ -265,6 +273,19 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         })
     );
 
+    let page = Page::new(PageParts {
+        config: Arc::new(config.clone()),
+        home: home.clone(),
+        api_token: secrets.api_token().clone(),
+        accounts: accounts_now,
+        sip: sip_listening,
+        web: web.addresses(),
+        commands: commands.clone(),
+        recorder: recorder.clone(),
+        engines: engines.clone(),
+        agents: agents_shown,
+        approvals: approvals.clone(),
+    });
     let signalling = tokio::spawn(signalling::run(
         endpoint,
         listeners,
@@ -287,6 +308,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
             recorder: recorder.clone(),
         },
         door,
+        page,
     ));
     let model_proxy = served.map(|served| tokio::spawn(served.serve()));
     let watcher = tokio::spawn(watch_secrets(
@@ -295,6 +317,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         commands.clone(),
         approvals,
         hub,
+        tell_accounts,
     ));
     let ban_watcher = tokio::spawn(watch_bans(recorder.clone(), commands.clone()));
     agent.warm();
@@ -376,6 +399,7 @@ async fn watch_secrets(
     commands: mpsc::Sender<Command>,
     approvals: Approvals,
     hub: Hub,
+    accounts: watch::Sender<Vec<String>>,
 ) {
     loop {
         tokio::time::sleep(SECRETS_POLL).await;
@@ -384,6 +408,8 @@ async fn watch_secrets(
             Ok(true) => {
                 info!("users changed");
                 approvals.set_pins(secrets.pins()).await;
+                let names = secrets.users().into_iter().map(|user| user.name);
+                accounts.send_replace(names.collect());
                 let users = logins(&secrets, &config);
                 hub.set_accounts(signalling::callable(&users)).await;
                 if commands.send(Command::Users(users)).await.is_err() {

@@ -15,6 +15,7 @@ mod rows;
 mod schema;
 mod texts;
 mod traces;
+mod web;
 mod worker;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use texts::{
     TextsSaved,
 };
 pub use traces::{TraceError, TraceStore, load_trace};
+pub use web::WebSessionRow;
 pub use worker::{StoreHandle, Write};
 
 use std::fs::{self, OpenOptions};

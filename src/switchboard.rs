@@ -578,7 +578,7 @@ impl Switchboard {
     }
 }
 
-fn service_name(service: Answerer) -> &'static str {
+pub fn service_name(service: Answerer) -> &'static str {
     match service {
         Answerer::Agent => "agent",
         Answerer::Echo => "echo",

@@ -9,7 +9,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use svg::svg;
+pub use svg::{bars_svg, svg};
 pub use text::text;
 
 use crate::call::record::Stages;

@@ -79,6 +79,10 @@ pub fn pin(
 
 pub fn remove(home: &Home, config: &Config, name: &str) -> anyhow::Result<()> {
     open(home, config)?.remove_user(name)?;
+    // Whoever gets the name next must not find the door open.
+    if let Ok(mut store) = super::open_store(home, config) {
+        store.end_web_sessions(name, "")?;
+    }
     print(&format!("{name} can no longer register or call.\n"))
 }
 

@@ -84,7 +84,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
             callbacks::callbacks(section, defaults.callbacks)
         }),
         text: reader.section("text", |section| super::text::text(section, defaults.text)),
-        web: reader.section("web", |section| web(section, defaults.web)),
+        web: reader.section("web", |section| super::web::web(section, defaults.web)),
         proxy: reader.section("proxy", |section| {
             super::proxy::proxy(section, defaults.proxy)
         }),
@@ -454,14 +454,6 @@ fn numbers_are_distinct(reader: &mut Reader<'_>, numbers: &Numbers) {
                 &format!("`{name}` is given twice"),
             );
         }
-    }
-}
-
-fn web(section: &mut Section<'_, '_>, d: Web) -> Web {
-    Web {
-        enabled: section.flag("enabled", d.enabled),
-        bind: bind(section, &d.bind),
-        port: section.integer("port", d.port, 1..=65_535),
     }
 }
 

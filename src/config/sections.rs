@@ -15,6 +15,7 @@ use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
 use super::proxy::ModelProxy;
 use super::text::Text;
 use super::transports::{Advertise, Streams};
+use super::web::Web;
 
 /// Everything the owner can set.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -480,24 +481,6 @@ impl Numbers {
     /// The first number that reaches `to`.
     pub fn first(&self, to: Answerer) -> Option<&Number> {
         self.0.iter().find(|entry| entry.to == to)
-    }
-}
-
-/// `[web]`: the page and the API.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Web {
-    pub enabled: bool,
-    pub bind: Vec<Bind>,
-    pub port: u16,
-}
-
-impl Default for Web {
-    fn default() -> Web {
-        Web {
-            enabled: true,
-            bind: vec![Bind::Loopback],
-            port: 8060,
-        }
     }
 }
 

@@ -222,6 +222,20 @@ pub(super) const STEPS: &[&str] = &[
         value TEXT NOT NULL,
         PRIMARY KEY (channel, key)
     ) STRICT, WITHOUT ROWID;",
+    // 7: links that sign a browser in once, and browsers that are signed in; hashes of both.
+    "CREATE TABLE web_link (
+        hash TEXT PRIMARY KEY NOT NULL,
+        person TEXT NOT NULL,
+        expires_unix_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE web_session (
+        hash TEXT PRIMARY KEY NOT NULL,
+        person TEXT NOT NULL,
+        browser TEXT NOT NULL,
+        created_unix_ms INTEGER NOT NULL,
+        seen_unix_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX web_session_person ON web_session (person, seen_unix_ms);",
 ];
 
 /// The version this program writes.

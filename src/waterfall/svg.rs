@@ -4,13 +4,17 @@
 
 use super::{Kind, Waterfall, one_line, span_ms, tick_ms};
 
-const WIDTH: u32 = 900;
+/// With its margins.
+const WIDTH: u32 = 924;
+const WIDTH_MIN: u32 = 300;
 const LABEL_WIDTH: u32 = 90;
 /// Room for the figures behind the longest bar.
 const FIGURES_WIDTH: u32 = 130;
 const ROW: u32 = 22;
 const BAR: u32 = 14;
 const HEAD: u32 = 64;
+/// Without the words over the bars.
+const HEAD_BARE: u32 = 36;
 const GAP: u32 = 26;
 const TITLE: u32 = 44;
 /// Letters of the words over the bars.
@@ -25,31 +29,54 @@ text{font:13px system-ui,sans-serif;fill:#424a53}\
 
 /// All turns on one scale, one below the other, under `title`.
 pub fn svg(turns: &[Waterfall], title: &str) -> String {
+    drawn(turns, Some(title), WIDTH)
+}
+
+/// The bars alone, without a word of title or turn, as wide as a page has room: 300 at least.
+pub fn bars_svg(turns: &[Waterfall], width: u32) -> String {
+    drawn(turns, None, width.max(WIDTH_MIN))
+}
+
+fn drawn(turns: &[Waterfall], title: Option<&str>, width: u32) -> String {
     let span = span_ms(turns);
-    let scale_width = WIDTH - LABEL_WIDTH - FIGURES_WIDTH;
+    let margin = if title.is_some() { 12 } else { 2 };
+    let width = width - 2 * margin;
+    let scale_width = width - LABEL_WIDTH - FIGURES_WIDTH;
+    let head = if title.is_some() { HEAD } else { HEAD_BARE };
     let x = |at_ms: u32| {
         f64::from(LABEL_WIDTH) + f64::from(at_ms) * f64::from(scale_width) / f64::from(span)
     };
     let mut body = String::new();
-    let title = escaped(&one_line(title, WORDS_CHARS_MAX));
-    body.push_str(&format!(
-        "<text class=\"title\" x=\"0\" y=\"18\">{title}</text>\n"
-    ));
-    let mut y = TITLE;
+    let mut y = 0;
+    let name = match title {
+        Some(title) => {
+            let title = escaped(&one_line(title, WORDS_CHARS_MAX));
+            body.push_str(&format!(
+                "<text class=\"title\" x=\"0\" y=\"18\">{title}</text>\n"
+            ));
+            y = TITLE;
+            title
+        }
+        None => "where the time went".to_owned(),
+    };
     for turn in turns {
         let bars = turn.bars();
         let rows = bars.len() as u32;
-        body.push_str(&format!(
-            "<text class=\"head\" x=\"0\" y=\"{y}\">{}</text>\n",
-            escaped(&turn.heading())
-        ));
-        body.push_str(&format!(
-            "<text class=\"dim\" x=\"0\" y=\"{}\">{}</text>\n",
-            y + 18,
-            escaped(&one_line(&turn.caller_text, WORDS_CHARS_MAX))
-        ));
-        let (top, bottom) = (y + HEAD - 20, y + HEAD + rows * ROW - 8);
-        for at_ms in (0..=span).step_by(tick_ms(span) as usize) {
+        if title.is_some() {
+            body.push_str(&format!(
+                "<text class=\"head\" x=\"0\" y=\"{y}\">{}</text>\n",
+                escaped(&turn.heading())
+            ));
+            body.push_str(&format!(
+                "<text class=\"dim\" x=\"0\" y=\"{}\">{}</text>\n",
+                y + 18,
+                escaped(&one_line(&turn.caller_text, WORDS_CHARS_MAX))
+            ));
+        }
+        let (top, bottom) = (y + head - 20, y + head + rows * ROW - 8);
+        // Fewer figures where they would run into each other.
+        let step = tick_ms(span) * if scale_width < 320 { 2 } else { 1 };
+        for at_ms in (0..=span).step_by(step as usize) {
             let at = x(at_ms);
             body.push_str(&format!(
                 "<line class=\"axis\" x1=\"{at:.1}\" y1=\"{top}\" x2=\"{at:.1}\" y2=\"{bottom}\"/>\
@@ -58,7 +85,7 @@ pub fn svg(turns: &[Waterfall], title: &str) -> String {
             ));
         }
         for (row, bar) in bars.iter().enumerate() {
-            let top = y + HEAD - 14 + row as u32 * ROW;
+            let top = y + head - 14 + row as u32 * ROW;
             let (from, to) = (x(bar.from_ms), x(bar.to_ms));
             let (colour, opacity) = colour(bar.kind);
             body.push_str(&format!(
@@ -80,13 +107,13 @@ pub fn svg(turns: &[Waterfall], title: &str) -> String {
                 },
             ));
         }
-        y += HEAD + rows * ROW + GAP;
+        y += head + rows * ROW + if title.is_some() { GAP } else { 0 };
     }
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{y}\" \
-         viewBox=\"-12 -4 {} {y}\" role=\"img\">\n<title>{title}</title>\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{outer}\" height=\"{y}\" \
+         viewBox=\"-{margin} -4 {outer} {y}\" role=\"img\">\n<title>{name}</title>\n\
          <style>{STYLE}</style>\n{body}</svg>\n",
-        WIDTH + 24
+        outer = width + 2 * margin
     )
 }
 

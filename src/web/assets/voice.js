@@ -1,0 +1,81 @@
+// A voice note: one press records, the next one sends. Recorded by the browser as it likes best (WebM or Ogg with Opus,
+// MP4 with AAC); the server takes them all.
+
+import { h, lasting, toast } from "/assets/dom.js";
+
+const KINDS = ["audio/webm;codecs=opus", "audio/ogg;codecs=opus", "audio/mp4"];
+const MS_MAX = 5 * 60 * 1000;
+/** Shorter ones are slips of the finger. */
+const MS_MIN = 500;
+
+/** Why there is no microphone, in words; empty: there may be one. */
+export function no_microphone() {
+  if (!isSecureContext) {
+    return "Browsers give the microphone only to pages over https, or on the machine itself. `tailscale serve 8060` makes it https.";
+  }
+  if (!navigator.mediaDevices?.getUserMedia) return "This browser has no microphone for pages.";
+  return "";
+}
+
+/** The button; `send` gets the recording. */
+export function voice_button(send) {
+  let recorder = null;
+  let started = 0;
+  let timer = 0;
+  const label = h("span", { class: "note-time" });
+  const button = h("button", { type: "button", class: "note", "aria-label": "Record a voice note", onclick: press },
+    h("span", { class: "mic", "aria-hidden": "true" }), label);
+  const away = h("button", { type: "button", class: "note quiet", hidden: true, "aria-label": "Throw the voice note away", onclick: () => stop(false) }, "✕");
+  const box = h("span", { class: "notes" }, away, button);
+
+  async function press() {
+    if (recorder) return stop(true);
+    const why = no_microphone();
+    if (why || !window.MediaRecorder) return toast(why || "This browser can't record.");
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true } });
+    } catch (error) {
+      return toast(error.name === "NotAllowedError" ? "The browser was told not to give the microphone to this page." : "No microphone was found.");
+    }
+    const kind = KINDS.find((each) => MediaRecorder.isTypeSupported(each));
+    const pieces = [];
+    recorder = new MediaRecorder(stream, { mimeType: kind, audioBitsPerSecond: 32000 });
+    recorder.is_wanted = false;
+    recorder.ondataavailable = (event) => pieces.push(event.data);
+    recorder.onstop = () => {
+      stream.getTracks().forEach((track) => track.stop());
+      const is_wanted = recorder.is_wanted;
+      const ms = Date.now() - started;
+      const type = (recorder.mimeType || kind || "audio/webm").split(";")[0];
+      recorder = null;
+      clearInterval(timer);
+      draw();
+      if (is_wanted && ms >= MS_MIN) send(new Blob(pieces, { type }));
+    };
+    started = Date.now();
+    recorder.start(1000);
+    timer = setInterval(() => {
+      if (Date.now() - started > MS_MAX) stop(true);
+      else draw();
+    }, 250);
+    draw();
+  }
+
+  function stop(is_wanted) {
+    if (!recorder) return;
+    recorder.is_wanted = is_wanted;
+    recorder.stop();
+  }
+
+  function draw() {
+    const is_on = Boolean(recorder);
+    button.classList.toggle("on", is_on);
+    button.setAttribute("aria-label", is_on ? "Send the voice note" : "Record a voice note");
+    button.setAttribute("aria-pressed", String(is_on));
+    label.textContent = is_on ? lasting(Date.now() - started) : "";
+    away.hidden = !is_on;
+  }
+
+  return box;
+}

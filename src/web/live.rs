@@ -1,0 +1,170 @@
+//! What happens, as server-sent events (WHATWG HTML, section 9.2): an open page reads again what it is told has changed.
+//! A browser that is too slow is told to read everything again; one whose session ended is let go.
+
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+
+use super::{Page, Visitor};
+use crate::api::Problem;
+use crate::console;
+use crate::engines::EngineState;
+
+/// Pages open at once; the next one is told to come again.
+pub const STREAMS_MAX: usize = 400;
+/// How often signalling is asked what has changed while a page is open.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How often it is asked whether who listens is still signed in.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Fingerprints of what can change; none before the first look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changes {
+    pub calls: u64,
+    pub phones: u64,
+}
+
+/// Looks at signalling while somebody looks at the page. Never ends.
+pub async fn watch_house(page: Page) {
+    let mut ticks = interval(LOOK_AGAIN);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if page.0.house.receiver_count() == 0 {
+            continue;
+        }
+        let Some(snapshot) = console::snapshot(&page.parts().commands).await else {
+            continue;
+        };
+        let mut calls = DefaultHasher::new();
+        snapshot.calls_total.hash(&mut calls);
+        for call in &snapshot.calls {
+            (&call.user, &call.number).hash(&mut calls);
+        }
+        let mut phones = DefaultHasher::new();
+        for phone in &snapshot.registrations {
+            (&phone.user, &phone.contact).hash(&mut phones);
+        }
+        for trunk in &snapshot.trunks {
+            (&trunk.name, &trunk.registration, trunk.account).hash(&mut phones);
+        }
+        let found = Changes {
+            calls: calls.finish(),
+            phones: phones.finish(),
+        };
+        page.0.house.send_if_modified(|known| std::mem::replace(known, found) != found);
+    }
+}
+
+/// One open page.
+struct Listener {
+    page: Page,
+    visitor: Visitor,
+    headers: HeaderMap,
+    from: IpAddr,
+    house: watch::Receiver<Changes>,
+    known: Changes,
+    approvals: watch::Receiver<Arc<crate::approvals::View>>,
+    engines: watch::Receiver<EngineState>,
+    engines_may_change: bool,
+    again: tokio::time::Interval,
+    waiting: Vec<Event>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// `GET /api/web/events`.
+pub(super) async fn events(
+    State(page): State<Page>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+) -> Response {
+    let Ok(place) = page.0.places.clone().try_acquire_owned() else {
+        let why = "Too many pages are open. Close some, or wait.";
+        return Problem::new(StatusCode::TOO_MANY_REQUESTS, why).into_response();
+    };
+    let house = page.0.house.subscribe();
+    let listener = Listener {
+        known: *house.borrow(),
+        house,
+        approvals: page.parts().approvals.watch(),
+        engines: page.parts().engines.clone(),
+        engines_may_change: true,
+        again: interval_at(Instant::now() + ASK_AGAIN, ASK_AGAIN),
+        waiting: vec![named("hello", "")],
+        visitor,
+        headers,
+        from: from.ip(),
+        page,
+        _place: place,
+    };
+    let events = stream::unfold(listener, |mut listener| async move {
+        let event = listener.next().await?;
+        Some((Ok::<Event, Infallible>(event), listener))
+    });
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+pub(super) fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(STREAMS_MAX))
+}
+
+fn named(name: &str, data: &str) -> Event {
+    // An event without data is not delivered.
+    Event::default().event(name).data(if data.is_empty() { "{}" } else { data })
+}
+
+impl Listener {
+    /// None: the page's session is over, or the program is.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.waiting.pop() {
+                return Some(event);
+            }
+            tokio::select! {
+                changed = self.house.changed() => {
+                    changed.ok()?;
+                    let now = *self.house.borrow_and_update();
+                    // The first look is no change.
+                    let was = std::mem::replace(&mut self.known, now);
+                    if was == Changes::default() {
+                        continue;
+                    }
+                    if was.calls != now.calls {
+                        self.waiting.push(named("calls", ""));
+                    }
+                    if was.phones != now.phones {
+                        self.waiting.push(named("phones", ""));
+                    }
+                }
+                changed = self.approvals.changed() => {
+                    changed.ok()?;
+                    self.waiting.push(named("approvals", ""));
+                }
+                // Their state is told once; then nobody tells any more.
+                changed = self.engines.changed(), if self.engines_may_change => {
+                    self.engines_may_change = changed.is_ok();
+                    self.waiting.push(named("phones", ""));
+                }
+                _ = self.again.tick() => {
+                    let still = self.page.visitor(&self.headers, self.from).await;
+                    if still.as_ref() != Some(&self.visitor) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+}
