@@ -105,7 +105,10 @@ pub fn text(facts: &Facts<'_>) -> String {
         row(if n == 0 { "Sign in" } else { "" }, link);
     }
     if !facts.sign_in.is_empty() {
-        let hint = format!("once, within ten minutes; a new link: {} login", facts.program);
+        let hint = format!(
+            "once, within ten minutes; a new link: {} login",
+            facts.program
+        );
         row("", &hint);
     }
     row("Ears", &facts.model.name);

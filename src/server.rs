@@ -37,10 +37,10 @@ use crate::signalling::certificate::{self, Certificate, CertificateFiles};
 use crate::signalling::dial::TlsPeers;
 use crate::signalling::{self, Listeners, advertise};
 use crate::store::{Store, TraceStore};
-use crate::web::{Page, PageParts, make_link, sessions};
 use crate::switchboard::{
     BridgingConfig, Command, MediaSecurity, Switchboard, SwitchboardConfig, Trunks, today,
 };
+use crate::web::{Page, PageParts, make_link, sessions};
 use logins::{logins, trunk_accounts, trunk_passwords};
 pub(crate) use settings::turn_config;
 use settings::{bridging_config, endpoint_config, switchboard_config};
@@ -137,7 +137,9 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let spent = spend::kept(&mut store, &config)?;
     let accounts: Vec<String> = secrets.users().into_iter().map(|user| user.name).collect();
     let owner = approvals::owner_of(&config, &accounts).filter(|_| config.web.enabled);
-    let sign_in = owner.map(|owner| make_link(&mut store, &owner)).transpose()?;
+    let sign_in = owner
+        .map(|owner| make_link(&mut store, &owner))
+        .transpose()?;
     let (recorder, recording) = Recorder::start(store, config.store.transcripts)?;
 
     // Ports before models: a port that is taken is said at once, not after a download.

@@ -1,5 +1,7 @@
 //! `offhook login`: a link that signs a browser in to the page. A running server knows it at once; it need not run.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 
 use super::{open_store, print};
@@ -28,10 +30,13 @@ fn person(home: &Home, config: &Config, name: Option<&str>) -> anyhow::Result<St
 pub fn link(home: &Home, config: &Config, name: Option<&str>) -> anyhow::Result<()> {
     anyhow::ensure!(config.web.enabled, "the page is off: [web] enabled");
     let person = person(home, config, name)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let addresses = runtime.block_on(crate::server::addresses(&config.web.bind));
     let port = config.web.port;
-    let addresses: Vec<_> = addresses.into_iter().map(|ip| (ip, port).into()).collect();
+    let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
+    let addresses: Vec<SocketAddr> = addresses.collect();
     let token = make_link(&mut open_store(home, config)?, &person)?;
     let mut text = format!("Signs {person} in, once, within ten minutes:\n");
     for link in sessions::links(&config.web.url, &addresses, &token) {

@@ -100,8 +100,7 @@ fn header(text: &str) -> Option<String> {
     // Whoever named one of these would believe what every browser sends.
     let everybody = ["cookie", "authorization", "host", "origin", "user-agent"];
     let text = text.to_ascii_lowercase();
-    let fits =
-        text.len() <= 64 && text.chars().all(plain) && !everybody.contains(&text.as_str());
+    let fits = text.len() <= 64 && text.chars().all(plain) && !everybody.contains(&text.as_str());
     fits.then_some(text)
 }
 

@@ -194,7 +194,9 @@ mod tests {
         let mut store = Store::open(&scratch.path().join("a.db")).unwrap();
         for (n, person) in ["anna", "anna", "otto"].into_iter().enumerate() {
             store.add_web_link("l", person, 0, 1_000).unwrap();
-            store.use_web_link("l", &session(&format!("s{n}"), 10)).unwrap();
+            store
+                .use_web_link("l", &session(&format!("s{n}"), 10))
+                .unwrap();
         }
         assert!(store.web_session("s0", 9).unwrap().is_some());
         assert!(store.web_session("s0", 10).unwrap().is_none());
@@ -215,7 +217,12 @@ mod tests {
             let link = format!("l{n}");
             store.add_web_link(&link, "anna", 0, 1_000 + n).unwrap();
         }
-        assert!(store.use_web_link("l0", &session("s", 1)).unwrap().is_none());
+        assert!(
+            store
+                .use_web_link("l0", &session("s", 1))
+                .unwrap()
+                .is_none()
+        );
         for n in 0..SESSIONS_PER_PERSON_MAX as u64 + 5 {
             store.add_web_link("l", "anna", 0, 9_999).unwrap();
             let row = session(&format!("s{n}"), 10 + n);

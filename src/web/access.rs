@@ -43,13 +43,19 @@ pub fn forwarded(
 
 /// Whether the page is looked at over https, as far as we are told.
 pub fn is_https(web: &Web, headers: &HeaderMap, from: IpAddr) -> bool {
+    // The browser's own word, which concerns nobody else.
+    if text(headers, "origin").is_some_and(|origin| origin.starts_with("https://")) {
+        return true;
+    }
     let is_proxy = web.forward_auth.from.contains(&from.to_canonical());
     let says_so = text(headers, "x-forwarded-proto") == Some("https");
     (is_proxy && says_so) || (web.url.starts_with("https://") && host(headers) == url_host(web))
 }
 
 fn host(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::HOST).and_then(|host| host.to_str().ok())
+    headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
 }
 
 fn url_host(web: &Web) -> Option<&str> {
@@ -84,7 +90,8 @@ pub fn is_of_our_page(web: &Web, headers: &HeaderMap) -> bool {
     let is_same_site = text(headers, "sec-fetch-site").map(|site| site == "same-origin");
     let is_same_origin = text(headers, "origin").map(|origin| {
         let of_host = origin.split_once("://").map(|(_, host)| host);
-        (of_host.is_some() && of_host == host(headers)) || (!web.url.is_empty() && origin == web.url)
+        (of_host.is_some() && of_host == host(headers))
+            || (!web.url.is_empty() && origin == web.url)
     });
     // One of the two must be there, and neither may speak against it.
     let says_so = is_same_site.or(is_same_origin) == Some(true);
@@ -126,7 +133,11 @@ mod tests {
             (&[("remote-user", "otto")], other, None),
             (&[("remote-user", "nobody")], proxy, None),
             (&[("remote-user", "")], proxy, None),
-            (&[("remote-user", "otto"), ("remote-user", "anna")], proxy, None),
+            (
+                &[("remote-user", "otto"), ("remote-user", "anna")],
+                proxy,
+                None,
+            ),
             (&[("x-user", "otto")], proxy, None),
             (&[], proxy, None),
         ];
@@ -137,7 +148,10 @@ mod tests {
         }
         let off = ForwardAuth::default();
         let given = headers(&[("remote-user", "otto")]);
-        assert_eq!(forwarded(&off, &given, IpAddr::from(proxy), &accounts), None);
+        assert_eq!(
+            forwarded(&off, &given, IpAddr::from(proxy), &accounts),
+            None
+        );
     }
 
     #[test]
@@ -148,21 +162,45 @@ mod tests {
             (&[host, own, ("sec-fetch-site", "same-origin")], true),
             (&[host, own, ("origin", "http://127.0.0.1:8060")], true),
             (
-                &[host, own, ("origin", "http://127.0.0.1:8060"), ("sec-fetch-site", "same-origin")],
+                &[
+                    host,
+                    own,
+                    ("origin", "http://127.0.0.1:8060"),
+                    ("sec-fetch-site", "same-origin"),
+                ],
                 true,
             ),
             // Behind a proxy that names itself as the host.
-            (&[("host", "10.0.0.2:8060"), own, ("origin", "https://phone.example.org")], true),
+            (
+                &[
+                    ("host", "10.0.0.2:8060"),
+                    own,
+                    ("origin", "https://phone.example.org"),
+                ],
+                true,
+            ),
             (&[host, ("sec-fetch-site", "same-origin")], false),
             (&[host, own], false),
             (&[host, own, ("sec-fetch-site", "none")], false),
             (&[host, own, ("sec-fetch-site", "same-site")], false),
             (&[host, own, ("sec-fetch-site", "cross-site")], false),
             (&[host, own, ("origin", "http://127.0.0.1:9999")], false),
-            (&[host, own, ("origin", "null"), ("sec-fetch-site", "same-origin")], false),
+            (
+                &[
+                    host,
+                    own,
+                    ("origin", "null"),
+                    ("sec-fetch-site", "same-origin"),
+                ],
+                false,
+            ),
         ];
         for (given, expected) in rows {
-            assert_eq!(is_of_our_page(&web(), &headers(given)), expected, "{given:?}");
+            assert_eq!(
+                is_of_our_page(&web(), &headers(given)),
+                expected,
+                "{given:?}"
+            );
         }
     }
 
@@ -182,21 +220,29 @@ mod tests {
             ("localhost.evil.example:8060", false),
         ];
         for (name, expected) in rows {
-            assert_eq!(is_our_host(&web(), &headers(&[("host", name)])), expected, "{name}");
+            assert_eq!(
+                is_our_host(&web(), &headers(&[("host", name)])),
+                expected,
+                "{name}"
+            );
         }
         assert!(!is_our_host(&web(), &headers(&[])));
     }
 
     #[test]
     fn https_is_what_the_proxy_says_or_our_own_url() {
-        let rows: [(&[(&str, &str)], [u8; 4], bool); 4] = [
+        let rows: [(&[(&str, &str)], [u8; 4], bool); 5] = [
+            (&[("origin", "https://a.ts.net")], [127, 0, 0, 1], true),
             (&[("x-forwarded-proto", "https")], [127, 0, 0, 1], true),
             (&[("x-forwarded-proto", "https")], [192, 0, 2, 1], false),
             (&[("host", "phone.example.org")], [192, 0, 2, 1], true),
             (&[("host", "127.0.0.1:8060")], [127, 0, 0, 1], false),
         ];
         for (given, from, expected) in rows {
-            assert_eq!(is_https(&web(), &headers(given), IpAddr::from(from)), expected);
+            assert_eq!(
+                is_https(&web(), &headers(given), IpAddr::from(from)),
+                expected
+            );
         }
     }
 }

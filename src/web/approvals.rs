@@ -10,8 +10,8 @@ use std::sync::PoisonError;
 use agent_bridge::approvals::Decision;
 use agent_bridge::levels::{Level, Origin, Verdict, Wish, may};
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -67,7 +67,10 @@ pub(super) fn routes() -> Router<Page> {
 
 /// Whether this visitor may allow risky actions.
 fn may_approve(page: &Page, visitor: &Visitor) -> bool {
-    let authority = page.parts().approvals.authority(&visitor.person, Origin::Account);
+    let authority = page
+        .parts()
+        .approvals
+        .authority(&visitor.person, Origin::Account);
     let mut caller = authority.caller;
     caller.level = visitor.level;
     // Being stopped is said by the office.
@@ -109,7 +112,8 @@ async fn decide(
     let approvals = &page.parts().approvals;
     let own = format!("{}/", visitor.person);
     let view = approvals.view();
-    let is_own = |row: &&crate::approvals::WaitingView| row.id == answer.id && row.session.starts_with(&own);
+    let is_own =
+        |row: &&crate::approvals::WaitingView| row.id == answer.id && row.session.starts_with(&own);
     let is_theirs = view.waiting.iter().any(|row| is_own(&row));
     // Refusing needs no right but that of being asked.
     let may_decide = may_approve(&page, &visitor) || (!answer.allow && is_theirs);
@@ -169,25 +173,37 @@ async fn lift(
         pins.map(|mut pins| pins.remove(&owner))
     });
     let known = found.await.ok().and_then(Result::ok).ok_or_else(|| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The secret store can't be read: see the log.")
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The secret store can't be read: see the log.",
+        )
     })?;
     if let Some(known) = known {
         if pin.is_empty() {
             let why = "Lifting the stop needs your PIN.";
             return Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, why));
         }
-        let may_try = pins.lock().unwrap_or_else(PoisonError::into_inner).may(&person, unix_ms());
+        let may_try = pins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .may(&person, unix_ms());
         let pin = Secret::new(pin);
         let fits = may_try
-            && tokio::task::spawn_blocking(move || known.fits(&pin)).await.unwrap_or(false);
+            && tokio::task::spawn_blocking(move || known.fits(&pin))
+                .await
+                .unwrap_or(false);
         if !fits {
             let why = match may_try {
                 true => "That is not your PIN.",
-                false => "Too many wrong PINs today. `offhook approvals lift` on the machine still works.",
+                false => {
+                    "Too many wrong PINs today. `offhook approvals lift` on the machine still works."
+                }
             };
             return Err(Problem::new(StatusCode::FORBIDDEN, why));
         }
-        pins.lock().unwrap_or_else(PoisonError::into_inner).was_right(&person);
+        pins.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .was_right(&person);
     }
     page.parts().approvals.set_frozen(false, CHANNEL).await;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -19,10 +19,18 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/assets/style.css", CSS, include_str!("assets/style.css")),
     ("/assets/app.js", JS, include_str!("assets/app.js")),
     ("/assets/dom.js", JS, include_str!("assets/dom.js")),
+    ("/assets/chat.js", JS, include_str!("assets/chat.js")),
+    ("/assets/voice.js", JS, include_str!("assets/voice.js")),
+    ("/assets/dial.js", JS, include_str!("assets/dial.js")),
     ("/assets/calls.js", JS, include_str!("assets/calls.js")),
     ("/assets/house.js", JS, include_str!("assets/house.js")),
+    ("/assets/connect.js", JS, include_str!("assets/connect.js")),
     ("/assets/icon.svg", SVG, include_str!("assets/icon.svg")),
-    ("/manifest.webmanifest", MANIFEST, include_str!("assets/manifest.webmanifest")),
+    (
+        "/manifest.webmanifest",
+        MANIFEST,
+        include_str!("assets/manifest.webmanifest"),
+    ),
 ];
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -45,12 +53,14 @@ fn packed(at: usize) -> &'static Packed {
         let pack = |(_, kind, plain): &(&str, &'static str, &'static str)| {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
             // Writing into a Vec does not fail; if it did, the plain text would be sent.
-            let gzip = encoder.write_all(plain.as_bytes()).and_then(|()| encoder.finish());
+            let gzip = encoder
+                .write_all(plain.as_bytes())
+                .and_then(|()| encoder.finish());
             let hash = sessions::hash(plain);
             Packed {
-                plain,
+                plain: *plain,
                 gzip: gzip.unwrap_or_default(),
-                kind,
+                kind: *kind,
                 tag: format!("\"{}\"", &hash[..20]),
             }
         };
@@ -62,7 +72,10 @@ fn packed(at: usize) -> &'static Packed {
 pub(super) fn routes() -> Router<Page> {
     let mut router = Router::new();
     for (at, (path, _, _)) in FILES.iter().enumerate() {
-        router = router.route(path, get(move |headers: HeaderMap| async move { answer(at, &headers) }));
+        router = router.route(
+            path,
+            get(move |headers: HeaderMap| async move { answer(at, &headers) }),
+        );
     }
     router
 }
@@ -73,7 +86,9 @@ fn answer(at: usize, headers: &HeaderMap) -> Response {
         let values = headers.get_all(name).into_iter();
         let mut texts = values.filter_map(|value| value.to_str().ok());
         texts.any(|text| {
-            let mut words = text.split(',').map(|word| word.split(';').next().unwrap_or("").trim());
+            let mut words = text
+                .split(',')
+                .map(|word| word.split(';').next().unwrap_or("").trim());
             words.any(|word| word.trim_start_matches("W/") == wanted)
         })
     };
@@ -103,7 +118,10 @@ mod tests {
     #[test]
     fn the_page_is_light() {
         let bytes: usize = (0..FILES.len()).map(|at| packed(at).gzip.len()).sum();
-        println!("the page: {bytes} bytes compressed in {} files", FILES.len());
+        println!(
+            "the page: {bytes} bytes compressed in {} files",
+            FILES.len()
+        );
         assert!(bytes <= BYTES_MAX, "{bytes}");
     }
 
@@ -127,7 +145,10 @@ mod tests {
                     && !is_text(line)
             });
             assert_eq!(foreign, None, "{path} names another host");
-            assert!(!text.contains("innerHTML"), "{path}: words may not become markup");
+            assert!(
+                !text.contains("innerHTML"),
+                "{path}: words may not become markup"
+            );
         }
     }
 
@@ -144,10 +165,22 @@ mod tests {
         let weak = format!("W/{tag}, \"x\"");
         let rows: [(&[(header::HeaderName, &str)], StatusCode, bool); 5] = [
             (&[], StatusCode::OK, false),
-            (&[(header::ACCEPT_ENCODING, "gzip, br;q=1")], StatusCode::OK, true),
+            (
+                &[(header::ACCEPT_ENCODING, "gzip, br;q=1")],
+                StatusCode::OK,
+                true,
+            ),
             (&[(header::ACCEPT_ENCODING, "br")], StatusCode::OK, false),
-            (&[(header::IF_NONE_MATCH, &tag)], StatusCode::NOT_MODIFIED, false),
-            (&[(header::IF_NONE_MATCH, &weak)], StatusCode::NOT_MODIFIED, false),
+            (
+                &[(header::IF_NONE_MATCH, &tag)],
+                StatusCode::NOT_MODIFIED,
+                false,
+            ),
+            (
+                &[(header::IF_NONE_MATCH, &weak)],
+                StatusCode::NOT_MODIFIED,
+                false,
+            ),
         ];
         for (given, status, is_packed) in rows {
             let response = answer(0, &headers(given));

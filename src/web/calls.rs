@@ -47,8 +47,15 @@ async fn list(
     let limit = wanted.limit.unwrap_or(LISTED).min(LISTED_MAX);
     // Of everybody's calls, so that there are enough of one's own among them.
     let looked_at = if visitor.is_owner() { limit } else { ROWS_MAX };
-    let calls = page.parts().recorder.ask(move |store| store.recent_calls(looked_at)).await?;
-    let calls = calls.iter().filter(|call| may_see(&visitor, call)).take(limit);
+    let calls = page
+        .parts()
+        .recorder
+        .ask(move |store| store.recent_calls(looked_at))
+        .await?;
+    let calls = calls
+        .iter()
+        .filter(|call| may_see(&visitor, call))
+        .take(limit);
     Ok(Json(json!({ "calls": calls.map(row).collect::<Vec<_>>() })))
 }
 
@@ -134,7 +141,10 @@ async fn picture(
     let (_, _, turns) = found(&page, &visitor, id).await?;
     let turn = turns.iter().find(|turn| turn.n == n);
     let turn = turn.ok_or_else(|| Problem::no_such("turn"))?;
-    let width = wanted.width.unwrap_or(WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end());
+    let width = wanted
+        .width
+        .unwrap_or(WIDTH)
+        .clamp(*WIDTHS.start(), *WIDTHS.end());
     let waterfall = Waterfall {
         number: turn.n,
         // The page shows the words itself.
@@ -144,10 +154,16 @@ async fn picture(
     };
     let mut response = bars_svg(&[waterfall], width).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("image/svg+xml"),
+    );
     // Opened by itself it is a document: with its own colours, and nothing else.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(policy),
+    );
     Ok(response)
 }
 
@@ -156,7 +172,10 @@ async fn notices(
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Json<Value>, Problem> {
     let person = visitor.person;
-    let rows = page.parts().recorder.ask(move |store| store.notices(Some(&person), true, LISTED));
+    let rows = page
+        .parts()
+        .recorder
+        .ask(move |store| store.notices(Some(&person), true, LISTED));
     let rows = rows.await?;
     let rows = rows.iter().map(|notice| {
         json!({

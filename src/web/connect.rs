@@ -68,7 +68,8 @@ impl Invitations {
     }
 
     fn look(&mut self, hash: &str, now_unix_ms: u64) -> Option<Settings> {
-        self.0.retain(|known| known.until_unix_ms > now_unix_ms && known.looks < LOOKS_MAX);
+        self.0
+            .retain(|known| known.until_unix_ms > now_unix_ms && known.looks < LOOKS_MAX);
         let found = self.0.iter_mut().find(|known| known.hash == hash)?;
         found.looks += 1;
         Some(found.settings.clone())
@@ -114,8 +115,13 @@ async fn servers(
 
 /// The listener that a phone reaches most likely: where the browser has reached us, else anywhere but this machine. TCP
 /// before UDP: phones behind a router that forgets keep it open.
-fn best_server(sip: &[(Transport, SocketAddr)], headers: &HeaderMap) -> Option<(Transport, SocketAddr)> {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+fn best_server(
+    sip: &[(Transport, SocketAddr)],
+    headers: &HeaderMap,
+) -> Option<(Transport, SocketAddr)> {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let host = host.and_then(host_address);
     let rank = |(transport, address): &&(Transport, SocketAddr)| {
         let ip = address.ip();
@@ -128,16 +134,18 @@ fn best_server(sip: &[(Transport, SocketAddr)], headers: &HeaderMap) -> Option<(
         };
         (!is_host, ip.is_loopback(), kind, ip.is_ipv6())
     };
-    let mut known = sip.iter();
-    let known = known.by_ref().filter(|(transport, _)| {
+    let known = |transport: &Transport| {
         matches!(transport, Transport::Tcp | Transport::Udp | Transport::Tls)
-    });
+    };
+    let known = sip.iter().filter(|(transport, _)| known(transport));
     known.min_by_key(rank).copied()
 }
 
 fn host_address(host: &str) -> Option<IpAddr> {
     let socket = host.parse::<SocketAddr>().map(|address| address.ip());
-    socket.or_else(|_| host.trim_matches(['[', ']']).parse()).ok()
+    socket
+        .or_else(|_| host.trim_matches(['[', ']']).parse())
+        .ok()
 }
 
 #[derive(Deserialize)]
@@ -237,7 +245,9 @@ fn base_for_phones(page: &Page, headers: &HeaderMap) -> Option<String> {
     if !url.is_empty() {
         return Some(url.clone());
     }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let reached = host.and_then(host_address).filter(|ip| !ip.is_loopback());
     let mut elsewhere = parts.web.iter().map(SocketAddr::ip);
     let ip = reached.or_else(|| elsewhere.find(|ip| !ip.is_loopback() && !ip.is_unspecified()))?;
@@ -296,8 +306,14 @@ fn linphone(settings: &Settings) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(xml, "  <section name=\"{section}\">");
         for (name, value) in entries {
-            let value = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            let _ = writeln!(xml, "    <entry name=\"{name}\" overwrite=\"true\">{value}</entry>");
+            let value = value
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;");
+            let _ = writeln!(
+                xml,
+                "    <entry name=\"{name}\" overwrite=\"true\">{value}</entry>"
+            );
         }
         xml.push_str("  </section>\n");
     }
@@ -384,9 +400,8 @@ mod tests {
         let check = |sip: &[(Transport, SocketAddr)], host: &str, expected: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, host.parse().expect("a value"));
-            let best = best_server(sip, &headers).map(|(transport, address)| {
-                format!("{} {address}", transport.via_token())
-            });
+            let best = best_server(sip, &headers)
+                .map(|(transport, address)| format!("{} {address}", transport.via_token()));
             assert_eq!(best.as_deref(), Some(expected), "{host}");
         };
         check(&all, "127.0.0.1:8060", "TCP 100.64.0.7:5060");

@@ -57,9 +57,15 @@ async fn house(
     };
     let is_mine = |user: &str| visitor.is_owner() || user == visitor.person;
     let phones = snapshot.registrations.iter();
-    value["phones"] = phones.filter(|phone| is_mine(&phone.user)).map(|phone| json!(phone)).collect();
+    value["phones"] = phones
+        .filter(|phone| is_mine(&phone.user))
+        .map(|phone| json!(phone))
+        .collect();
     let calls = snapshot.calls.iter();
-    value["calls"] = calls.filter(|call| is_mine(&call.user)).map(|call| json!(call)).collect();
+    value["calls"] = calls
+        .filter(|call| is_mine(&call.user))
+        .map(|call| json!(call))
+        .collect();
     if !visitor.is_owner() {
         return Ok(Json(value));
     }
@@ -80,15 +86,18 @@ async fn house(
     value["agents"] = agents.collect();
     let bans = parts.recorder.ask(|store| store.bans()).await?;
     let now = unix_ms();
-    let bans = bans.iter().filter(|ban| ban.until_unix_ms > now).map(|ban| {
-        json!({
-            "address": ban.block.to_string(),
-            "why": ban.why.as_str(),
-            "since_unix_ms": ban.since_unix_ms,
-            "until_unix_ms": ban.until_unix_ms,
-            "times": ban.times,
-        })
-    });
+    let bans = bans
+        .iter()
+        .filter(|ban| ban.until_unix_ms > now)
+        .map(|ban| {
+            json!({
+                "address": ban.block.to_string(),
+                "why": ban.why.as_str(),
+                "since_unix_ms": ban.since_unix_ms,
+                "until_unix_ms": ban.until_unix_ms,
+                "times": ban.times,
+            })
+        });
     value["bans"] = bans.collect();
     Ok(Json(value))
 }
@@ -99,7 +108,7 @@ async fn check(
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Json<Value>, Problem> {
     owner_only(&visitor)?;
-    let checks = page.parts().agents.profiles().map(|profile| async {
+    let checks = page.parts().agents.profiles().map(|profile| async move {
         let found = timeout(CHECK_MAX, profile.gateway.check()).await;
         let (is_well, words) = match found {
             Ok(Ok(_)) => (true, "answers".to_owned()),
@@ -126,19 +135,25 @@ async fn lift_ban(
 ) -> Result<Response, Problem> {
     owner_only(&visitor)?;
     let Address { address } = api::json(body)?;
-    let block: sip::Block = address.parse().map_err(|_| {
-        Problem::new(StatusCode::BAD_REQUEST, "That is no address.")
-    })?;
+    let block: sip::Block = address
+        .parse()
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "That is no address."))?;
     let parts = page.parts();
     let now = unix_ms();
     let bans = parts.recorder.ask(|store| store.bans()).await?;
-    if !bans.iter().any(|ban| ban.block == block && ban.until_unix_ms > now) {
+    if !bans
+        .iter()
+        .any(|ban| ban.block == block && ban.until_unix_ms > now)
+    {
         return Err(Problem::no_such("ban"));
     }
     parts.recorder.keep_now(Lasting::BanOver(block)).await?;
     // What signalling remembers is told at once; the file alone is looked at for the changes of others.
     let left = parts.recorder.ask(|store| store.bans()).await?;
-    let told = parts.commands.send(crate::switchboard::Command::Bans(left)).await;
+    let told = parts
+        .commands
+        .send(crate::switchboard::Command::Bans(left))
+        .await;
     told.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The program is stopping."))?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

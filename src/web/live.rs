@@ -64,7 +64,9 @@ pub async fn watch_house(page: Page) {
             calls: calls.finish(),
             phones: phones.finish(),
         };
-        page.0.house.send_if_modified(|known| std::mem::replace(known, found) != found);
+        page.0
+            .house
+            .send_if_modified(|known| std::mem::replace(known, found) != found);
     }
 }
 
@@ -96,8 +98,9 @@ pub(super) async fn events(
         return Problem::new(StatusCode::TOO_MANY_REQUESTS, why).into_response();
     };
     let house = page.0.house.subscribe();
+    let known = *house.borrow();
     let listener = Listener {
-        known: *house.borrow(),
+        known,
         house,
         approvals: page.parts().approvals.watch(),
         engines: page.parts().engines.clone(),
@@ -114,7 +117,9 @@ pub(super) async fn events(
         let event = listener.next().await?;
         Some((Ok::<Event, Infallible>(event), listener))
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+    Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response()
 }
 
 pub(super) fn places() -> Arc<Semaphore> {
@@ -123,7 +128,9 @@ pub(super) fn places() -> Arc<Semaphore> {
 
 fn named(name: &str, data: &str) -> Event {
     // An event without data is not delivered.
-    Event::default().event(name).data(if data.is_empty() { "{}" } else { data })
+    Event::default()
+        .event(name)
+        .data(if data.is_empty() { "{}" } else { data })
 }
 
 impl Listener {

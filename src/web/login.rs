@@ -74,10 +74,8 @@ pub(super) async fn sign_in(
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     }
     let now = unix_ms();
-    let tries = &page.0.tries;
-    let mut tries = tries.lock().unwrap_or_else(PoisonError::into_inner);
-    let may_try = tries.may(from.ip(), now);
-    drop(tries);
+    let tries = || page.0.tries.lock().unwrap_or_else(PoisonError::into_inner);
+    let may_try = tries().may(from.ip(), now);
     if !may_try {
         let why = "Too many tries to sign in. Wait a minute.";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, why));
@@ -92,7 +90,10 @@ pub(super) async fn sign_in(
     }
     let cookie = generate().map_err(|error| {
         tracing::error!(%error, "no session");
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "No session can be made now: see the log.")
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "No session can be made now: see the log.",
+        )
     })?;
     let cookie = cookie.token();
     let browser = headers.get(header::USER_AGENT);
@@ -105,7 +106,9 @@ pub(super) async fn sign_in(
         seen_unix_ms: now,
     };
     let link = sessions::hash(&token);
-    let signed_in = parts.recorder.ask(move |store| store.use_web_link(&link, &session));
+    let signed_in = parts
+        .recorder
+        .ask(move |store| store.use_web_link(&link, &session));
     let Some(person) = signed_in.await? else {
         warn!(from = %from.ip(), "a link to sign in was wrong, used or old");
         return Err(over());
@@ -145,6 +148,7 @@ async fn me(State(page): State<Page>, Extension(visitor): Extension<Visitor>) ->
         "version": env!("CARGO_PKG_VERSION"),
         "numbers": numbers.collect::<Vec<_>>(),
         "agents": agents.collect::<Vec<_>>(),
+        "is_demo": parts.agents.at("").gateway.describe().demo,
         "words_are_kept": parts.recorder.keeps_words(),
     }))
 }
@@ -155,7 +159,10 @@ async fn sign_out(
 ) -> Result<Response, Problem> {
     if let Way::Cookie(hash) = visitor.way {
         let person = visitor.person;
-        let ended = page.parts().recorder.ask(move |store| store.end_web_sessions(&person, &hash));
+        let ended = page
+            .parts()
+            .recorder
+            .ask(move |store| store.end_web_sessions(&person, &hash));
         ended.await?;
     }
     let cookie = sessions::clear_cookie(page.parts().config.web.port);
@@ -167,7 +174,11 @@ async fn list(
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Json<Value>, Problem> {
     let person = visitor.person.clone();
-    let rows = page.parts().recorder.ask(move |store| store.web_sessions(&person)).await?;
+    let rows = page
+        .parts()
+        .recorder
+        .ask(move |store| store.web_sessions(&person))
+        .await?;
     let rows = rows.iter().map(|row| {
         json!({
             // The beginning names it, and is no way to find the cookie.
@@ -190,7 +201,10 @@ async fn end(
     let ended = match is_name {
         true => {
             let person = visitor.person;
-            let ended = page.parts().recorder.ask(move |store| store.end_web_sessions(&person, &name));
+            let ended = page
+                .parts()
+                .recorder
+                .ask(move |store| store.end_web_sessions(&person, &name));
             ended.await?
         }
         false => 0,

@@ -51,13 +51,18 @@ pub fn set_cookie(port: u16, token: &Secret, is_https: bool) -> String {
 
 /// `Set-Cookie` that takes it away.
 pub fn clear_cookie(port: u16) -> String {
-    format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", cookie_name(port))
+    format!(
+        "{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict",
+        cookie_name(port)
+    )
 }
 
 /// Our token among the cookies of a `Cookie` header.
 pub fn token_in<'a>(cookies: &'a str, port: u16) -> Option<&'a str> {
     let name = cookie_name(port);
-    let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let mut pairs = cookies
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='));
     pairs
         .find(|(key, _)| *key == name)
         .map(|(_, token)| token)
@@ -159,10 +164,16 @@ mod tests {
     fn links_lead_where_a_browser_can_go() {
         let token = Secret::new("t");
         let addresses = |list: &[&str]| -> Vec<SocketAddr> {
-            list.iter().map(|a| a.parse().expect("an address")).collect()
+            list.iter()
+                .map(|a| a.parse().expect("an address"))
+                .collect()
         };
         let rows: [(&str, &[&str], &[&str]); 4] = [
-            ("", &["127.0.0.1:8060", "[::1]:8060"], &["http://127.0.0.1:8060/#login=t"]),
+            (
+                "",
+                &["127.0.0.1:8060", "[::1]:8060"],
+                &["http://127.0.0.1:8060/#login=t"],
+            ),
             ("", &["[::1]:8060"], &["http://[::1]:8060/#login=t"]),
             (
                 "https://a.example",
@@ -191,7 +202,9 @@ mod tests {
         assert!(!tries.may(one, 59_999));
         assert!(tries.may(one, 60_000));
         let mut tries = Tries::default();
-        let allowed = (0..=255).filter(|n| tries.may(IpAddr::from([192, 0, 2, *n]), 0)).count();
+        let allowed = (0..=255)
+            .filter(|n| tries.may(IpAddr::from([192, 0, 2, *n]), 0))
+            .count();
         assert_eq!(allowed, TRIES_MAX_ALL as usize);
     }
 

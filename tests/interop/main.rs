@@ -7,6 +7,7 @@
 //! Here: the harness (`offhook`, `baresip`, `drill`, `sipp`, `process`, `peers`, `sound`) and, by subject, the tests.
 
 mod baresip;
+mod browser;
 mod drill;
 mod offhook;
 mod peers;
@@ -21,6 +22,7 @@ mod callback_openclaw;
 mod calls;
 mod lifetime;
 mod openclaw;
+mod page;
 mod passing;
 mod pauses;
 mod registration;

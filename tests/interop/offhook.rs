@@ -184,6 +184,29 @@ impl Offhook {
         headers: &[(&str, &str)],
         body: &str,
     ) -> (u16, String) {
+        let (status, _, body) = self.http_whole(method, path, headers, body);
+        (status, body)
+    }
+
+    /// The same with the answer's head instead of its body.
+    pub fn http_head(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String) {
+        let (status, head, _) = self.http_whole(method, path, headers, body);
+        (status, head)
+    }
+
+    fn http_whole(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.web).expect("a web server");
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
@@ -203,8 +226,8 @@ impl Offhook {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap_or(("", ""));
-        (status.expect("a status"), body.to_owned())
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or(("", ""));
+        (status.expect("a status"), head.to_owned(), body.to_owned())
     }
 
     /// The account the program printed when it made it.
@@ -243,6 +266,14 @@ impl Offhook {
             .stdin(Stdio::null())
             .output()
             .expect("the program starts")
+    }
+
+    /// `offhook ARGUMENTS`, which must go well; what it printed.
+    pub fn command_output(&self, arguments: &[&str]) -> String {
+        let output = self.command().args(arguments).output();
+        let output = output.expect("the program starts");
+        assert!(output.status.success(), "{}", text_of(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// What the program itself makes of a recording, in small letters.

@@ -125,7 +125,7 @@ function show(main, app) {
   fill(meters, h("label", {}, "You", mine), h("label", {}, "They", theirs));
   fill(main, h("h1", {}, "Phone"),
     why && h("p", { class: "card bad-card" }, why),
-    h("div", { class: "phone" },
+    h("div", { class: "telephone" },
       h("div", { class: "card dialer" }, top, number, quick, pad, meters, actions),
       h("section", { class: "card words" }, h("h2", {}, "Captions"), spoken)));
 

@@ -124,6 +124,7 @@ export function ago(unix_ms) {
   return format.format(Math.round(seconds), "second");
 }
 
+const ITEM = /^\s*[-*•] /;
 const PIECES = /(`[^`\n]+`)|(\*\*[^*\n]+\*\*)|(https?:\/\/[^\s<>"')\]]+)/g;
 
 function line(text) {
@@ -150,13 +151,18 @@ export function rich(text) {
       return;
     }
     for (const paragraph of part.split(/\n{2,}/)) {
-      const lines = paragraph.split("\n").filter((each) => each.trim());
-      if (!lines.length) continue;
-      if (lines.length > 1 && lines.every((each) => /^\s*[-*•] /.test(each))) {
-        blocks.push(h("ul", {}, lines.map((each) => h("li", {}, line(each.replace(/^\s*[-*•] /, ""))))));
-        continue;
+      // Lines of one kind after each other: a list, or words.
+      const groups = [];
+      for (const each of paragraph.split("\n").filter((given) => given.trim())) {
+        const is_item = ITEM.test(each);
+        if (groups.at(-1)?.is_item !== is_item) groups.push({ is_item, lines: [] });
+        groups.at(-1).lines.push(each.replace(ITEM, ""));
       }
-      blocks.push(h("p", {}, lines.map((each, at) => [at ? h("br") : null, line(each)])));
+      for (const { is_item, lines } of groups) {
+        blocks.push(is_item
+          ? h("ul", {}, lines.map((each) => h("li", {}, line(each))))
+          : h("p", {}, lines.map((each, at) => [at ? h("br") : null, line(each)])));
+      }
     }
   });
   return blocks;

@@ -94,7 +94,7 @@ function show_house(main, app, [part]) {
         found.agents?.map((each) => {
           const checked = health.get(each.name);
           const words = [each.demo ? "built-in demo" : [each.model || each.gateway, each.address].filter(Boolean).join(" at "), each.standing, checked?.words];
-          return state(checked ? (checked.is_well ? "good" : "bad") : "", `Agent ${each.name}`, words.filter(Boolean).join(" · "));
+          return state(checked ? (checked.is_well ? "good" : "bad") : "", each.name === "agent" ? "Agent" : `Agent ${each.name}`, words.filter(Boolean).join(" · "));
         }),
         found.trunks?.map((each) => state(!each.address || /refused|no /.test(each.registration) ? "bad" : "good", `Trunk ${each.name}`,
           [each.registration, each.account !== "none" && each.account].filter(Boolean).join(" · "))),

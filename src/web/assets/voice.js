@@ -17,6 +17,19 @@ export function no_microphone() {
   return "";
 }
 
+/** A microphone. */
+function icon() {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("class", "mic");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(space, "path");
+  path.setAttribute("d", "M12 3a3 3 0 0 1 3 3v5a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3zM6 11a6 6 0 0 0 12 0M12 17v4");
+  svg.append(path);
+  return svg;
+}
+
 /** The button; `send` gets the recording. */
 export function voice_button(send) {
   let recorder = null;
@@ -24,7 +37,7 @@ export function voice_button(send) {
   let timer = 0;
   const label = h("span", { class: "note-time" });
   const button = h("button", { type: "button", class: "note", "aria-label": "Record a voice note", onclick: press },
-    h("span", { class: "mic", "aria-hidden": "true" }), label);
+    icon(), label);
   const away = h("button", { type: "button", class: "note quiet", hidden: true, "aria-label": "Throw the voice note away", onclick: () => stop(false) }, "✕");
   const box = h("span", { class: "notes" }, away, button);
 

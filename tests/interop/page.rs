@@ -1,0 +1,354 @@
+//! The page in a real browser: somebody opens the link that was printed, is signed in, writes and sees the answer come,
+//! sends a voice note, looks at a call and where its time went, connects a phone, and is signed out again.
+//!
+//! OFFHOOK_PICTURES=FOLDER keeps a picture of every view, as wide as a phone and as a desk.
+
+mod claw_stand_in;
+
+use crate::browser::{Browser, CHROMIUM};
+use crate::offhook::Offhook;
+use crate::peers::{Floor, is_installed, take_floor};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use claw_stand_in::ClawStandIn;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The right to run, where there is a browser.
+pub fn floor_with_browser(test: &str) -> Option<Floor> {
+    is_installed(test, CHROMIUM)
+        .then(|| take_floor(test, None))
+        .flatten()
+}
+
+/// The first link in what was printed.
+pub fn link_in(printed: &str) -> String {
+    let mut words = printed.split_whitespace();
+    let link = words.find(|word| word.contains("/#login="));
+    link.unwrap_or_else(|| panic!("no link in\n{printed}"))
+        .to_owned()
+}
+
+/// A browser that has opened the link which the program printed when it started.
+pub fn signed_in(offhook: &Offhook, mut browser: Browser) -> Browser {
+    browser.open(&link_in(&offhook.log()));
+    browser.expect("!document.getElementById('views').hidden", SOON);
+    browser
+}
+
+fn open_view(browser: &mut Browser, view: &str) {
+    browser.run(&format!("location.hash = {view:?}"));
+}
+
+#[test]
+fn a_link_signs_in_once() {
+    let test = "a_link_signs_in_once";
+    let Some(_floor) = floor_with_browser(test) else {
+        return;
+    };
+    let offhook = Offhook::start("page-link");
+    let link = link_in(&offhook.log());
+    let home = format!("http://{}/", offhook.web);
+
+    // Nobody is signed in: the page says what to do.
+    let mut stranger = Browser::start(None);
+    stranger.open(&home);
+    stranger.expect_text("offhook login", SOON);
+    assert_eq!(stranger.complaints().len(), 1, "only the 401 itself");
+
+    let mut browser = Browser::start(None);
+    browser.open(&link);
+    browser.expect_text("Your assistant's line is up", SOON);
+    let hash = browser.run("location.href");
+    assert_eq!(hash, home.as_str(), "the token is gone from the address");
+    // A cookie that no script sees, and that a reload finds again.
+    assert_eq!(browser.run("document.cookie"), "");
+    browser.open(&home);
+    browser.expect_text("Your assistant's line is up", SOON);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+
+    stranger.open(&link);
+    stranger.expect_text("used already", SOON);
+
+    // A second link, from the command line, for the same program that runs.
+    let printed = offhook.command_output(&["login"]);
+    stranger.open("about:blank");
+    stranger.open(&link_in(&printed));
+    stranger.expect_text("Your assistant's line is up", SOON);
+
+    // One browser signs the other out; the open page notices when it asks for something.
+    open_view(&mut stranger, "house");
+    stranger.expect(
+        "document.querySelectorAll('[aria-label^=\"Sign out\"]').length === 2",
+        SOON,
+    );
+    stranger.run("[...document.querySelectorAll('.row')].find((row) => row.innerText.includes('last here')).querySelector('button').click()");
+    stranger.expect(
+        "document.querySelectorAll('[aria-label^=\"Sign out\"]').length === 1",
+        SOON,
+    );
+    browser.open(&home);
+    browser.expect_text("offhook login", SOON);
+}
+
+#[test]
+fn another_site_gets_nothing_and_changes_nothing() {
+    let test = "another_site_gets_nothing_and_changes_nothing";
+    let Some(_floor) = take_floor(test, None) else {
+        return;
+    };
+    let offhook = Offhook::start("page-door");
+    let origin = format!("http://{}", offhook.web);
+    let link = link_in(&offhook.log());
+    let token = link.split_once("#login=").expect("a link").1;
+    let body = format!("{{\"token\":\"{token}\"}}");
+    let own = [
+        ("X-Offhook", "1"),
+        ("Origin", origin.as_str()),
+        ("Sec-Fetch-Site", "same-origin"),
+    ];
+    let evil = [
+        ("X-Offhook", "1"),
+        ("Origin", "http://evil.example"),
+        ("Sec-Fetch-Site", "cross-site"),
+    ];
+    assert_eq!(
+        offhook.http_with("POST", "/api/web/login", &evil, &body).0,
+        403
+    );
+    assert_eq!(
+        offhook
+            .http_with("POST", "/api/web/login", &own[1..], &body)
+            .0,
+        403
+    );
+    let (status, answer) = offhook.http_head("POST", "/api/web/login", &own, &body);
+    assert_eq!(status, 204, "{answer}");
+    assert!(answer.contains("HttpOnly; SameSite=Strict"), "{answer}");
+    let cookie = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: "));
+    let cookie = cookie
+        .and_then(|cookie| cookie.split(';').next())
+        .expect("a cookie");
+    let with = |headers: &[(&'static str, &str)]| -> Vec<(String, String)> {
+        let own = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        std::iter::once(("Cookie".to_owned(), cookie.to_owned()))
+            .chain(own)
+            .collect()
+    };
+    let ask = |method: &str, path: &str, headers: Vec<(String, String)>| {
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        offhook.http_with(method, path, &headers, "").0
+    };
+    let rows = [
+        ("GET", "/api/web/me", with(&[]), 200),
+        ("GET", "/api/web/me", vec![], 401),
+        (
+            "GET",
+            "/api/web/me",
+            with(&[("Sec-Fetch-Site", "cross-site")]),
+            403,
+        ),
+        ("POST", "/api/web/approvals/stop", with(&[]), 403),
+        ("POST", "/api/web/approvals/stop", with(&evil), 403),
+        ("POST", "/api/web/approvals/stop", with(&own), 204),
+        ("POST", "/api/web/approvals/stop", vec![], 401),
+        // The cookie opens the page's routes, and not those of the API's token.
+        ("GET", "/api/status", with(&own), 401),
+    ];
+    for (method, path, headers, expected) in rows {
+        let shown = format!("{method} {path} {headers:?}");
+        assert_eq!(ask(method, path, headers), expected, "{shown}");
+    }
+    // The token of the API still opens everything, without any of that.
+    assert_eq!(offhook.http("GET", "/api/web/me", "").0, 200);
+    assert_eq!(offhook.http("POST", "/api/web/approvals/lift", "{}").0, 204);
+    let (_, page) = offhook.http_head("GET", "/", &[], "");
+    for header in [
+        "content-security-policy: default-src 'none'; script-src 'self'",
+        "frame-ancestors 'none'",
+        "x-frame-options: DENY",
+        "x-content-type-options: nosniff",
+        "referrer-policy: no-referrer",
+    ] {
+        assert!(page.contains(header), "{header} in\n{page}");
+    }
+    // Guessing is slowed down, whoever guesses.
+    let wrong = "{\"token\":\"abc\"}";
+    let mut statuses: Vec<u16> = (0..12)
+        .map(|_| offhook.http_with("POST", "/api/web/login", &own, wrong).0)
+        .collect();
+    statuses.dedup();
+    assert_eq!(statuses, [401, 429]);
+}
+
+#[test]
+fn calls_phones_and_bans_are_shown_and_changed() {
+    let test = "calls_phones_and_bans_are_shown_and_changed";
+    let Some(_floor) = floor_with_browser(test) else {
+        return;
+    };
+    let offhook = Offhook::start("page-house");
+    let mut browser = signed_in(&offhook, Browser::start(None));
+    browser.size(390, 844, false);
+
+    // A call, while the page looks on.
+    open_view(&mut browser, "calls");
+    browser.expect_text("No calls yet", SOON);
+    let call = offhook.call_command(&["call", "100", "--say", "What time is it?"]);
+    assert!(call.status.success(), "{}", crate::offhook::text_of(&call));
+    browser.expect("document.querySelector('.result.completed')", SOON);
+    browser.press(".rows a");
+    browser.expect(
+        "document.querySelectorAll('.message.caller').length >= 1",
+        SOON,
+    );
+    browser.expect(
+        "document.querySelectorAll('.message.assistant').length >= 1",
+        SOON,
+    );
+    // The picture is drawn, and nothing in it was forbidden.
+    browser.run("document.querySelector('.turn img').scrollIntoView()");
+    browser.expect(
+        "document.querySelector('.turn img').naturalWidth >= 300",
+        SOON,
+    );
+    browser.expect(
+        "document.querySelector('.turn img').alt.includes('first packet')",
+        SOON,
+    );
+
+    // A phone is added, and what the code says is what Linphone reads.
+    open_view(&mut browser, "house/connect");
+    browser.write("#connect input", "office");
+    browser.press("#connect button.main");
+    browser.expect_text("The password is shown this once", SOON);
+    let password = browser.run("document.querySelectorAll('.made code')[3].innerText");
+    let password = password.as_str().expect("a password").to_owned();
+    let listed = offhook.command_output(&["user", "list"]);
+    assert!(listed.contains("office"), "{listed}");
+    let registers = || {
+        let file = offhook.home().join("password");
+        fs::write(&file, &password).expect("a writable home");
+        let file = file.display().to_string();
+        let server = offhook.sip.to_string();
+        let arguments = [
+            "call",
+            "101",
+            "--user",
+            "office",
+            "--password-file",
+            &file,
+            "--server",
+            &server,
+            "--say",
+            "hello",
+        ];
+        offhook.call_command(&arguments).status.success()
+    };
+    // The running program notices within a second or two.
+    assert!((0..3).any(|_| registers()), "{}", offhook.log_tail());
+
+    // A ban, made elsewhere, is seen and lifted.
+    offhook.command_output(&["bans", "add", "192.0.2.7"]);
+    open_view(&mut browser, "calls");
+    open_view(&mut browser, "house");
+    browser.press("[aria-label='Lift the ban of 192.0.2.7']");
+    browser.expect_text("Nobody is banned", SOON);
+    assert!(
+        offhook
+            .command_output(&["bans"])
+            .contains("Nobody is banned")
+    );
+
+    // Stopped, and lifted: without a PIN the owner's word is enough here.
+    open_view(&mut browser, "approvals");
+    browser.press("button.danger");
+    browser.expect_text("Everything is stopped", SOON);
+    browser.press("form button");
+    browser.expect_text("Nothing waits for your yes", SOON);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    pictures(
+        &mut browser,
+        "used",
+        &["phone", "calls", "approvals", "house"],
+    );
+}
+
+#[test]
+fn an_action_is_approved_on_the_page() {
+    let test = "an_action_is_approved_on_the_page";
+    let Some(_floor) = floor_with_browser(test) else {
+        return;
+    };
+    const COMMAND: &str = "rsync -a /srv/photos backup:/photos";
+    let claw = ClawStandIn::start(COMMAND, "agent:main:voice:phone1");
+    let config = format!(
+        "[agent]\nkind = \"openclaw\"\nurl = \"ws://127.0.0.1:{}\"\napi_key_file = \"claw.token\"\n",
+        claw.port
+    );
+    let mut offhook = Offhook::install("page-approval", &config);
+    let token = offhook.home().join("claw.token");
+    fs::write(&token, "token-of-the-stand-in\n").expect("a writable home");
+    crate::offhook::make_private_file(&token);
+    offhook.run();
+    let mut browser = signed_in(&offhook, Browser::start(None));
+    browser.size(390, 844, false);
+    // It is seen from wherever one is.
+    browser.expect(
+        "document.getElementById('waiting').innerText === '1'",
+        SOON * 2,
+    );
+    open_view(&mut browser, "approvals");
+    browser.expect_text(COMMAND, SOON);
+    pictures(&mut browser, "asked", &["approvals"]);
+    browser.press(".approval button.main");
+    browser.expect_text("Nothing waits for your yes", SOON);
+    let decided = claw.decisions();
+    assert_eq!(decided.len(), 1, "{decided:?}");
+    assert_eq!(decided[0]["decision"], "allow-once");
+    // Written down, with where the yes came from.
+    let log = offhook.command_output(&["audit"]);
+    assert!(log.contains("web"), "{log}");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// Looks at views in both sizes; nothing may be wider than the window. Kept where somebody wants to look as well.
+fn pictures(browser: &mut Browser, name: &str, views: &[&str]) {
+    let folder = std::env::var_os("OFFHOOK_PICTURES").map(PathBuf::from);
+    for (size, width, height, is_dark) in [
+        ("phone", 390, 844, false),
+        ("small", 360, 640, true),
+        ("desk", 1280, 800, true),
+    ] {
+        browser.size(width, height, is_dark);
+        for view in views {
+            open_view(browser, view);
+            browser.expect("!document.querySelector('main [aria-busy]')", SOON);
+            let fits = "document.documentElement.scrollWidth <= innerWidth \
+                        && document.getElementById('main').scrollWidth <= document.getElementById('main').clientWidth";
+            browser.expect(fits, SOON);
+            let Some(folder) = &folder else { continue };
+            fs::create_dir_all(folder).expect("a folder for pictures");
+            let text = browser.picture();
+            let file = folder.join(format!("{name}-{size}-{}.png", view.replace('/', "-")));
+            let mut decode = Command::new("base64");
+            decode.arg("-d").stdin(std::process::Stdio::piped());
+            decode.stdout(fs::File::create(file).expect("a writable folder"));
+            let mut child = decode.spawn().expect("base64 of coreutils");
+            let mut stdin = child.stdin.take().expect("piped");
+            std::io::Write::write_all(&mut stdin, text.as_bytes()).expect("it reads");
+            drop(stdin);
+            let _ = child.wait();
+        }
+    }
+}
