@@ -79,7 +79,8 @@ impl Ruling {
     }
 }
 
-/// Who hears what guests leave: as configured, else the first owner, else the first account.
+/// Who hears what guests leave: as configured, else the first owner, else the first account. `accounts` are the oldest
+/// first, so that nobody becomes the owner by a name.
 pub fn owner_of(config: &Config, accounts: &[String]) -> Option<String> {
     if !config.levels.messages_for.is_empty() {
         return Some(config.levels.messages_for.clone());

@@ -170,6 +170,13 @@ impl SecretStore {
         users
     }
 
+    /// Names of the phones' accounts, the oldest first: an account that is added never comes before those there are.
+    pub fn names_by_age(&self) -> Vec<String> {
+        let mut users = self.users();
+        users.sort_by(|a, b| (&a.created, &a.name).cmp(&(&b.created, &b.name)));
+        users.into_iter().map(|user| user.name).collect()
+    }
+
     /// Everyone who may log in to `realm`: the phones of that realm, and the test account (from this
     /// machine only).
     pub fn logins(&self, realm: &str) -> Vec<User> {

@@ -40,7 +40,7 @@ use crate::store::{Store, TraceStore};
 use crate::switchboard::{
     BridgingConfig, Command, MediaSecurity, Switchboard, SwitchboardConfig, Trunks, today,
 };
-use crate::web::{Page, PageParts, make_link, sessions};
+use crate::web::{Page, PageParts, make_link, owner_among, sessions};
 use logins::{logins, trunk_accounts, trunk_passwords};
 pub(crate) use settings::turn_config;
 use settings::{bridging_config, endpoint_config, switchboard_config};
@@ -135,8 +135,8 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let asked = callbacks::desk::load(&store).context("requests to call somebody")?;
     let texts = hub::load(&store).context("messages of the last run")?;
     let spent = spend::kept(&mut store, &config)?;
-    let accounts: Vec<String> = secrets.users().into_iter().map(|user| user.name).collect();
-    let owner = approvals::owner_of(&config, &accounts).filter(|_| config.web.enabled);
+    let accounts = secrets.names_by_age();
+    let owner = owner_among(&config, &accounts).filter(|_| config.web.enabled);
     let sign_in = owner
         .map(|owner| make_link(&mut store, &owner))
         .transpose()?;
@@ -152,6 +152,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
 
     let model = models::choose_for_run(&home, &config).await;
     let (tell_accounts, accounts_now) = watch::channel(accounts.clone());
+    let by_age = accounts.clone();
     let books = spend::books(&config, &spent, recorder.clone());
     let proxy = served.as_ref().map(|served| &served.proxy);
     let agents = agents::build_all(&config, &secrets, &home, &accounts, &books, proxy)?;
@@ -183,7 +184,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     endpoint.end_lost_dialogs(now, cut_off);
 
     let plan = OfficePlan {
-        ruling: Ruling::of(&config, &accounts),
+        ruling: Ruling::of(&config, &by_age),
         pins: secrets.pins(),
         wrong_pins,
         is_frozen,
@@ -410,8 +411,7 @@ async fn watch_secrets(
             Ok(true) => {
                 info!("users changed");
                 approvals.set_pins(secrets.pins()).await;
-                let names = secrets.users().into_iter().map(|user| user.name);
-                accounts.send_replace(names.collect());
+                accounts.send_replace(secrets.names_by_age());
                 let users = logins(&secrets, &config);
                 hub.set_accounts(signalling::callable(&users)).await;
                 if commands.send(Command::Users(users)).await.is_err() {

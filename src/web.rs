@@ -30,7 +30,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::agents::Agents;
 use crate::api::Problem;
-use crate::approvals::{Approvals, owner_of};
+use crate::approvals::Approvals;
 use crate::config::Config;
 use crate::console::is_authorised;
 use crate::engines::EngineState;
@@ -55,7 +55,7 @@ pub struct PageParts {
     pub config: Arc<Config>,
     pub home: Home,
     pub api_token: Secret,
-    /// The accounts there are now.
+    /// The accounts there are now, the oldest first.
     pub accounts: watch::Receiver<Vec<String>>,
     pub sip: Vec<(Transport, SocketAddr)>,
     /// Where the page itself is served.
@@ -127,7 +127,7 @@ impl Page {
     /// The account that the owner's own links and token stand for.
     fn owner(&self) -> Option<String> {
         let parts = self.parts();
-        owner_of(&parts.config, &parts.accounts.borrow())
+        owner_among(&parts.config, &parts.accounts.borrow())
     }
 
     /// An account as a visitor; none where it is no account any more.
@@ -181,7 +181,19 @@ impl Page {
     }
 }
 
-/// The page and its routes. `listening` changes nothing: links are made elsewhere.
+/// Whose links and token open everything: the first account of `[[users]]` that is an owner, else the first one there, else
+/// the oldest. `accounts` are the oldest first, so that nobody becomes the owner by a name.
+pub fn owner_among(config: &Config, accounts: &[String]) -> Option<String> {
+    let is_there = |name: &String| accounts.contains(name);
+    let of_owner = config.users.iter().find(|user| {
+        user.level.unwrap_or(config.levels.default) == Level::Owner && is_there(&user.name)
+    });
+    let first = config.users.iter().find(|user| is_there(&user.name));
+    let named = of_owner.or(first).map(|user| user.name.clone());
+    named.or_else(|| accounts.first().cloned())
+}
+
+/// The page and its routes.
 pub fn routes<S: Clone + Send + Sync + 'static>(page: Page) -> Router<S> {
     let inside = Router::new()
         .merge(house::routes())
@@ -271,5 +283,49 @@ fn owner_only(visitor: &Visitor) -> Result<(), Problem> {
             StatusCode::FORBIDDEN,
             "Only the owner may see or change this.",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_becomes_the_owner_by_a_name() {
+        let accounts =
+            |names: &[&str]| -> Vec<String> { names.iter().map(|n| (*n).to_owned()).collect() };
+        let rows: [(&str, &[&str], Option<&str>); 6] = [
+            ("", &["phone1", "anna"], Some("phone1")),
+            ("", &[], None),
+            // Whose message box guests fill is another matter.
+            (
+                "[levels]\nmessages_for = \"anna\"",
+                &["phone1", "anna"],
+                Some("phone1"),
+            ),
+            (
+                "[[users]]\nname = \"anna\"",
+                &["phone1", "anna"],
+                Some("anna"),
+            ),
+            (
+                "[[users]]\nname = \"otto\"\n[[users]]\nname = \"anna\"\nlevel = \"owner\"",
+                &["phone1", "otto", "anna"],
+                Some("anna"),
+            ),
+            (
+                "[[users]]\nname = \"gone\"\nlevel = \"owner\"",
+                &["phone1"],
+                Some("phone1"),
+            ),
+        ];
+        for (text, names, owner) in rows {
+            let (config, _) = Config::parse(text, &[]).expect(text);
+            assert_eq!(
+                owner_among(&config, &accounts(names)).as_deref(),
+                owner,
+                "{text}"
+            );
+        }
     }
 }

@@ -5,19 +5,20 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 
 use super::{open_store, print};
-use crate::approvals::owner_of;
 use crate::config::Config;
 use crate::home::Home;
 use crate::secrets::SecretStore;
-use crate::web::{make_link, sessions};
+use crate::web::{make_link, owner_among, sessions};
 
 /// The account of this name; without one, the owner's.
 fn person(home: &Home, config: &Config, name: Option<&str>) -> anyhow::Result<String> {
     let secrets = SecretStore::open(&home.secrets_path())?;
-    let accounts: Vec<String> = secrets.users().into_iter().map(|user| user.name).collect();
+    let accounts = secrets.names_by_age();
     let person = match name {
         Some(name) => name.to_owned(),
-        None => owner_of(config, &accounts).context("there is no account; `offhook user add`")?,
+        None => {
+            owner_among(config, &accounts).context("there is no account; `offhook user add`")?
+        }
     };
     anyhow::ensure!(
         accounts.contains(&person),

@@ -70,6 +70,13 @@ fn a_link_signs_in_once() {
     browser.expect_text("Your assistant's line is up", SOON);
     assert_eq!(browser.complaints(), Vec::<String>::new());
 
+    // How heavy and how fast: `--nocapture` shows it. Nothing is asserted about speed in a test.
+    let ready = "Math.round(performance.getEntriesByName('offhook-ready')[0].startTime)";
+    let bytes = "['resource', 'navigation'].flatMap((kind) => performance.getEntriesByType(kind))\
+                 .reduce((sum, each) => sum + each.encodedBodySize, 0)";
+    let (ready, bytes) = (browser.run(ready), browser.run(bytes));
+    println!("the page: ready after {ready} ms, {bytes} bytes on the wire");
+
     stranger.open(&link);
     stranger.expect_text("used already", SOON);
 

@@ -153,7 +153,10 @@ function show(main, app) {
   }
 
   function told(event, data) {
-    if (event === "again") return void read();
+    if (event === "again") {
+      streams.clear();
+      return void read();
+    }
     const was_at_bottom = is_at_bottom();
     if (data?.conversation && conversation && data.conversation !== conversation) return;
     if (event === "said") {
