@@ -288,6 +288,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         engines: engines.clone(),
         agents: agents_shown,
         approvals: approvals.clone(),
+        hub: hub.clone(),
     });
     let signalling = tokio::spawn(signalling::run(
         endpoint,

@@ -8,6 +8,7 @@ pub mod access;
 mod approvals;
 mod assets;
 mod calls;
+mod chat;
 mod connect;
 mod house;
 mod live;
@@ -35,6 +36,7 @@ use crate::config::Config;
 use crate::console::is_authorised;
 use crate::engines::EngineState;
 use crate::home::Home;
+use crate::hub::Hub;
 use crate::records::{Recorder, unix_ms};
 use crate::redact::Secret;
 use crate::switchboard::Command;
@@ -65,6 +67,7 @@ pub struct PageParts {
     pub engines: watch::Receiver<EngineState>,
     pub agents: Agents,
     pub approvals: Approvals,
+    pub hub: Hub,
 }
 
 /// Clones share it.
@@ -197,6 +200,7 @@ pub fn owner_among(config: &Config, accounts: &[String]) -> Option<String> {
 pub fn routes<S: Clone + Send + Sync + 'static>(page: Page) -> Router<S> {
     let inside = Router::new()
         .merge(house::routes())
+        .merge(chat::routes())
         .merge(calls::routes())
         .merge(approvals::routes())
         .merge(connect::routes())

@@ -235,6 +235,7 @@ pub(super) const STEPS: &[&str] = &[
         created_unix_ms INTEGER NOT NULL,
         seen_unix_ms INTEGER NOT NULL
     ) STRICT;
+    CREATE INDEX message_voice ON message (voice) WHERE voice IS NOT NULL;
     CREATE INDEX web_session_person ON web_session (person, seen_unix_ms);",
 ];
 

@@ -112,6 +112,13 @@ impl Store {
         self.query(sql, params![person, SESSIONS_PER_PERSON_MAX], from_row)
     }
 
+    /// The conversation that a voice note belongs to, by the name of its file.
+    pub fn voice_note_conversation(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT conversation FROM message WHERE voice = ?1 LIMIT 1";
+        let rows = self.query(sql, [name], |row| row.get(0))?;
+        Ok(rows.into_iter().next())
+    }
+
     /// It was here now.
     pub fn web_session_seen(&mut self, hash: &str, now_unix_ms: u64) -> Result<(), StoreError> {
         self.transact(|connection| {

@@ -60,7 +60,7 @@ struct Wanted {
 
 /// The agent as the hub names it: that of `[agent]` is the empty one.
 fn agent_named(page: &Page, name: &str) -> String {
-    let mut profiles = page.parts().agents.profiles();
+    let mut profiles = page.parts().agents.all();
     match profiles.next() {
         Some(first) if first.name == name => String::new(),
         _ => name.to_owned(),
@@ -75,9 +75,13 @@ async fn history(
     let agent = agent_named(&page, &wanted.agent);
     let most = wanted.most.unwrap_or(MESSAGES).min(MESSAGES_MAX);
     let hub = &page.parts().hub;
-    let rows = hub.history(&visitor.person, &agent, wanted.before, most).await?;
+    let rows = hub
+        .history(&visitor.person, &agent, wanted.before, most)
+        .await?;
     let conversation = rows.last().map(|row| row.conversation.clone());
-    Ok(Json(json!({ "conversation": conversation, "messages": rows })))
+    Ok(Json(
+        json!({ "conversation": conversation, "messages": rows }),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -126,7 +130,10 @@ async fn speak(
         Problem::new(rejection.status(), detail)
     })?;
     if bytes.is_empty() {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "This voice note is empty."));
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "This voice note is empty.",
+        ));
     }
     let mime = headers.get(header::CONTENT_TYPE);
     let mime = mime.and_then(|kind| kind.to_str().ok()).unwrap_or("");
@@ -146,7 +153,9 @@ async fn receive(
     body: Body,
 ) -> Result<Response, Problem> {
     let is_id = (8..=ID_CHARS_MAX).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !is_id {
         let why = format!("`id` has 8 to {ID_CHARS_MAX} letters and digits, and is new.");
         return Err(Problem::new(StatusCode::BAD_REQUEST, why));
@@ -183,12 +192,17 @@ async fn sound(
     // Only what was written down as a voice note is looked for, so that no name leads out of the folder.
     let is_name = !name.starts_with('.')
         && name.len() <= 128
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
     if !is_name {
         return Err(missing());
     }
     let wanted = name.clone();
-    let found = page.parts().recorder.ask(move |store| store.voice_note_conversation(&wanted));
+    let found = page
+        .parts()
+        .recorder
+        .ask(move |store| store.voice_note_conversation(&wanted));
     let conversation = found.await?.ok_or_else(missing)?;
     let is_theirs = conversation.starts_with(&format!("{}/", visitor.person));
     if !is_theirs && !visitor.is_owner() {
@@ -197,7 +211,9 @@ async fn sound(
     let path: PathBuf = page.parts().home.root().join("voice").join(&name);
     let bytes = tokio::fs::read(&path).await.map_err(|_| missing())?;
     let kind = kind_of(&bytes);
-    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    let range = headers
+        .get(header::RANGE)
+        .and_then(|range| range.to_str().ok());
     Ok(piece(bytes, kind, range))
 }
 
@@ -223,7 +239,10 @@ fn piece(bytes: Vec<u8>, kind: &'static str, range: Option<&str>) -> Response {
     match range.and_then(|range| range_in(range, length)) {
         None => (common, bytes).into_response(),
         Some((first, last)) => {
-            let place = [(header::CONTENT_RANGE, format!("bytes {first}-{last}/{length}"))];
+            let place = [(
+                header::CONTENT_RANGE,
+                format!("bytes {first}-{last}/{length}"),
+            )];
             let part = bytes[first..=last].to_vec();
             (StatusCode::PARTIAL_CONTENT, common, place, part).into_response()
         }
@@ -250,11 +269,15 @@ async fn people(
     owner_only(&visitor)?;
     let parts = page.parts();
     let channels = parts.hub.channels();
-    let channels = channels.iter().map(|(name, standing)| json!({ "name": name, "standing": standing }));
+    let channels = channels
+        .iter()
+        .map(|(name, standing)| json!({ "name": name, "standing": standing }));
     let channels: Vec<Value> = channels.collect();
     let identities = parts.hub.identities(None).await?;
     let people = parts.accounts.borrow().clone();
-    Ok(Json(json!({ "people": people, "channels": channels, "identities": identities })))
+    Ok(Json(
+        json!({ "people": people, "channels": channels, "identities": identities }),
+    ))
 }
 
 #[derive(Deserialize)]

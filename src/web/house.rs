@@ -72,7 +72,7 @@ async fn house(
     value["accounts"] = json!(*parts.accounts.borrow());
     value["trunks"] = json!(snapshot.trunks);
     value["draining"] = json!(snapshot.draining);
-    let agents = parts.agents.profiles().map(|profile| {
+    let agents = parts.agents.all().map(|profile| {
         let info = profile.gateway.describe();
         json!({
             "name": profile.name,
@@ -108,7 +108,7 @@ async fn check(
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Json<Value>, Problem> {
     owner_only(&visitor)?;
-    let checks = page.parts().agents.profiles().map(|profile| async move {
+    let checks = page.parts().agents.all().map(|profile| async move {
         let found = timeout(CHECK_MAX, profile.gateway.check()).await;
         let (is_well, words) = match found {
             Ok(Ok(_)) => (true, "answers".to_owned()),

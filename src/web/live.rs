@@ -13,13 +13,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::{Page, Visitor};
 use crate::api::Problem;
 use crate::console;
 use crate::engines::EngineState;
+use crate::hub::Live;
 
 /// Pages open at once; the next one is told to come again.
 pub const STREAMS_MAX: usize = 400;
@@ -81,6 +82,7 @@ struct Listener {
     approvals: watch::Receiver<Arc<crate::approvals::View>>,
     engines: watch::Receiver<EngineState>,
     engines_may_change: bool,
+    hub: broadcast::Receiver<Live>,
     again: tokio::time::Interval,
     waiting: Vec<Event>,
     _place: OwnedSemaphorePermit,
@@ -105,6 +107,7 @@ pub(super) async fn events(
         approvals: page.parts().approvals.watch(),
         engines: page.parts().engines.clone(),
         engines_may_change: true,
+        hub: page.parts().hub.live(&visitor.person),
         again: interval_at(Instant::now() + ASK_AGAIN, ASK_AGAIN),
         waiting: vec![named("hello", "")],
         visitor,
@@ -131,6 +134,13 @@ fn named(name: &str, data: &str) -> Event {
     Event::default()
         .event(name)
         .data(if data.is_empty() { "{}" } else { data })
+}
+
+/// By its kind, so that a page listens to what it knows.
+fn of_hub(event: &Live) -> Event {
+    let value = serde_json::to_value(event).unwrap_or_default();
+    let kind = value["kind"].as_str().unwrap_or("again");
+    named(kind, &value.to_string())
 }
 
 impl Listener {
@@ -165,6 +175,12 @@ impl Listener {
                     self.engines_may_change = changed.is_ok();
                     self.waiting.push(named("phones", ""));
                 }
+                told = self.hub.recv() => match told {
+                    Ok(event) => return Some(of_hub(&event)),
+                    // Too slow: everything is read again.
+                    Err(broadcast::error::RecvError::Lagged(_)) => return Some(named("again", "")),
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                },
                 _ = self.again.tick() => {
                     let still = self.page.visitor(&self.headers, self.from).await;
                     if still.as_ref() != Some(&self.visitor) {

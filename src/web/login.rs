@@ -129,7 +129,7 @@ async fn me(State(page): State<Page>, Extension(visitor): Extension<Visitor>) ->
             "to": crate::switchboard::service_name(number.to),
         })
     });
-    let agents = parts.agents.profiles().map(|profile| {
+    let agents = parts.agents.all().map(|profile| {
         json!({
             "name": profile.name,
             "numbers": profile.numbers,

@@ -292,6 +292,106 @@ fn calls_phones_and_bans_are_shown_and_changed() {
 }
 
 #[test]
+fn an_answer_streams_into_the_chat() {
+    let test = "an_answer_streams_into_the_chat";
+    let Some(_floor) = floor_with_browser(test) else {
+        return;
+    };
+    let offhook = Offhook::start("page-chat");
+    let mut browser = signed_in(&offhook, Browser::start(None));
+    browser.size(390, 844, false);
+    // What becomes of the bubble that streams, piece by piece.
+    browser.run(
+        "window.pieces = new Set(); new MutationObserver(() => { \
+         const text = document.querySelector('.streaming')?.innerText; if (text) pieces.add(text); \
+         }).observe(document.querySelector('.live'), { childList: true, subtree: true, characterData: true })",
+    );
+    browser.write("#text", "Count from one to twelve.");
+    browser.key("Enter", 13);
+    browser.expect(
+        "document.querySelectorAll('.log .message.caller').length === 1",
+        SOON,
+    );
+    browser.expect(
+        "document.querySelectorAll('[role=log] .message.assistant').length === 1",
+        SOON,
+    );
+    browser.expect(
+        "document.querySelector('[role=log] .assistant').innerText.includes('twelve')",
+        SOON,
+    );
+    let pieces = browser.run("pieces.size").as_u64().unwrap_or(0);
+    assert!(pieces >= 2, "the answer came in {pieces} pieces");
+    browser.expect(
+        "document.querySelector('[role=log] .caller .channel').innerText === 'web'",
+        SOON,
+    );
+
+    // Said on the phone, seen here: with its channel, in order, while it happens.
+    let file = offhook.home().join("password");
+    let account = offhook.first_phone();
+    fs::write(&file, &account.password).expect("a writable home");
+    let (file, server) = (file.display().to_string(), offhook.sip.to_string());
+    let call = offhook.call_command(&[
+        "call",
+        "100",
+        "--user",
+        &account.user,
+        "--password-file",
+        &file,
+        "--server",
+        &server,
+        "--say",
+        "What time is it?",
+    ]);
+    assert!(call.status.success(), "{}", crate::offhook::text_of(&call));
+    browser.expect(
+        "[...document.querySelectorAll('[role=log] .channel')].some((each) => each.innerText === 'phone')",
+        SOON,
+    );
+    browser.run("location.reload()");
+    browser.expect(
+        "document.querySelectorAll('[role=log] .message').length >= 4",
+        SOON,
+    );
+    pictures(&mut browser, "talked", &["chat", "calls"]);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_voice_note_is_heard_and_answered() {
+    let test = "a_voice_note_is_heard_and_answered";
+    let Some(_floor) = floor_with_browser(test) else {
+        return;
+    };
+    let offhook = Offhook::start("page-voice");
+    let spoken = offhook.speak("What time is it?");
+    let mut browser = signed_in(&offhook, Browser::start(Some(&spoken)));
+    browser.press("button.note:not(.quiet)");
+    browser.expect(
+        "document.querySelector('.note-time').innerText === '0:03'",
+        SOON,
+    );
+    browser.press("button.note:not(.quiet)");
+    browser.expect(
+        "document.querySelector('[role=log] .caller audio')",
+        SOON * 2,
+    );
+    browser.expect("document.querySelector('[role=log] .assistant')", SOON * 2);
+    // What was recorded can be played.
+    let plays = "new Promise((done) => { const audio = document.querySelector('[role=log] .caller audio'); \
+                 audio.onloadedmetadata = () => done(audio.duration > 1); audio.onerror = () => done(false); audio.load(); })";
+    assert_eq!(browser.run(plays), true);
+    let words = browser.run("document.querySelector('[role=log] .caller .bubble').innerText");
+    let words = words.as_str().unwrap_or("").to_lowercase();
+    assert!(
+        crate::sound::words_in_order("what time is it", &words) >= 3,
+        "{words}"
+    );
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
 fn an_action_is_approved_on_the_page() {
     let test = "an_action_is_approved_on_the_page";
     let Some(_floor) = floor_with_browser(test) else {

@@ -124,7 +124,7 @@ function listen() {
     if (!is_first) tell("again", null);
     is_first = false;
   });
-  for (const name of ["said", "delta", "done", "failed", "working", "caption", "approvals", "calls", "phones"]) {
+  for (const name of ["said", "delta", "done", "failed", "working", "caption", "approvals", "calls", "phones", "again"]) {
     events.addEventListener(name, (event) => tell(name, JSON.parse(event.data)));
   }
   events.onerror = async () => {
