@@ -129,3 +129,28 @@ fn the_axis_has_few_round_steps() {
     }
     assert!(tick_ms(u32::MAX) > 0);
 }
+
+#[test]
+fn bars_alone_fit_a_narrow_page() {
+    for width in [0, 300, 356, 720] {
+        let picture = bars_svg(&[turn(Some(170), "private words")], width);
+        let shown = width.max(300);
+        assert!(picture.contains(&format!("width=\"{shown}\"")), "{picture}");
+        assert!(
+            !picture.contains("private words") && !picture.contains("turn 1"),
+            "{picture}"
+        );
+        // No bar ends behind the room for its figure.
+        for bar in picture.split("<rect ").skip(1) {
+            let number = |name: &str| -> f64 {
+                let text = bar
+                    .split(&format!("{name}=\""))
+                    .nth(1)
+                    .and_then(|rest| rest.split('"').next());
+                text.and_then(|text| text.parse().ok()).unwrap_or(f64::MAX)
+            };
+            let end = number(" x").min(number("x")) + number("width");
+            assert!(end <= f64::from(shown) - 100.0, "{bar}");
+        }
+    }
+}

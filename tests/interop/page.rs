@@ -78,7 +78,7 @@ fn a_link_signs_in_once() {
     println!("the page: ready after {ready} ms, {bytes} bytes on the wire");
 
     stranger.open(&link);
-    stranger.expect_text("used already", SOON);
+    stranger.expect_text("used already", SOON * 2);
 
     // A second link, from the command line, for the same program that runs.
     let printed = offhook.command_output(&["login"]);
@@ -398,7 +398,7 @@ fn an_action_is_approved_on_the_page() {
         return;
     };
     const COMMAND: &str = "rsync -a /srv/photos backup:/photos";
-    let claw = ClawStandIn::start(COMMAND, "agent:main:voice:phone1");
+    let claw = ClawStandIn::start(COMMAND);
     let config = format!(
         "[agent]\nkind = \"openclaw\"\nurl = \"ws://127.0.0.1:{}\"\napi_key_file = \"claw.token\"\n",
         claw.port
@@ -410,6 +410,9 @@ fn an_action_is_approved_on_the_page() {
     offhook.run();
     let mut browser = signed_in(&offhook, Browser::start(None));
     browser.size(390, 844, false);
+    browser.write("#text", "Copy the photos.");
+    browser.key("Enter", 13);
+    browser.expect_text(claw_stand_in::WORDS, SOON * 2);
     // It is seen from wherever one is.
     browser.expect(
         "document.getElementById('waiting').innerText === '1'",

@@ -15,6 +15,8 @@ let shown = null;
 let events = null;
 let retry = 0;
 
+// A link that is opened in a tab where the page is already changes only what stands behind `#`.
+addEventListener("hashchange", () => location.hash.startsWith("#login=") && location.reload());
 start();
 
 async function start() {
@@ -68,7 +70,7 @@ function open(place) {
 
 function route() {
   const [name, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
-  if (name.startsWith("login=")) return location.reload();
+  if (name.startsWith("login=")) return;
   const key = name in VIEWS ? name : "chat";
   for (const link of document.querySelectorAll("#views a")) {
     const is_here = link.hash === `#${key}`;

@@ -36,7 +36,7 @@ function show(main, app) {
   });
   const note = voice_button(async (blob) => {
     const id = name();
-    const pending = { id, words: "Voice note …" };
+    const pending = { id, words: "Voice note …", is_note: true };
     waiting.set(id, pending);
     draw_live();
     try {
@@ -183,7 +183,11 @@ function show(main, app) {
       draw_live();
     } else if (event === "done" || event === "failed") {
       streams.delete(data.turn);
-      if (event === "failed") toast(data.words);
+      if (event === "failed") {
+        toast(data.words);
+        // Nothing will come of a note that could not be heard.
+        for (const each of waiting.values()) if (each.is_note) waiting.delete(each.id);
+      }
       if (event === "done" && !rows.some((row) => row.id === data.message)) read();
       draw_live();
     }

@@ -3,7 +3,7 @@
 
 import { h, lasting, toast } from "/assets/dom.js";
 
-const KINDS = ["audio/webm;codecs=opus", "audio/ogg;codecs=opus", "audio/mp4"];
+const KINDS = ["audio/ogg;codecs=opus", "audio/webm;codecs=opus", "audio/mp4"];
 const MS_MAX = 5 * 60 * 1000;
 /** Shorter ones are slips of the finger. */
 const MS_MIN = 500;

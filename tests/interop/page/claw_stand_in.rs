@@ -1,10 +1,13 @@
-//! A stand-in for an OpenClaw gateway, and nothing more: it lets everybody in and would like to run one command. What is
-//! decided about that is kept.
+//! A stand-in for an OpenClaw gateway, and nothing more: it lets everybody in, answers every message with the same words,
+//! and would then like to run one command. What is decided about that is kept.
 
 use serde_json::{Value, json};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use tokio_tungstenite::tungstenite::{Message, WebSocket, accept};
+
+/// What it says to everything.
+pub const WORDS: &str = "I would like to do that for you.";
 
 pub struct ClawStandIn {
     pub port: u16,
@@ -12,8 +15,8 @@ pub struct ClawStandIn {
 }
 
 impl ClawStandIn {
-    /// Wants `command` run in a conversation of `session`.
-    pub fn start(command: &'static str, session: &'static str) -> ClawStandIn {
+    /// Wants `command` run in every conversation.
+    pub fn start(command: &'static str) -> ClawStandIn {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("a bound socket").port();
         let decided: Arc<Mutex<Vec<Value>>> = Arc::default();
@@ -21,7 +24,7 @@ impl ClawStandIn {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let kept = kept.clone();
-                std::thread::spawn(move || serve(stream, command, session, &kept));
+                std::thread::spawn(move || serve(stream, command, &kept));
             }
         });
         ClawStandIn { port, decided }
@@ -33,12 +36,15 @@ impl ClawStandIn {
     }
 }
 
-fn serve(stream: TcpStream, command: &str, session: &str, decided: &Mutex<Vec<Value>>) {
+fn serve(stream: TcpStream, command: &str, decided: &Mutex<Vec<Value>>) {
     let Ok(mut socket) = accept(stream) else {
         return;
     };
-    let challenge = json!({ "type": "event", "event": "connect.challenge", "payload": { "nonce": "n", "ts": 1 } });
-    send(&mut socket, &challenge);
+    event(
+        &mut socket,
+        "connect.challenge",
+        &json!({ "nonce": "n", "ts": 1 }),
+    );
     while let Ok(message) = socket.read() {
         let Message::Text(text) = message else {
             continue;
@@ -47,37 +53,51 @@ fn serve(stream: TcpStream, command: &str, session: &str, decided: &Mutex<Vec<Va
             continue;
         };
         let parameters = &request["params"];
-        let mut after = None;
-        let payload = match request["method"].as_str().unwrap_or("") {
+        let method = request["method"].as_str().unwrap_or("");
+        let payload = match method {
             "connect" => json!({
                 "server": { "version": "2026.9.6", "bootId": "b" },
                 "auth": { "scopes": ["operator.read", "operator.write", "operator.approvals"] },
             }),
-            "exec.approval.list" if decided.lock().is_ok_and(|all| all.is_empty()) => json!([{
-                "id": "a1",
-                "request": { "command": command, "cwd": "/srv", "host": "gateway", "sessionKey": session },
-                "createdAtMs": 1_000, "expiresAtMs": 121_000,
-            }]),
             "exec.approval.list" | "plugin.approval.list" => json!([]),
+            "chat.send" => json!({ "runId": parameters["idempotencyKey"], "status": "started" }),
+            _ => json!({}),
+        };
+        let answer = json!({ "type": "res", "id": request["id"], "ok": true, "payload": payload });
+        send(&mut socket, &answer);
+        match method {
+            "chat.send" => {
+                let session = &parameters["sessionKey"];
+                let said = json!({
+                    "runId": parameters["idempotencyKey"], "sessionKey": session, "state": "final",
+                    "message": { "content": [{ "type": "text", "text": WORDS }] },
+                });
+                event(&mut socket, "chat", &said);
+                let wish = json!({
+                    "id": "a1",
+                    "request": { "command": command, "cwd": "/srv", "host": "gateway", "sessionKey": session },
+                    "createdAtMs": 1_000, "expiresAtMs": 121_000,
+                });
+                event(&mut socket, "exec.approval.requested", &wish);
+            }
             "exec.approval.resolve" => {
                 if let Ok(mut all) = decided.lock() {
                     all.push(parameters.clone());
                 }
                 let (id, decision) = (&parameters["id"], &parameters["decision"]);
-                let payload = json!({ "id": id, "decision": decision, "resolvedBy": "Offhook" });
-                after = Some(
-                    json!({ "type": "event", "event": "exec.approval.resolved", "payload": payload }),
-                );
-                json!({})
+                let by = json!({ "id": id, "decision": decision, "resolvedBy": "Offhook" });
+                event(&mut socket, "exec.approval.resolved", &by);
             }
-            _ => json!({}),
-        };
-        let answer = json!({ "type": "res", "id": request["id"], "ok": true, "payload": payload });
-        send(&mut socket, &answer);
-        if let Some(event) = after {
-            send(&mut socket, &event);
+            _ => {}
         }
     }
+}
+
+fn event(socket: &mut WebSocket<TcpStream>, name: &str, payload: &Value) {
+    send(
+        socket,
+        &json!({ "type": "event", "event": name, "payload": payload }),
+    );
 }
 
 fn send(socket: &mut WebSocket<TcpStream>, value: &Value) {
