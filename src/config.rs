@@ -11,6 +11,7 @@ mod agents;
 mod agents_keys;
 mod bans;
 mod callbacks;
+mod chat;
 mod cloud;
 mod keys;
 mod phones;
@@ -35,6 +36,7 @@ mod tests;
 pub use agents::*;
 pub use bans::Bans;
 pub use callbacks::{Callbacks, McpDoor};
+pub use chat::{SignalAccount, TelegramBot};
 pub use cloud::{Cloud, CloudAgent, DayLimits, ModelPrice, When};
 pub use phones::*;
 pub use proxy::ModelProxy;
@@ -128,6 +130,7 @@ impl Config {
             &mut self.turn.end_of_turn_model,
             &mut self.sip.streams.certificate,
             &mut self.sip.streams.certificate_key,
+            &mut self.telegram.token.file,
         ];
         let fallback = &mut self.agent.fallback;
         let others = self.agents.iter_mut();

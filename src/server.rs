@@ -1,6 +1,7 @@
 //! Start and stop order of the program: what is opened when, what is printed, and how it ends.
 //! Owns supervision and the start banner; every part it starts owns itself.
 
+mod chat;
 mod logins;
 mod settings;
 
@@ -237,6 +238,8 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         folder: home.voice_path(),
         saved: texts,
     });
+    chat::attach(&hub, &config, &secrets, &home)?;
+    let standings = tokio::spawn(chat::tell_standings(hub.clone()));
 
     let own_token = SecretSource {
         default_variable: "OFFHOOK_MCP_TOKEN".to_owned(),
@@ -346,6 +349,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     ban_watcher.abort();
     office.abort();
     hub_task.abort();
+    standings.abort();
     console.abort();
     if let Some(proxy) = model_proxy {
         proxy.abort();

@@ -9,6 +9,7 @@ use sip::offer_answer::{AudioCodec, SecurityPolicy};
 use super::agents_keys;
 use super::bans;
 use super::callbacks;
+use super::chat;
 use super::cloud;
 use super::phones_keys;
 use super::reader::{Reader, Section};
@@ -84,6 +85,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
             callbacks::callbacks(section, defaults.callbacks)
         }),
         text: reader.section("text", |section| super::text::text(section, defaults.text)),
+        telegram: reader.section("telegram", |s| chat::telegram(s, defaults.telegram)),
+        signal: reader.section("signal", |section| chat::signal(section, defaults.signal)),
         web: reader.section("web", |section| super::web::web(section, defaults.web)),
         proxy: reader.section("proxy", |section| {
             super::proxy::proxy(section, defaults.proxy)

@@ -10,6 +10,7 @@ use sip::offer_answer::{AudioCodec, SecurityPolicy};
 use super::agents::{AgentEntry, Approvals, Levels};
 use super::bans::Bans;
 use super::callbacks::Callbacks;
+use super::chat::{SignalAccount, TelegramBot};
 use super::cloud::{Cloud, DayLimits};
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
 use super::proxy::ModelProxy;
@@ -41,6 +42,8 @@ pub struct Config {
     pub voicemail: Voicemail,
     pub callbacks: Callbacks,
     pub text: Text,
+    pub telegram: TelegramBot,
+    pub signal: SignalAccount,
     pub web: Web,
     pub proxy: ModelProxy,
     pub models: Models,

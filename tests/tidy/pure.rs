@@ -34,7 +34,7 @@ const BANNED: [(&str, &str); 26] = [
 ];
 
 /// Files and folders that are nothing if not pure.
-const MUST_BE_PURE: [&str; 46] = [
+const MUST_BE_PURE: [&str; 59] = [
     "sip/src/",
     "media/src/",
     "asr/src/vad",
@@ -43,6 +43,19 @@ const MUST_BE_PURE: [&str; 46] = [
     "tts/src/clause",
     "agent-bridge/src/approvals",
     "agent-bridge/src/budget.rs",
+    "agent-bridge/src/channels/attempts.rs",
+    "agent-bridge/src/channels/doorstep.rs",
+    "agent-bridge/src/channels/markdown.rs",
+    "agent-bridge/src/channels/questions.rs",
+    "agent-bridge/src/channels/signal/envelope.rs",
+    "agent-bridge/src/channels/signal/events.rs",
+    "agent-bridge/src/channels/signal/rpc.rs",
+    "agent-bridge/src/channels/telegram/answer.rs",
+    "agent-bridge/src/channels/telegram/form.rs",
+    "agent-bridge/src/channels/telegram/html.rs",
+    "agent-bridge/src/channels/telegram/pieces.rs",
+    "agent-bridge/src/channels/telegram/poll.rs",
+    "agent-bridge/src/channels/telegram/update.rs",
     "agent-bridge/src/conversation.rs",
     "agent-bridge/src/levels.rs",
     "agent-bridge/src/openclaw/core.rs",
