@@ -4,7 +4,8 @@
 //!
 //! A peer that is not installed is skipped by name; OFFHOOK_REQUIRE_PEERS=1 makes that a failure.
 //!
-//! Here: the harness (`offhook`, `baresip`, `drill`, `sipp`, `process`, `peers`, `sound`) and, by subject, the tests.
+//! Here: the harness (`offhook`, `baresip`, `drill`, `sipp`, `process`, `peers`, `sound`,
+//! `telegram_stand_in`) and, by subject, the tests.
 
 mod baresip;
 mod browser;
@@ -14,6 +15,7 @@ mod peers;
 mod process;
 mod sipp;
 mod sound;
+mod telegram_stand_in;
 
 mod barge_in;
 mod between;
@@ -28,4 +30,5 @@ mod pauses;
 mod registration;
 mod secure;
 mod strangers;
+mod telegram;
 mod transports;

@@ -1,0 +1,125 @@
+//! The program as a Telegram bot, with a stand-in for Telegram: a person writes and is answered once, a stranger is told a
+//! code once, and SIGKILL between any two steps loses nothing.
+
+use crate::offhook::{Offhook, make_private_file};
+use crate::peers::take_floor;
+use crate::process::wait_until;
+use crate::telegram_stand_in::{StandIn, TOKEN};
+use std::fs;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(40);
+const ANNA: i64 = 9;
+const NOTE: &str = "Sent again after an interruption";
+
+fn install(test: &str, telegram: &StandIn) -> Offhook {
+    let config = format!(
+        "[telegram]\nenabled = true\ntoken_file = \"bot.token\"\nurl = \"http://{}\"\n\n\
+         [[users]]\nname = \"anna\"\nlevel = \"owner\"\nidentities = [\"telegram:{ANNA}\"]\n",
+        telegram.address
+    );
+    let offhook = Offhook::install(test, &config);
+    let token = offhook.home().join("bot.token");
+    fs::write(&token, TOKEN).expect("a writable home");
+    make_private_file(&token);
+    offhook
+}
+
+/// Sums that the built-in agent answers, and what is in the answer.
+fn sum(n: usize) -> (String, String) {
+    (format!("What is {n} plus 1000?"), format!("{}", n + 1_000))
+}
+
+/// How often an answer holds this number.
+fn count(telegram: &StandIn, number: &str) -> usize {
+    let plain = |text: &String| text.replace([',', '.'], "");
+    let texts = telegram.texts(ANNA);
+    texts
+        .iter()
+        .filter(|text| plain(text).contains(number))
+        .count()
+}
+
+fn expect_answer(offhook: &Offhook, telegram: &StandIn, number: &str) {
+    let found = wait_until(LIMIT, || count(telegram, number) > 0);
+    assert!(
+        found,
+        "{number}: {:?}\n{}",
+        telegram.texts(ANNA),
+        offhook.log_tail()
+    );
+}
+
+#[test]
+fn a_person_writes_to_the_bot_and_a_stranger_is_told_a_code() {
+    let Some(_floor) = take_floor("a_person_writes_to_the_bot", None) else {
+        return;
+    };
+    let telegram = StandIn::start();
+    let mut offhook = install("telegram", &telegram);
+    offhook.add_user("anna", "a password of hers");
+    offhook.run();
+    let (question, number) = sum(1);
+    telegram.writes(ANNA, &question);
+    expect_answer(&offhook, &telegram, &number);
+    for _ in 0..3 {
+        telegram.writes(66, "let me in");
+    }
+    let (question, number) = sum(2);
+    telegram.writes(ANNA, &question);
+    expect_answer(&offhook, &telegram, &number);
+    let told = telegram.texts(66);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("offhook people link"), "{told:?}");
+    assert_eq!((count(&telegram, "1001"), count(&telegram, "1002")), (1, 1));
+    // The token and what was said stay out of the log but where the settings of this test ask for it.
+    assert!(!offhook.log().contains(TOKEN));
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_when_the_program_is_killed() {
+    let Some(_floor) = take_floor("nothing_is_lost_when_killed", None) else {
+        return;
+    };
+    let telegram = StandIn::start();
+    let mut offhook = install("telegram-killed", &telegram);
+    offhook.add_user("anna", "a password of hers");
+    offhook.run();
+    // Kept and answered, but never receipted: it comes again after the crash.
+    telegram.forget_receipts(true);
+    let (question, number) = sum(1);
+    telegram.writes(ANNA, &question);
+    expect_answer(&offhook, &telegram, &number);
+    offhook.kill();
+    // Written while the program is away.
+    let (question, number) = sum(2);
+    telegram.writes(ANNA, &question);
+    telegram.forget_receipts(false);
+    offhook.run();
+    expect_answer(&offhook, &telegram, &number);
+    assert_eq!((count(&telegram, "1001"), count(&telegram, "1002")), (1, 1));
+    // Killed while the answer is on its way: Telegram has it, and nobody here can know.
+    telegram.mute(true);
+    let (question, number) = sum(3);
+    telegram.writes(ANNA, &question);
+    expect_answer(&offhook, &telegram, &number);
+    offhook.kill();
+    telegram.mute(false);
+    offhook.run();
+    let again = wait_until(LIMIT, || count(&telegram, &number) == 2);
+    assert!(again, "{:?}\n{}", telegram.texts(ANNA), offhook.log_tail());
+    // A later question shows that nothing else comes.
+    let (question, number) = sum(4);
+    telegram.writes(ANNA, &question);
+    expect_answer(&offhook, &telegram, &number);
+    let counts: Vec<usize> = (1..=4).map(|n| count(&telegram, &sum(n).1)).collect();
+    assert_eq!(counts, [1, 1, 2, 1], "{:?}", telegram.texts(ANNA));
+    // The one repetition says so, and no other.
+    let texts = telegram.texts(ANNA);
+    let repeats: Vec<&String> = texts.iter().filter(|text| text.contains(NOTE)).collect();
+    assert_eq!(repeats.len(), 1, "{texts:?}");
+    assert!(
+        repeats[0].replace([',', '.'], "").contains("1003"),
+        "{texts:?}"
+    );
+}
