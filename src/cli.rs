@@ -5,6 +5,7 @@
 mod approvals;
 mod calling;
 mod login;
+mod people;
 mod telling;
 
 use std::ffi::OsString;
@@ -91,6 +92,8 @@ An IPv6 address stands for its /64. A running server notices within a second.")]
     Bans(BansArgs),
     /// Decide what waits for a yes, and stop or allow risky actions
     Approvals(ApprovalsArgs),
+    /// Say who writes by Telegram, Matrix and the like
+    People(people::PeopleArgs),
     /// Show what was asked, allowed and refused
     Audit(AuditArgs),
     /// Write what is said in a sound file to standard output
@@ -393,6 +396,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<bool> {
         },
         Command::Login(args) => args.run(&home, &config)?,
         Command::Approvals(args) => args.run(&home, &config)?,
+        Command::People(args) => args.run(&home, &config)?,
         Command::Audit(args) => args.run(&home, &config)?,
         Command::Bans(args) => match args.command {
             None | Some(BansCommand::List) => commands::bans::list(&home, &config, args.json)?,

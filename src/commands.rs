@@ -9,6 +9,7 @@ pub mod config;
 pub mod export;
 pub mod login;
 pub mod models;
+pub mod people;
 pub mod prompt;
 pub mod replay;
 pub mod speak;

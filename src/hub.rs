@@ -36,6 +36,7 @@ pub use engine_sounds::EngineSounds;
 pub use happenings::{Happening, Happenings};
 pub use sounds::{NoSounds, Sounds};
 pub use task::{HubParts, load};
+pub use wording::WRITTEN_BEFORE;
 
 /// Requests to the hub's task; who asks waits when it is full.
 const ASKS_MAX: usize = 256;
@@ -170,8 +171,11 @@ impl Hub {
         let mut standings = lock(&self.standings);
         standings.push(channel.clone());
         drop(standings);
-        let asks = self.asks.clone();
-        tokio::spawn(async move { asks.send(Ask::Attach(channel)).await });
+        if let Err(mpsc::error::TrySendError::Full(ask)) = self.asks.try_send(Ask::Attach(channel))
+        {
+            let asks = self.asks.clone();
+            tokio::spawn(async move { asks.send(ask).await });
+        }
     }
 
     /// A code for a stranger, to be told to the owner. `None`: they have one already, or too many others have.

@@ -314,14 +314,15 @@ impl Recorder {
 
 impl CallRecorder {
     pub fn said(&self, entry: &Entry) {
-        if !self.recorder.transcripts {
-            return;
-        }
         let role = match (entry.role, entry.aside) {
             (SpokenBy::User, _) => Role::Caller,
             (_, false) => Role::Assistant,
             (_, true) => Role::Program,
         };
+        self.caption(role, &entry.text, true);
+        if !self.recorder.transcripts {
+            return;
+        }
         let row = MessageRow {
             conversation: self.conversation.clone(),
             role,

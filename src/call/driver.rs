@@ -1,6 +1,7 @@
 //! The task around a `Call`: its RTP sockets, the channels of the engines and the gateway, and one sleep
 //! to the next timeout. Applies one thing, drains, repeats. Owns no decision.
 
+mod late;
 mod wording;
 
 use std::collections::HashMap;
@@ -28,6 +29,8 @@ use super::{Call, CallInput, CallOutput, HangupCause, Note, ReplyEvent, Sound, W
 use crate::approvals::CallLine;
 use crate::engines::Engines;
 use crate::redact::Private;
+pub use late::LateDoor;
+use late::OpenReplies;
 use wording::{log_note, termination};
 
 /// Answers of engines and gateways on their way to the call. A sender waits when it is full: a call that
@@ -160,6 +163,8 @@ pub struct Driver {
     pub approvals: CallLine,
     /// Late results of this conversation; none: none ever come.
     pub news: Option<mpsc::Receiver<String>>,
+    /// Who is given an answer that was under way when the call ended; none: it is called off.
+    pub late: Option<LateDoor>,
     pub control: mpsc::Receiver<Control>,
     pub reports: mpsc::Sender<Report>,
 }
@@ -173,6 +178,7 @@ struct Running {
     reports: mpsc::Sender<Report>,
     events: mpsc::Sender<Event>,
     asks: HashMap<ReplyId, AskHandle>,
+    open: OpenReplies,
     transcripts: HashMap<u32, Arc<AtomicBool>>,
     voices: HashMap<ReplyId, Arc<AtomicBool>>,
     hangup: Option<(Instant, Termination)>,
@@ -190,6 +196,7 @@ impl Driver {
             gateway,
             approvals,
             mut news,
+            late,
             mut control,
             reports,
         } = self;
@@ -203,6 +210,7 @@ impl Driver {
             reports,
             events,
             asks: HashMap::new(),
+            open: OpenReplies::default(),
             transcripts: HashMap::new(),
             voices: HashMap::new(),
             hangup: None,
@@ -249,7 +257,10 @@ impl Driver {
                         Event::Sound { reply, clause, sound } => {
                             call.handle(now, CallInput::Sound { reply, clause, sound });
                         }
-                        Event::Reply { id, event } => call.handle(now, CallInput::Reply { id, event }),
+                        Event::Reply { id, event } => {
+                            running.open.came(id, &event);
+                            call.handle(now, CallInput::Reply { id, event });
+                        }
                     }
                 }
                 text = next_news(&mut news) => call.handle(Instant::now(), CallInput::News { text }),
@@ -264,11 +275,13 @@ impl Driver {
                     }
                     Some(Control::Drain { text }) => call.handle(Instant::now(), CallInput::Drain { text }),
                     Some(Control::Ended(peer)) => {
+                        running.leave(&late);
                         call.handle(Instant::now(), CallInput::Ended);
                         running.drain(&mut call).await;
                         break running.hangup.take().map_or(peer, |(_, ours)| ours);
                     }
                     None => {
+                        running.leave(&late);
                         call.handle(Instant::now(), CallInput::Ended);
                         running.drain(&mut call).await;
                         break Termination {
@@ -284,6 +297,7 @@ impl Driver {
                 && *due <= Instant::now()
             {
                 let (_, termination) = running.hangup.take().expect("checked above");
+                running.leave(&late);
                 call.handle(Instant::now(), CallInput::Ended);
                 running.drain(&mut call).await;
                 break termination;
@@ -314,6 +328,9 @@ impl Driver {
             })
             .await;
         drop(running.approvals);
+        if let Some(door) = late {
+            tokio::spawn(running.open.finish(inbox, door));
+        }
         let sockets = running.sockets;
         tokio::time::sleep(PORT_REST).await;
         drop(sockets);
@@ -321,6 +338,13 @@ impl Driver {
 }
 
 impl Running {
+    /// The call is over: what may be told later goes on.
+    fn leave(&mut self, late: &Option<LateDoor>) {
+        if late.is_some() {
+            self.open.leave(&mut self.asks);
+        }
+    }
+
     async fn drain(&mut self, call: &mut Call) {
         while let Some(output) = call.poll_output() {
             match output {
@@ -352,8 +376,12 @@ impl Running {
                     tools: Vec::new(),
                 }),
                 // Dropping the handle closes the upstream request.
-                CallOutput::CancelReply { id } => drop(self.asks.remove(&id)),
+                CallOutput::CancelReply { id } => {
+                    self.open.over(id);
+                    drop(self.asks.remove(&id));
+                }
                 CallOutput::CommitReply { id } => {
+                    self.open.committed(id);
                     if let Some(ask) = self.asks.get(&id) {
                         ask.commit();
                     }

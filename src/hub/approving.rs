@@ -29,8 +29,7 @@ pub struct Approving {
 }
 
 impl Approving {
-    /// What waits now. Those that are to be asked, with their codes; and how many are not waiting any more. `random`
-    /// draws a number.
+    /// What waits now. Those that are to be asked, with their codes. `random` draws a number.
     pub fn set(
         &mut self,
         waiting: &[Question],
@@ -63,6 +62,11 @@ impl Approving {
         let codes = (0..64).map(|_| format!("{:04}", random() % 10_000));
         let mut free = codes.filter(|code| self.asked.values().all(|one| one.code != *code));
         free.next()
+    }
+
+    /// Nobody could be asked: it is asked again.
+    pub fn forget(&mut self, id: &str) {
+        self.asked.remove(id);
     }
 
     /// Which question this code belongs to, if this person was asked it.

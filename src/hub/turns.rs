@@ -105,7 +105,11 @@ impl Context {
             reply_to: Some(item.theirs.clone()),
             message: None,
         };
-        let mut out = vec![parcel(format!("a-{name}"), OutMatter::Text(text.clone()))];
+        let mut out = Vec::new();
+        // What came by the page is answered there: it shows the conversation.
+        if !matches!(item.channel.as_str(), "web" | "api") {
+            out.push(parcel(format!("a-{name}"), OutMatter::Text(text.clone())));
+        }
         if with_voice && self.text.voice_answers == VoiceAnswers::ToVoice {
             let words = wording::spoken(&text, SPOKEN_CHARS_MAX);
             let caption = false;

@@ -15,11 +15,12 @@ use super::outgoing::{Calling, Ending};
 use super::session::session_config;
 use super::{CONTROLS_MAX, Command, MEMORY_MAX, REPORTS_MAX, Switchboard, call_id, service_name};
 use crate::approvals::{CallLine, CallUp};
-use crate::call::driver::{Control, Driver, MACHINE, MediaSockets, Report, SILENT};
+use crate::call::driver::{Control, Driver, LateDoor, MACHINE, MediaSockets, Report, SILENT};
 use crate::call::record::{Blame, CallResult, Termination};
 use crate::call::{Call, CallSettings};
 use crate::config::Answerer;
 use crate::engines::Engines;
+use crate::hub::{Happening, WRITTEN_BEFORE};
 use crate::records::{CallStart, unix_ms};
 
 /// Nothing said for so long after the tone: asked once, then the call ends.
@@ -171,6 +172,17 @@ impl Switchboard {
                 Answerer::Agent => gateway.news(&settings.session),
                 _ => None,
             };
+            if conversation.messages().any(|said| said.call.is_empty()) {
+                settings.system_prompt.push_str("\n\n");
+                settings.system_prompt.push_str(WRITTEN_BEFORE);
+            }
+            let late = (service == Answerer::Agent).then(|| {
+                let (recorder, conversation) = (recorder.clone(), settings.session.clone());
+                Arc::new(move |text| {
+                    let conversation = conversation.clone();
+                    recorder.happened(Happening::Late { conversation, text });
+                }) as LateDoor
+            });
             let call = Call::new(settings, session, conversation, Instant::now());
             let driver = Driver {
                 call,
@@ -180,6 +192,7 @@ impl Switchboard {
                 gateway,
                 approvals,
                 news,
+                late,
                 control: controls,
                 reports,
             };

@@ -10,6 +10,7 @@ mod phone;
 mod scenario;
 mod setup;
 mod talk;
+mod texts;
 mod workers;
 mod world;
 
@@ -26,6 +27,7 @@ use world::{Act, Outcome, Scenario, World};
 /// Runs in the normal test run; nightly jobs set SIM_RUNS to thousands.
 const RUNS: u64 = 60;
 const BETWEEN_RUNS: u64 = 500;
+const TEXT_RUNS: u64 = 20;
 
 fn clips() -> Vec<Vec<i16>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/speech");
@@ -208,6 +210,32 @@ fn calls_between_phones_end_on_both_sides() {
     assert!(failed.is_empty(), "seeds that failed: {failed:?}");
     // A simulator in which nothing happens proves nothing.
     assert!(runs < 50 || sum.iter().all(|count| *count > 0), "{sum:?}");
+}
+
+#[test]
+fn texts_are_answered_once_whatever_happens() {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let seeds = match number("SIM_SEED") {
+        Some(seed) => seed..=seed,
+        None => 1..=number("SIM_RUNS").unwrap_or(TEXT_RUNS),
+    };
+    let (mut kills, mut doubles) = (0, 0);
+    for seed in seeds {
+        match catch_unwind(AssertUnwindSafe(|| texts::run(seed))) {
+            Ok((killed, doubled)) => {
+                kills += killed;
+                doubles += doubled;
+            }
+            Err(panic) => {
+                eprintln!("SIM_SEED={seed} replays this");
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+    println!(
+        "killed {kills} times; {doubles} messages were seen twice where no network could know them"
+    );
+    assert!(kills > 0);
 }
 
 #[test]
