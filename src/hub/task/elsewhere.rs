@@ -75,11 +75,8 @@ impl Task {
             .following
             .iter()
             .any(|(known, _)| known == conversation);
-        let is_ours = self
-            .cx
-            .persons_of(conversation, self.people.accounts())
-            .first()
-            .is_some();
+        let persons = self.cx.persons_of(conversation, self.people.accounts());
+        let is_ours = !persons.is_empty();
         if is_followed || !is_ours {
             return;
         }
