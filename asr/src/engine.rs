@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::AsrError;
+use crate::window::Limits;
 
 /// What a transcript is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
+    /// A piece of a voice note or a file: nobody waits on the line. Goes behind everything else and gives its place and
+    /// its engine to whatever needs them; its submitter then asks again.
+    Note,
     /// A look at an utterance while the caller speaks. May be dropped, at once where the engines are behind; the newest
     /// of a caller replaces the ones before.
     Partial,
@@ -84,6 +88,8 @@ pub struct EngineInfo {
     pub embedded: bool,
     /// Longest audio heard in one piece, in milliseconds. Longer audio is cut at pauses.
     pub window_ms_max: u32,
+    /// How longer audio is cut. Whoever cuts by the same rule beforehand gets the same words.
+    pub cut: Limits,
 }
 
 /// A recogniser on one thread. It keeps its own state and is used by one job at a time.

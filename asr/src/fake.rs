@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use crate::engine::{Engine, EngineInfo, Options, Transcript};
 use crate::error::AsrError;
 use crate::samples_to_ms;
+use crate::window::Limits;
 
 /// One answer of the script.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,6 +152,12 @@ impl Engine for FakeEngine {
             languages: vec!["en".to_owned()],
             embedded: false,
             window_ms_max: 28_000,
+            cut: Limits {
+                samples_max: 28 * 16_000,
+                whole_max: 0,
+                pause_from: 10 * 16_000,
+                pause_samples: 8_000,
+            },
         }
     }
 

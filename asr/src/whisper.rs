@@ -162,19 +162,21 @@ impl WhisperEngine {
             model: name.clone(),
             reason: error.to_string(),
         })?;
+        let window_ms_max = if model.is_mini() {
+            MINI_WINDOW_MS_MAX
+        } else {
+            // The context of 20 ms units must hold lead, clip and tail.
+            let units = model.n_audio_ctx.unsigned_abs() - AUDIO_CTX_TAIL as u32;
+            (units * 20)
+                .saturating_sub(LEAD_MS)
+                .clamp(400, WINDOW_MS_MAX)
+        };
         let info = EngineInfo {
             model: name,
             languages,
             embedded: *source == ModelSource::Embedded,
-            window_ms_max: if model.is_mini() {
-                MINI_WINDOW_MS_MAX
-            } else {
-                // The context of 20 ms units must hold lead, clip and tail.
-                let units = model.n_audio_ctx.unsigned_abs() - AUDIO_CTX_TAIL as u32;
-                (units * 20)
-                    .saturating_sub(LEAD_MS)
-                    .clamp(400, WINDOW_MS_MAX)
-            },
+            window_ms_max,
+            cut: limits(&model, window_ms_max),
         };
         Ok(WhisperEngine {
             state: None,
@@ -206,21 +208,6 @@ impl WhisperEngine {
     /// What the model file holds.
     pub fn model(&self) -> &ModelInfo {
         &self.model
-    }
-
-    /// How audio is cut for this model.
-    fn limits(&self) -> window::Limits {
-        let (whole_ms, pause_from_ms, pause_ms) = if self.model.is_mini() {
-            (MINI_WHOLE_MS_MAX, MINI_PAUSE_FROM_MS, MINI_PAUSE_MS)
-        } else {
-            (0, OPENAI_PAUSE_FROM_MS, OPENAI_PAUSE_MS)
-        };
-        window::Limits {
-            samples_max: ms_to_samples(self.info.window_ms_max),
-            whole_max: ms_to_samples(whole_ms),
-            pause_from: ms_to_samples(pause_from_ms),
-            pause_samples: ms_to_samples(pause_ms),
-        }
     }
 
     /// Audio context for a clip of `samples`, of which the model has at most `n_audio_ctx`.
@@ -265,7 +252,7 @@ impl WhisperEngine {
         let decoded = self.hear_with(sound, audio_ctx, options)?;
         let shortened = audio_ctx < self.model.n_audio_ctx;
         if shortened
-            && options.kind == Kind::Final
+            && matches!(options.kind, Kind::Final | Kind::Note)
             && !self.model.is_mini()
             && plausibility::is_loop(&decoded.text)
         {
@@ -360,7 +347,7 @@ impl Engine for WhisperEngine {
         }
         let mut voiced_ms = 0;
         let mut decoded = Vec::new();
-        for piece in window::cut(pcm, &self.limits()) {
+        for piece in window::cut(pcm, &self.info.cut) {
             let sound = Sound::new(&pcm[piece.range.clone()]);
             let voiced_here_ms = self.voiced_ms(&sound);
             if voiced_here_ms > 0 {
@@ -408,6 +395,21 @@ unsafe extern "C" fn should_stop(options: *mut c_void) -> bool {
     // SAFETY: `decode` passes a pointer to `Options` that is alive for as long as whisper.cpp runs.
     let options = unsafe { &*options.cast_const().cast::<Options>() };
     options.stop_reason().is_some()
+}
+
+/// How audio is cut for a model.
+fn limits(model: &ModelInfo, window_ms_max: u32) -> window::Limits {
+    let (whole_ms, pause_from_ms, pause_ms) = if model.is_mini() {
+        (MINI_WHOLE_MS_MAX, MINI_PAUSE_FROM_MS, MINI_PAUSE_MS)
+    } else {
+        (0, OPENAI_PAUSE_FROM_MS, OPENAI_PAUSE_MS)
+    };
+    window::Limits {
+        samples_max: ms_to_samples(window_ms_max),
+        whole_max: ms_to_samples(whole_ms),
+        pause_from: ms_to_samples(pause_from_ms),
+        pause_samples: ms_to_samples(pause_ms),
+    }
 }
 
 fn new_state(context: &WhisperContext, model: &str) -> Result<WhisperState, AsrError> {

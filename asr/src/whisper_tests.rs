@@ -165,7 +165,7 @@ fn a_growing_turn_is_decoded_piece_by_piece() {
     for length in looks {
         hear(&mut engine, &pcm[..length]);
     }
-    let pieces = window::cut(&pcm, &engine.limits());
+    let pieces = window::cut(&pcm, &engine.info.cut);
     assert!(pieces.len() > 4, "{pieces:?}");
     let finished = &pieces[..pieces.len() - 2];
     for piece in finished {

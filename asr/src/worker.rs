@@ -2,10 +2,10 @@
 //! tokio: an answer is a plain closure, called on an engine thread or, for a job that lost its place, on the thread that
 //! took the place.
 //!
-//! Order: finals, then early jobs, then partials, each in order of arrival. A caller's newer job makes its older partials
+//! Order: finals, then early jobs, then partials, then notes, each in order of arrival. A caller's newer job makes its older partials
 //! and early jobs pointless, because its audio contains theirs: queued ones go, and a running one is stopped by an early
 //! job or a final. A newer partial keeps the place in line of the one before, so that every caller gets its turn. Where
-//! all engines are busy, an early job stops one partial, and a final one partial or early job, of whomever.
+//! all engines are busy, an early job stops one note or partial, and a final one of these or an early job, of whomever.
 //!
 //! A job over the very sound that an engine is at work on for the same caller waits for that engine and is then given to
 //! it, which need not decode again. Until then the running job counts as no less than the one that waits.
@@ -14,7 +14,7 @@
 //! it has enough new sound for that, measured by what its last one cost and by how many callers had partials lately. So the
 //! sound itself is the clock, and partials get rarer when engines are slow or callers many.
 //!
-//! Full: cancelled jobs go first, then the oldest partial makes room for an early job or a final, then the oldest early
+//! Full: cancelled jobs go first, then the oldest note or partial makes room for an early job or a final, then the oldest early
 //! job for a final. A job that still finds no place is handed back to its submitter, who decides; a final is never
 //! dropped silently.
 
@@ -337,6 +337,7 @@ fn rank(kind: Kind) -> u8 {
         Kind::Final => 0,
         Kind::Early => 1,
         Kind::Partial => 2,
+        Kind::Note => 3,
     }
 }
 
@@ -413,7 +414,7 @@ fn sweep(
 
 /// Stops what `job` makes pointless, or, where no engine is free, one job that matters less.
 fn make_way(running: &mut [Option<Running>], job: &Job, losers: &mut Vec<(Job, AsrError)>) {
-    if job.kind == Kind::Partial {
+    if matches!(job.kind, Kind::Partial | Kind::Note) {
         return;
     }
     let all_busy = running.iter().all(Option::is_some);

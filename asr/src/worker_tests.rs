@@ -73,7 +73,7 @@ impl Bench {
     }
 }
 
-use Kind::{Early, Final, Partial};
+use Kind::{Early, Final, Note, Partial};
 
 fn check(queue_max: usize, jobs: &[(&'static str, u64, Kind)], expected: &[(&str, &str)]) {
     let bench = Bench::new(queue_max, Final);
@@ -191,6 +191,25 @@ fn order_and_bounds() {
             ("e4", "handed back"),
         ],
     );
+    // Notes wait for everything else, and make room for it.
+    check(
+        3,
+        &[
+            ("n1", 1, Note),
+            ("n2", 2, Note),
+            ("p3", 3, Partial),
+            ("f4", 4, Final),
+            ("n5", 5, Note),
+        ],
+        &[
+            ("n1", "Shed"),
+            ("busy", "busy"),
+            ("f4", "0"),
+            ("p3", "1"),
+            ("n2", "2"),
+            ("n5", "handed back"),
+        ],
+    );
     // Full of finals: the next one goes back to whoever submitted it.
     check(
         2,
@@ -219,6 +238,11 @@ fn what_stops_a_running_job() {
         (Partial, 0, Partial, false),
         (Partial, 7, Partial, false),
         (Early, 0, Partial, false),
+        (Note, 7, Final, true),
+        (Note, 7, Early, true),
+        (Note, 7, Partial, false),
+        (Note, 7, Note, false),
+        (Early, 7, Note, false),
         (Final, 0, Final, false),
         (Final, 7, Final, false),
     ] {

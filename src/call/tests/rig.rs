@@ -346,6 +346,7 @@ fn spell(output: CallOutput) -> String {
                 asr::engine::Kind::Final => format!("transcribe {ticket}"),
                 asr::engine::Kind::Early => format!("early {ticket}"),
                 asr::engine::Kind::Partial => format!("partial {ticket}"),
+                asr::engine::Kind::Note => format!("note {ticket}"),
             }
         }
         CallOutput::JudgeTurn { ticket, .. } => format!("judge {ticket}"),

@@ -1,0 +1,465 @@
+//! Ears and voice for everything that is not a call: voice notes, files, the audio API, other programs.
+//! Owns the bounds of such work (length, how much at once, how much may wait), its place behind calls, and its end when
+//! nobody wants it any more. Not the engines (`engines`), nor the formats of sound files (`media::file`).
+//!
+//! A recording is heard in pieces, cut as the recogniser itself would cut it, each a job behind all calls
+//! (`asr::Kind::Note`). A piece that a call pushed aside is asked for again.
+//!
+//! Full: beyond `at_once` pieces of work the next ones wait, `waiting_max` of them; more are refused with
+//! [`SoundError::Busy`]. Dropping a future ends its work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use asr::AsrError;
+use asr::engine::{Kind, Transcript};
+use asr::window;
+use media::file::{self, FileError};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
+use tts::TtsError;
+use tts::clause::{Splitter, SplitterConfig};
+use tts::worker::Chunk;
+
+use crate::engines::{EngineState, Engines};
+
+/// How long work waits for engines that are still warming up.
+const WARMING_MAX: Duration = Duration::from_secs(60);
+/// A recording whose words are not there after this, and after [`PATIENCE_FACTOR`] times its length, is given up: the
+/// engines are busy with calls.
+const PATIENCE_MIN: Duration = Duration::from_secs(60);
+const PATIENCE_FACTOR: u32 = 10;
+/// Pause before a piece is offered again that found no place in the queue.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// A clause is at most some 20 s of sound and takes a fraction of that.
+const CLAUSE_MAX: Duration = Duration::from_secs(60);
+/// Clauses made ahead of a reader that is slower than the voice.
+const CLAUSES_AHEAD_MAX: usize = 2;
+/// Callers of this kind count from here; calls count from 1.
+const FIRST_CALLER: u64 = 1 << 63;
+/// Probe for where speech begins and ends within a piece: 20 ms.
+const PROBE_SAMPLES: usize = 320;
+/// Power of a probe, beside the mean of its piece, from which it counts as sound.
+const SOUND_POWER_RATIO: f64 = 0.02;
+
+/// How much sound is worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoundLimits {
+    /// Longest recording heard, in seconds.
+    pub duration_s_max: u32,
+    /// Longest text spoken, in characters.
+    pub text_chars_max: usize,
+    /// Recordings heard at once; texts spoken at once.
+    pub at_once: usize,
+    /// Recordings that wait for that; texts that do.
+    pub waiting_max: usize,
+}
+
+impl Default for SoundLimits {
+    fn default() -> SoundLimits {
+        SoundLimits {
+            duration_s_max: file::DURATION_S_MAX,
+            text_chars_max: 4_096,
+            at_once: 2,
+            waiting_max: 16,
+        }
+    }
+}
+
+/// What was heard in a recording.
+#[derive(Clone, PartialEq, Default)]
+pub struct Transcribed {
+    /// Empty where nobody spoke.
+    pub text: String,
+    /// Code such as `en`; `None` where the model guesses it for itself.
+    pub language: Option<String>,
+    pub duration_ms: u64,
+    /// In order; those without words are left out.
+    pub segments: Vec<Segment>,
+}
+
+/// The words between two pauses.
+#[derive(Clone, PartialEq)]
+pub struct Segment {
+    pub start_ms: u64,
+    pub end_ms: u64,
+    pub text: String,
+    /// Mean natural logarithm of the tokens' probabilities.
+    pub avg_logprob: f32,
+    /// How far the words can be trusted, 0 to 1.
+    pub certainty: f32,
+}
+
+impl std::fmt::Debug for Transcribed {
+    /// The words are somebody's and stay out of logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transcribed")
+            .field("letters", &self.text.chars().count())
+            .field("language", &self.language)
+            .field("duration_ms", &self.duration_ms)
+            .field("segments", &self.segments.len())
+            .finish()
+    }
+}
+
+/// Sound of a text: mono, 16 kHz.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Spoken {
+    pub pcm: Vec<i16>,
+}
+
+impl Spoken {
+    pub fn duration_ms(&self) -> u32 {
+        u32::try_from(self.pcm.len() as u64 * 1_000 / u64::from(tts::SAMPLE_RATE_HZ))
+            .unwrap_or(u32::MAX)
+    }
+}
+
+/// Why there are no words, or no sound.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SoundError {
+    #[error("ears and voice are not ready: {0}")]
+    NotReady(String),
+    #[error("ears or voice are busy; try again in a moment")]
+    Busy,
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("the text is longer than {max} characters")]
+    TextTooLong { max: usize },
+    #[error("there is nothing to say in that text")]
+    NothingToSay,
+    #[error("speech recognition: {0}")]
+    Asr(AsrError),
+    #[error("voice: {0}")]
+    Tts(TtsError),
+    #[error("the work was cut off: {0}")]
+    CutOff(&'static str),
+}
+
+/// Ears and voice, shared by all who ask. Cheap to clone.
+#[derive(Clone)]
+pub struct SoundWork(Arc<Inner>);
+
+struct Inner {
+    engines: watch::Receiver<EngineState>,
+    limits: SoundLimits,
+    ears: Gate,
+    voice: Gate,
+    next_caller: AtomicU64,
+}
+
+/// So many inside, so many in front of it.
+struct Gate {
+    inside: Semaphore,
+    all: Semaphore,
+}
+
+/// A place inside a [`Gate`].
+struct Place<'a> {
+    _inside: SemaphorePermit<'a>,
+    _all: SemaphorePermit<'a>,
+}
+
+impl Gate {
+    fn new(limits: &SoundLimits) -> Gate {
+        let at_once = limits.at_once.max(1);
+        Gate {
+            inside: Semaphore::new(at_once),
+            all: Semaphore::new(at_once + limits.waiting_max),
+        }
+    }
+
+    async fn enter(&self) -> Result<Place<'_>, SoundError> {
+        let all = self.all.try_acquire().map_err(|_| SoundError::Busy)?;
+        // Semaphores of ours are never closed.
+        let inside = self.inside.acquire().await.map_err(|_| SoundError::Busy)?;
+        Ok(Place {
+            _inside: inside,
+            _all: all,
+        })
+    }
+}
+
+/// Ends a job when whoever waits for it goes.
+struct EndOnDrop(Arc<AtomicBool>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl SoundWork {
+    pub fn new(engines: watch::Receiver<EngineState>, limits: SoundLimits) -> SoundWork {
+        SoundWork(Arc::new(Inner {
+            engines,
+            ears: Gate::new(&limits),
+            voice: Gate::new(&limits),
+            limits,
+            next_caller: AtomicU64::new(FIRST_CALLER),
+        }))
+    }
+
+    pub fn limits(&self) -> &SoundLimits {
+        &self.0.limits
+    }
+
+    /// The engines, waited for while they warm up.
+    pub async fn engines(&self) -> Result<Arc<Engines>, SoundError> {
+        let mut engines = self.0.engines.clone();
+        let ready = engines.wait_for(|state| !matches!(state, EngineState::Warming));
+        match tokio::time::timeout(WARMING_MAX, ready).await {
+            Ok(Ok(state)) => match &*state {
+                EngineState::Ready(engines) => Ok(Arc::clone(engines)),
+                EngineState::Failed(why) => Err(SoundError::NotReady(why.clone())),
+                EngineState::Warming => Err(SoundError::NotReady("warming up".to_owned())),
+            },
+            Ok(Err(_)) => Err(SoundError::NotReady("stopping".to_owned())),
+            Err(_) => Err(SoundError::NotReady("warming up".to_owned())),
+        }
+    }
+
+    /// Hears a sound file. Its format is told by its content, whatever anybody calls it.
+    ///
+    /// Errors: [`SoundError::File`] for what is no sound file or too long a one; [`SoundError::Busy`];
+    /// [`SoundError::NotReady`]; [`SoundError::Asr`].
+    pub async fn transcribe(&self, bytes: Vec<u8>) -> Result<Transcribed, SoundError> {
+        let _place = self.0.ears.enter().await?;
+        let pcm = decode(bytes, self.0.limits.duration_s_max).await?;
+        self.hear_inside(pcm).await
+    }
+
+    /// Hears `pcm`: mono, 16 kHz. Errors as those of [`SoundWork::transcribe`].
+    pub async fn hear(&self, pcm: Vec<i16>) -> Result<Transcribed, SoundError> {
+        let max_s = self.0.limits.duration_s_max;
+        if pcm.len() as u64 > u64::from(max_s) * u64::from(asr::SAMPLE_RATE_HZ) {
+            return Err(FileError::TooLong { max_s }.into());
+        }
+        let _place = self.0.ears.enter().await?;
+        self.hear_inside(pcm).await
+    }
+
+    async fn hear_inside(&self, pcm: Vec<i16>) -> Result<Transcribed, SoundError> {
+        let engines = self.engines().await?;
+        let duration_ms = ms(pcm.len());
+        let patience = PATIENCE_MIN + Duration::from_millis(duration_ms) * PATIENCE_FACTOR;
+        let mut heard = Vec::new();
+        let all = async {
+            for piece in window::cut(&pcm, &engines.ears.cut) {
+                let transcript = self.hear_piece(&engines, &pcm[piece.range.clone()]).await?;
+                heard.push((piece, transcript));
+            }
+            Ok::<(), SoundError>(())
+        };
+        match tokio::time::timeout(patience, all).await {
+            Ok(outcome) => outcome?,
+            Err(_) => return Err(SoundError::Busy),
+        }
+        let text = window::join(
+            heard
+                .iter()
+                .map(|(piece, transcript)| (transcript.text.as_str(), piece.overlaps_previous)),
+        );
+        let segments = heard
+            .into_iter()
+            .filter(|(_, transcript)| !transcript.text.trim().is_empty())
+            .map(|(piece, transcript)| {
+                let sounding = sounding(&pcm[piece.range.clone()]);
+                Segment {
+                    start_ms: ms(piece.range.start + sounding.start),
+                    end_ms: ms(piece.range.start + sounding.end),
+                    text: transcript.text.trim().to_owned(),
+                    avg_logprob: transcript.avg_logprob,
+                    certainty: transcript.certainty,
+                }
+            })
+            .collect();
+        let language = match engines.ears.languages.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        };
+        Ok(Transcribed {
+            text: text.trim().to_owned(),
+            language,
+            duration_ms,
+            segments,
+        })
+    }
+
+    /// One piece, asked for again for as long as calls push it aside.
+    async fn hear_piece(&self, engines: &Engines, pcm: &[i16]) -> Result<Transcript, SoundError> {
+        let pcm: Arc<[i16]> = pcm.into();
+        let end = EndOnDrop(Arc::default());
+        loop {
+            let (tell, told) = oneshot::channel();
+            let job = asr::Job {
+                caller: self.0.next_caller.fetch_add(1, Ordering::Relaxed),
+                utterance: 0,
+                kind: Kind::Note,
+                pcm: Arc::clone(&pcm),
+                cancelled: Arc::clone(&end.0),
+                done: Box::new(move |outcome| drop(tell.send(outcome))),
+            };
+            if engines.asr.submit(job).is_err() {
+                tokio::time::sleep(RETRY_AFTER).await;
+                continue;
+            }
+            match told.await {
+                Ok(Ok(transcript)) => return Ok(transcript),
+                Ok(Err(AsrError::Superseded)) => {}
+                Ok(Err(AsrError::Shed)) => tokio::time::sleep(RETRY_AFTER).await,
+                Ok(Err(error)) => return Err(SoundError::Asr(error)),
+                Err(_) => return Err(SoundError::CutOff("the recogniser is gone")),
+            }
+        }
+    }
+
+    /// Speaks all of `text`.
+    ///
+    /// Errors: [`SoundError::TextTooLong`], [`SoundError::NothingToSay`], [`SoundError::Busy`],
+    /// [`SoundError::NotReady`], [`SoundError::Tts`].
+    pub async fn speak(&self, text: &str) -> Result<Spoken, SoundError> {
+        let mut clauses = self.speak_clauses(text)?;
+        let mut pcm = Vec::new();
+        while let Some(clause) = clauses.recv().await {
+            pcm.extend(clause?);
+        }
+        match pcm.is_empty() {
+            true => Err(SoundError::NothingToSay),
+            false => Ok(Spoken { pcm }),
+        }
+    }
+
+    /// The sound of `text` clause by clause, each as soon as it is made; after an error nothing more. Dropping the
+    /// receiver ends the work.
+    ///
+    /// Errors: [`SoundError::TextTooLong`] at once, all others through the receiver.
+    pub fn speak_clauses(
+        &self,
+        text: &str,
+    ) -> Result<mpsc::Receiver<Result<Vec<i16>, SoundError>>, SoundError> {
+        let max = self.0.limits.text_chars_max;
+        if text.chars().count() > max {
+            return Err(SoundError::TextTooLong { max });
+        }
+        let mut splitter = Splitter::new(SplitterConfig::default());
+        let mut clauses = splitter.push(text);
+        clauses.extend(splitter.finish());
+        let (sender, receiver) = mpsc::channel(CLAUSES_AHEAD_MAX);
+        let work = self.clone();
+        tokio::spawn(async move {
+            let outcome = tokio::select! {
+                outcome = work.speak_into(clauses, &sender) => outcome,
+                () = sender.closed() => return,
+            };
+            if let Err(error) = outcome {
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        Ok(receiver)
+    }
+
+    async fn speak_into(
+        &self,
+        clauses: Vec<String>,
+        sender: &mpsc::Sender<Result<Vec<i16>, SoundError>>,
+    ) -> Result<(), SoundError> {
+        let _place = self.0.voice.enter().await?;
+        let engines = self.engines().await?;
+        let caller = self.0.next_caller.fetch_add(1, Ordering::Relaxed);
+        for (n, clause) in (0u32..).zip(clauses) {
+            let pcm = say(&engines, caller, n, clause);
+            let pcm = tokio::time::timeout(CLAUSE_MAX, pcm)
+                .await
+                .map_err(|_| SoundError::Busy)??;
+            if !pcm.is_empty() && sender.send(Ok(pcm)).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One clause, with the pause that belongs before it.
+async fn say(
+    engines: &Engines,
+    caller: u64,
+    clause: u32,
+    text: String,
+) -> Result<Vec<i16>, SoundError> {
+    let end = EndOnDrop(Arc::default());
+    let (tell, told) = oneshot::channel();
+    let mut tell = Some(tell);
+    let mut made = Vec::new();
+    let mut job = tts::worker::Job {
+        caller,
+        reply: 0,
+        clause,
+        text,
+        cancelled: Arc::clone(&end.0),
+        on: Box::new(move |chunk| {
+            let outcome = match chunk {
+                Chunk::Audio { pcm } => {
+                    made.extend(pcm);
+                    return;
+                }
+                Chunk::Done => Ok(std::mem::take(&mut made)),
+                Chunk::Failed(error) => Err(error),
+            };
+            if let Some(tell) = tell.take() {
+                let _ = tell.send(outcome);
+            }
+        }),
+    };
+    while let Err(refused) = engines.tts.submit(job) {
+        tokio::time::sleep(RETRY_AFTER).await;
+        job = refused;
+    }
+    match told.await {
+        Ok(outcome) => outcome.map_err(SoundError::Tts),
+        Err(_) => Err(SoundError::CutOff("the voice is gone")),
+    }
+}
+
+/// `bytes` of a sound file as 16 kHz mono, decoded off the runtime's threads.
+async fn decode(bytes: Vec<u8>, max_s: u32) -> Result<Vec<i16>, SoundError> {
+    let decoded = tokio::task::spawn_blocking(move || {
+        file::read_up_to(&bytes, max_s).map(file::Clip::into_internal_rate)
+    });
+    match decoded.await {
+        Ok(pcm) => Ok(pcm?),
+        Err(_) => Err(SoundError::CutOff("the file's decoder failed")),
+    }
+}
+
+/// 16 kHz mono as a voice note: Opus in Ogg, encoded off the runtime's threads.
+pub async fn to_ogg_opus(pcm: Vec<i16>) -> Result<Vec<u8>, SoundError> {
+    let serial = rand::random();
+    let encoded = tokio::task::spawn_blocking(move || file::opus::write(&pcm, serial));
+    match encoded.await {
+        Ok(bytes) => Ok(bytes?),
+        Err(_) => Err(SoundError::CutOff("the encoder failed")),
+    }
+}
+
+/// The part of a piece from its first sound to its last.
+fn sounding(pcm: &[i16]) -> std::ops::Range<usize> {
+    let power = |part: &[i16]| {
+        let sum: f64 = part.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
+        sum / part.len().max(1) as f64
+    };
+    let least = power(pcm) * SOUND_POWER_RATIO;
+    let sounds = |part: &[i16]| power(part) > least;
+    let first = pcm.chunks(PROBE_SAMPLES).position(sounds).unwrap_or(0);
+    let last = pcm.chunks(PROBE_SAMPLES).rposition(sounds);
+    let end = last.map_or(pcm.len(), |n| ((n + 1) * PROBE_SAMPLES).min(pcm.len()));
+    first * PROBE_SAMPLES..end
+}
+
+fn ms(samples: usize) -> u64 {
+    samples as u64 * 1_000 / u64::from(asr::SAMPLE_RATE_HZ)
+}
+
+#[cfg(test)]
+#[path = "sound_work_tests.rs"]
+mod tests;
