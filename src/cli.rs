@@ -101,7 +101,8 @@ An IPv6 address stands for its /64. A running server notices within a second.")]
 Examples:
   offhook transcribe note.ogg
   offhook transcribe --model small.en-q5_1 note.wav
-Reads WAV and Ogg/Opus (voice notes), any rate. Prints one line; an empty one when nobody speaks.")]
+Reads WAV, Ogg/Opus and WebM/Opus (voice notes), MP3, M4A/AAC and FLAC, told by their content. Prints one line; an
+empty one when nobody speaks.")]
     Transcribe(TranscribeArgs),
     /// Say a text into a sound file
     #[command(after_help = "\

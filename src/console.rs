@@ -111,9 +111,16 @@ impl State {
 }
 
 /// Serves all listeners until the task is dropped.
-pub async fn serve(listeners: Listeners, state: State, api: Api, door: Door, page: Page) {
+pub async fn serve(
+    listeners: Listeners,
+    state: State,
+    api: Api,
+    door: Door,
+    page: Page,
+    audio: Router<State>,
+) {
     let mcp = mcp::routes(api.clone(), door, &listeners.addresses());
-    let app = router(state, api, mcp, page.clone());
+    let app = router(state, api, mcp.merge(audio), page.clone());
     let servers = listeners.0.into_iter().map(|listener| {
         let app = app.clone();
         async move {

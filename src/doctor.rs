@@ -11,8 +11,9 @@ use agent_bridge::gateways::{CheckReport, Gateway};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::config::{Answerer, Bind, Config};
-use crate::engines::{self, Engines};
+use crate::engines::{self, Elsewhere, EnginePlan, Engines};
 use crate::home::Home;
+use crate::remote::{Line, RemoteError};
 use crate::secrets::SecretStore;
 use crate::signalling::certificate::{Certificate, CertificateFiles};
 use crate::store::Store;
@@ -236,7 +237,19 @@ async fn listening(report: &mut Report, config: &Config) -> bool {
 /// Opens both engines and lets one hear the other.
 async fn ears_and_voice(report: &mut Report, home: &Home, config: &Config) -> Option<Engines> {
     let model = models::choose(home, config);
-    let plan = server::engine_plan(config, model.path.clone());
+    let secrets = SecretStore::open(&home.secrets_path()).ok();
+    let elsewhere = match crate::remote::elsewhere(config, secrets.as_ref(), home) {
+        Ok(elsewhere) => elsewhere,
+        Err(error) => {
+            report.line(Verdict::Bad, "engines elsewhere", &format!("{error:#}"));
+            Elsewhere::default()
+        }
+    };
+    engines_elsewhere(report, &elsewhere).await;
+    let plan = EnginePlan {
+        elsewhere,
+        ..server::engine_plan(config, model.path.clone())
+    };
     let opened = tokio::task::spawn_blocking(move || {
         let started = Instant::now();
         engines::open(&plan).map(|engines| (engines, started.elapsed()))
@@ -275,6 +288,31 @@ async fn ears_and_voice(report: &mut Report, home: &Home, config: &Config) -> Op
         );
     }
     Some(engines)
+}
+
+/// Whether the engines at other machines answer.
+async fn engines_elsewhere(report: &mut Report, elsewhere: &Elsewhere) {
+    for (what, name, wish) in [
+        ("asr", "ears elsewhere", &elsewhere.ears),
+        ("tts", "voice elsewhere", &elsewhere.voice),
+    ] {
+        let Some((wish, key)) = wish.clone() else {
+            continue;
+        };
+        let url = wish.url.clone();
+        let asked = tokio::task::spawn_blocking(move || match Line::open(&wish, key)? {
+            Some(line) => line.check(what),
+            None => Err(RemoteError::Malformed),
+        });
+        match asked.await {
+            Ok(Ok(found)) => report.line(Verdict::Good, name, &format!("{found} at {url}")),
+            Ok(Err(error)) => {
+                let text = format!("{url}: {error}; the engine at home is used instead");
+                report.line(Verdict::Warning, name, &text);
+            }
+            Err(panic) => report.line(Verdict::Bad, name, &panic.to_string()),
+        }
+    }
 }
 
 async fn agent(report: &mut Report, home: &Home, config: &Config, secrets: &SecretStore) {

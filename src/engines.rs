@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use asr::end_of_turn::{EndOfTurnModel, EndOfTurnWorker};
-use asr::engine::{Engine as _, EngineInfo};
+use asr::engine::EngineInfo;
 use asr::whisper::{ModelSource, WhisperConfig, WhisperEngine};
 use tokio::sync::watch;
 use tracing::info;
 use tts::engine::VoiceInfo;
+
+use crate::config::Remote;
+use crate::redact::Secret;
+use crate::remote::{Line, RemoteEars, RemoteError, RemoteVoice};
 
 /// Engines ready for traffic.
 pub struct Engines {
@@ -41,6 +45,17 @@ pub struct EnginePlan {
     pub tts_cache_bytes_max: usize,
     /// Synthesised once at start, so that they sound at once later.
     pub prompts: Vec<String>,
+    /// Engines at another machine, asked before those at home.
+    pub elsewhere: Elsewhere,
+}
+
+/// Engines at other machines, with the keys they want.
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere {
+    pub ears: Option<(Remote, Option<Secret>)>,
+    pub voice: Option<(Remote, Option<Secret>)>,
+    /// Name of the voice there; empty: its default.
+    pub voice_name: String,
 }
 
 #[derive(Clone)]
@@ -60,6 +75,8 @@ pub enum EngineError {
     Busy,
     #[error("voice: {0}")]
     Tts(#[from] tts::TtsError),
+    #[error("engine at another machine: {0}")]
+    Remote(#[from] RemoteError),
 }
 
 /// Opens and warms everything on a thread of its own; phones can register and ring meanwhile.
@@ -86,16 +103,11 @@ pub fn start(plan: EnginePlan) -> watch::Receiver<EngineState> {
 
 /// Opens the engines and waits until they are warm.
 pub fn open(plan: &EnginePlan) -> Result<Engines, EngineError> {
-    let first = whisper(plan)?;
-    let ears_info = first.info();
-    let mut ears: Vec<Box<dyn asr::engine::Engine>> = Vec::new();
-    for _ in 1..plan.asr_engines.max(1) {
-        ears.push(Box::new(first.fork()));
-    }
-    ears.push(Box::new(first));
+    let ears = ears(plan)?;
+    let ears_info = ears[0].info();
     let mut voices = Vec::new();
     for _ in 0..plan.tts_engines.max(1) {
-        voices.push(tts::voices::open(&plan.voice, plan.speaking_rate)?);
+        voices.push(voice(plan)?);
     }
     let voice_info = voices[0].info();
     let asr = asr::worker::Worker::start(
@@ -122,6 +134,41 @@ pub fn open(plan: &EnginePlan) -> Result<Engines, EngineError> {
         tts,
         ears: ears_info,
         voice: voice_info,
+    })
+}
+
+/// The planned recognisers, at least one, not yet warm.
+pub fn ears(plan: &EnginePlan) -> Result<Vec<Box<dyn asr::engine::Engine>>, EngineError> {
+    let first = whisper(plan)?;
+    let mut all = Vec::new();
+    for _ in 1..plan.asr_engines.max(1) {
+        all.push(first.fork());
+    }
+    all.push(first);
+    let with_remote = |home: WhisperEngine| -> Result<Box<dyn asr::engine::Engine>, EngineError> {
+        let line = match &plan.elsewhere.ears {
+            Some((wish, key)) => Line::open(wish, key.clone())?,
+            None => None,
+        };
+        Ok(match line {
+            Some(line) => Box::new(RemoteEars::new(line, &plan.language, Box::new(home))),
+            None => Box::new(home),
+        })
+    };
+    all.into_iter().map(with_remote).collect()
+}
+
+/// One voice as planned, not yet warm.
+fn voice(plan: &EnginePlan) -> Result<Box<dyn tts::engine::Engine>, EngineError> {
+    let home = tts::voices::open(&plan.voice, plan.speaking_rate)?;
+    let line = match &plan.elsewhere.voice {
+        Some((wish, key)) => Line::open(wish, key.clone())?,
+        None => None,
+    };
+    let name = &plan.elsewhere.voice_name;
+    Ok(match line {
+        Some(line) => Box::new(RemoteVoice::new(line, name, plan.speaking_rate, home)),
+        None => home,
     })
 }
 

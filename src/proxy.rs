@@ -83,7 +83,7 @@ pub async fn open(
 }
 
 /// Reads the token of an earlier start, or makes one.
-fn own_token(path: PathBuf) -> anyhow::Result<Secret> {
+pub(crate) fn own_token(path: PathBuf) -> anyhow::Result<Secret> {
     let made: [u8; 24] = rand::random();
     let made: String = made.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut options = OpenOptions::new();

@@ -46,7 +46,10 @@ use logins::{logins, trunk_accounts, trunk_passwords};
 pub(crate) use settings::turn_config;
 use settings::{bridging_config, endpoint_config, switchboard_config};
 
-use crate::{agents, banner, console, models, proxy, records, spend, tailnet};
+use crate::sound_work::SoundWork;
+use crate::{
+    agents, audio_api, banner, console, models, proxy, records, remote, spend, tailnet, wyoming,
+};
 
 /// Commands to the signalling task; senders wait when it is full.
 const COMMANDS_MAX: usize = 256;
@@ -150,6 +153,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let fingerprint = listeners.fingerprint();
     let web = console::Listeners::bind(&config.web).await?;
     let served = proxy::open(&config, &secrets, &home).await?;
+    let wyoming_listeners = wyoming::Listeners::bind(&config.wyoming).await?;
 
     let model = models::choose_for_run(&home, &config).await;
     let (tell_accounts, accounts_now) = watch::channel(accounts.clone());
@@ -159,8 +163,14 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let agents = agents::build_all(&config, &secrets, &home, &accounts, &books, proxy)?;
     let agent = agents.at("").gateway.clone();
     let agents_shown = agents.clone();
-    let plan = engine_plan(&config, model.path.clone());
+    let plan = EnginePlan {
+        elsewhere: remote::elsewhere(&config, Some(&secrets), &home)?,
+        ..engine_plan(&config, model.path.clone())
+    };
     let engines = engines::start(plan);
+    let work = SoundWork::new(engines.clone(), audio_api::limits(&config.audio));
+    let audio_token = audio_api::token(&config, &secrets, &home).context("the token of [audio]")?;
+    let audio = audio_api::routes(work.clone(), &config.audio, audio_token);
 
     let now = Instant::now();
     let unix_ms = records::unix_ms();
@@ -316,7 +326,10 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         },
         door,
         page,
+        audio,
     ));
+    let connections_max = config.wyoming.connections_max;
+    let wyoming_server = tokio::spawn(wyoming::serve(wyoming_listeners, work, connections_max));
     let model_proxy = served.map(|served| tokio::spawn(served.serve()));
     let watcher = tokio::spawn(watch_secrets(
         secrets,
@@ -351,6 +364,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     hub_task.abort();
     standings.abort();
     console.abort();
+    wyoming_server.abort();
     if let Some(proxy) = model_proxy {
         proxy.abort();
     }
@@ -465,6 +479,7 @@ pub fn engine_plan(config: &Config, model: Option<std::path::PathBuf>) -> Engine
         tts_queue_max: config.tts.queue_max,
         tts_cache_bytes_max: config.tts.cache_mib * 1024 * 1024,
         prompts: prompts(config),
+        elsewhere: engines::Elsewhere::default(),
     }
 }
 

@@ -77,6 +77,25 @@ fn files() {
     mutate(&[wav], 5_000, read_file);
     let opus = file::opus::write(&tone, 1).unwrap();
     mutate(&[opus], 1_000, read_file);
+    // The formats whose decoders are others' cost more: fewer rounds here, the fuzzer has its own.
+    macro_rules! corpus {
+        ($name:literal) => {
+            include_bytes!(concat!("../../tests/fuzz/corpus/sound_file/", $name)).to_vec()
+        };
+    }
+    let containers = [
+        corpus!("note.webm"),
+        corpus!("note.m4a"),
+        corpus!("fragments.mp4"),
+        corpus!("opus.mp4"),
+    ];
+    mutate(&containers, 60, read_file);
+    let streams = [
+        corpus!("stereo.aac"),
+        corpus!("note.mp3"),
+        corpus!("note.flac"),
+    ];
+    mutate(&streams, 30, read_file);
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub mod session;
 pub mod srtp;
 pub mod steady;
 pub mod stretch;
+pub mod tempo;
 pub mod tones;
 pub mod transcoder;
 pub mod transit;

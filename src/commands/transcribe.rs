@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use asr::engine::{Engine as _, Kind, Options};
+use asr::engine::{Kind, Options};
 
 use super::{print, read_bytes};
 use crate::config::Config;
+use crate::engines::EnginePlan;
 use crate::home::Home;
+use crate::secrets::SecretStore;
 use crate::{engines, models, server};
 
 /// Decodes the file at `path` (`-`: standard input) with the model of the config.
@@ -23,8 +25,14 @@ pub fn transcribe(home: &Home, config: &Config, path: &Path) -> anyhow::Result<(
         // Somebody who asked for one model does not want the words of another.
         anyhow::bail!("{advice}");
     }
-    let plan = server::engine_plan(config, choice.path.clone());
-    let mut engine = engines::whisper(&plan).context("speech recognition")?;
+    let secrets = SecretStore::open(&home.secrets_path()).ok();
+    let plan = EnginePlan {
+        elsewhere: crate::remote::elsewhere(config, secrets.as_ref(), home)?,
+        asr_engines: 1,
+        ..server::engine_plan(config, choice.path.clone())
+    };
+    let mut ears = engines::ears(&plan)?;
+    let engine = ears.first_mut().context("no recogniser")?;
     if choice.is_for_trying_out {
         eprintln!("offhook: {}", choice.name);
         if let Some(advice) = &choice.advice {

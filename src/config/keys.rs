@@ -14,6 +14,7 @@ use super::cloud;
 use super::phones_keys;
 use super::reader::{Reader, Section};
 use super::sections::*;
+use super::sound;
 use super::transports;
 
 const HOUR_S: u64 = 3600;
@@ -48,8 +49,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
         bans: reader.section("bans", |section| bans::bans(section, defaults.bans)),
         media: reader.section("media", |section| media(section, defaults.media)),
         calls: reader.section("calls", |section| calls(section, defaults.calls)),
-        asr: reader.section("asr", |section| asr(section, defaults.asr)),
-        tts: reader.section("tts", |section| tts(section, defaults.tts)),
+        asr: reader.section("asr", |section| sound::asr(section, defaults.asr)),
+        tts: reader.section("tts", |section| sound::tts(section, defaults.tts)),
         agent: reader.section("agent", |section| agent(section, defaults.agent)),
         agents: reader
             .tables("agents", agents_keys::agent)
@@ -88,6 +89,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
         telegram: reader.section("telegram", |s| chat::telegram(s, defaults.telegram)),
         signal: reader.section("signal", |section| chat::signal(section, defaults.signal)),
         web: reader.section("web", |section| super::web::web(section, defaults.web)),
+        audio: reader.section("audio", |section| sound::audio(section, defaults.audio)),
+        wyoming: reader.section("wyoming", |section| {
+            sound::wyoming(section, defaults.wyoming)
+        }),
         proxy: reader.section("proxy", |section| {
             super::proxy::proxy(section, defaults.proxy)
         }),
@@ -223,33 +228,6 @@ fn calls(section: &mut Section<'_, '_>, d: Calls) -> Calls {
         // The caller is told after five seconds and should have time to mend it.
         no_audio_hangup_s: section.integer("no_audio_hangup_s", d.no_audio_hangup_s, 10..=HOUR_S),
         drain_s: section.integer("drain_s", d.drain_s, 0..=600),
-    }
-}
-
-fn asr(section: &mut Section<'_, '_>, d: Asr) -> Asr {
-    Asr {
-        model: section.name("model", &d.model),
-        threads: section.integer("threads", d.threads, 0..=256),
-        language: section.parsed(
-            "language",
-            d.language,
-            "\"auto\" or two or three small letters",
-            language,
-            String::clone,
-        ),
-        engines: section.integer("engines", d.engines, 1..=16),
-        queue_max: section.integer("queue_max", d.queue_max, 1..=1_024),
-        prompt: section.text("prompt", &d.prompt),
-    }
-}
-
-fn tts(section: &mut Section<'_, '_>, d: Tts) -> Tts {
-    Tts {
-        voice: section.name("voice", &d.voice),
-        rate: section.number("rate", d.rate, 0.5..=2.0),
-        engines: section.integer("engines", d.engines, 1..=16),
-        queue_max: section.integer("queue_max", d.queue_max, 1..=1_024),
-        cache_mib: section.integer("cache_mib", d.cache_mib, 0..=4_096),
     }
 }
 
@@ -574,7 +552,7 @@ pub(super) fn dialled(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-fn language(text: &str) -> Option<String> {
+pub(super) fn language(text: &str) -> Option<String> {
     let code = matches!(text.len(), 2 | 3) && text.bytes().all(|byte| byte.is_ascii_lowercase());
     (text == "auto" || code).then(|| text.to_owned())
 }

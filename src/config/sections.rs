@@ -14,6 +14,7 @@ use super::chat::{SignalAccount, TelegramBot};
 use super::cloud::{Cloud, DayLimits};
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
 use super::proxy::ModelProxy;
+use super::sound::{Asr, AudioApi, Tts, Wyoming};
 use super::text::Text;
 use super::transports::{Advertise, Streams};
 use super::web::Web;
@@ -45,6 +46,8 @@ pub struct Config {
     pub telegram: TelegramBot,
     pub signal: SignalAccount,
     pub web: Web,
+    pub audio: AudioApi,
+    pub wyoming: Wyoming,
     pub proxy: ModelProxy,
     pub models: Models,
     pub log: Log,
@@ -192,61 +195,6 @@ impl Default for Calls {
             duration_s_max: 4 * 3600,
             no_audio_hangup_s: 60,
             drain_s: 8,
-        }
-    }
-}
-
-/// `[asr]`: hearing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Asr {
-    /// `auto` (best installed, else embedded), `embedded`, a catalogue name or a path.
-    pub model: String,
-    /// Threads of one engine; 0: chosen from the machine.
-    pub threads: usize,
-    /// Two letters, or `auto` where the model knows several.
-    pub language: String,
-    /// Engines, each with its own copy of the model's working memory.
-    pub engines: usize,
-    /// Utterances waiting for an engine.
-    pub queue_max: usize,
-    /// Words the model should expect (names, products).
-    pub prompt: String,
-}
-
-impl Default for Asr {
-    fn default() -> Asr {
-        Asr {
-            model: "auto".to_owned(),
-            threads: 0,
-            language: "en".to_owned(),
-            engines: 1,
-            queue_max: 32,
-            prompt: String::new(),
-        }
-    }
-}
-
-/// `[tts]`: speaking.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tts {
-    pub voice: String,
-    /// Speaking rate: 1.0 as the voice was made, 1.2 a fifth faster.
-    pub rate: f32,
-    pub engines: usize,
-    /// Clauses waiting for an engine.
-    pub queue_max: usize,
-    /// Memory for phrases that are said again and again.
-    pub cache_mib: usize,
-}
-
-impl Default for Tts {
-    fn default() -> Tts {
-        Tts {
-            voice: "flite:slt".to_owned(),
-            rate: 1.0,
-            engines: 1,
-            queue_max: 64,
-            cache_mib: 16,
         }
     }
 }

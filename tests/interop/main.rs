@@ -17,6 +17,7 @@ mod sipp;
 mod sound;
 mod telegram_stand_in;
 
+mod audio_api;
 mod barge_in;
 mod between;
 mod callback;
@@ -32,3 +33,4 @@ mod secure;
 mod strangers;
 mod telegram;
 mod transports;
+mod wyoming;

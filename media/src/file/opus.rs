@@ -104,17 +104,91 @@ impl Head {
     }
 }
 
+/// The sound of one Opus stream, packet by packet, whatever container they come in.
+pub(super) struct Stream {
+    decoder: MSDecoder,
+    channels: usize,
+    gain: f32,
+    pre_skip: usize,
+    decoded: Vec<i16>,
+    samples: Vec<i16>,
+    samples_max: usize,
+    max_s: u32,
+}
+
+impl Stream {
+    /// `header` is the identification header (RFC 7845 section 5.1), from its magic signature on.
+    pub(super) fn new(header: &[u8], max_s: u32) -> Result<Stream, FileError> {
+        let head = Head::parse(header)?;
+        let decoder = MSDecoder::new(SAMPLE_RATE_HZ, head.streams, head.coupled, &head.mapping)
+            .map_err(|_| malformed("its channel mapping is refused by the decoder"))?;
+        let channels = usize::from(head.channels);
+        let pre_skip = (head.pre_skip / GRANULE_PER_SAMPLE) as usize;
+        Ok(Stream {
+            decoder,
+            channels,
+            gain: head.gain,
+            pre_skip,
+            decoded: vec![0; PACKET_SAMPLES_MAX * channels],
+            samples: Vec::new(),
+            samples_max: max_s as usize * SAMPLE_RATE_HZ as usize + pre_skip,
+            max_s,
+        })
+    }
+
+    /// Decodes one packet; one that is damaged gives nothing.
+    pub(super) fn push(&mut self, packet: &[u8]) {
+        if !packet.is_empty()
+            && let Ok(count) = self.decoder.decode(packet, &mut self.decoded, false)
+        {
+            let gain = self.gain;
+            self.samples.extend(
+                self.decoded[..count * self.channels]
+                    .chunks_exact(self.channels)
+                    .map(|frame| mix(frame, gain)),
+            );
+        }
+    }
+
+    /// Whether there is more sound than allowed.
+    pub(super) fn check(&self) -> Result<(), FileError> {
+        match self.samples.len() > self.samples_max {
+            true => Err(FileError::TooLong { max_s: self.max_s }),
+            false => Ok(()),
+        }
+    }
+
+    /// Cuts the end off at `end`, counted at 48 kHz and with the pre-skip.
+    pub(super) fn end_at(&mut self, end: u64) {
+        let end = (end / GRANULE_PER_SAMPLE) as usize;
+        if end >= self.pre_skip {
+            self.samples.truncate(end);
+        }
+    }
+
+    /// Takes the last `ns` nanoseconds away again.
+    pub(super) fn discard(&mut self, ns: u64) {
+        let samples = ns / (1_000_000_000 / u64::from(SAMPLE_RATE_HZ));
+        let samples = usize::try_from(samples).unwrap_or(usize::MAX);
+        self.samples
+            .truncate(self.samples.len().saturating_sub(samples));
+    }
+
+    /// All that was decoded.
+    pub(super) fn finish(mut self) -> Result<Clip, FileError> {
+        self.check()?;
+        self.samples.drain(..self.pre_skip.min(self.samples.len()));
+        Ok(Clip {
+            rate_hz: SAMPLE_RATE_HZ,
+            samples: self.samples,
+        })
+    }
+}
+
 /// Reads an Ogg file of at most `max_s` seconds.
 pub fn read(bytes: &[u8], max_s: u32) -> Result<Clip, FileError> {
     let mut packets = PacketReader::new(Cursor::new(bytes));
-    let (serial, head) = find_stream(&mut packets)?;
-    let mut decoder = MSDecoder::new(SAMPLE_RATE_HZ, head.streams, head.coupled, &head.mapping)
-        .map_err(|_| malformed("its channel mapping is refused by the decoder"))?;
-    let channels = usize::from(head.channels);
-    let mut decoded = vec![0i16; PACKET_SAMPLES_MAX * channels];
-    let pre_skip = (head.pre_skip / GRANULE_PER_SAMPLE) as usize;
-    let samples_max = max_s as usize * SAMPLE_RATE_HZ as usize + pre_skip;
-    let mut samples: Vec<i16> = Vec::new();
+    let (serial, mut stream) = find_stream(&mut packets, max_s)?;
     let mut tags_seen = false;
     // An error is the end of what can be read.
     while let Ok(Some(packet)) = packets.read_packet() {
@@ -126,35 +200,15 @@ pub fn read(bytes: &[u8], max_s: u32) -> Result<Clip, FileError> {
             tags_seen = true;
             continue;
         }
-        if !packet.data.is_empty()
-            && let Ok(count) = decoder.decode(&packet.data, &mut decoded, false)
-        {
-            samples.extend(
-                decoded[..count * channels]
-                    .chunks_exact(channels)
-                    .map(|frame| mix(frame, head.gain)),
-            );
-        }
+        stream.push(&packet.data);
         if packet.last_in_stream() {
             // RFC 7845 section 4.4: the last granule position cuts the end off.
-            let end = (packet.absgp_page() / GRANULE_PER_SAMPLE) as usize;
-            if end >= pre_skip {
-                samples.truncate(end);
-            }
+            stream.end_at(packet.absgp_page());
             break;
         }
-        if samples.len() > samples_max {
-            return Err(FileError::TooLong { max_s });
-        }
+        stream.check()?;
     }
-    if samples.len() > samples_max {
-        return Err(FileError::TooLong { max_s });
-    }
-    samples.drain(..pre_skip.min(samples.len()));
-    Ok(Clip {
-        rate_hz: SAMPLE_RATE_HZ,
-        samples,
-    })
+    stream.finish()
 }
 
 fn mix(frame: &[i16], gain: f32) -> i16 {
@@ -164,11 +218,14 @@ fn mix(frame: &[i16], gain: f32) -> i16 {
 }
 
 /// Goes on to the first Opus stream of the file.
-fn find_stream(packets: &mut PacketReader<Cursor<&[u8]>>) -> Result<(u32, Head), FileError> {
+fn find_stream(
+    packets: &mut PacketReader<Cursor<&[u8]>>,
+    max_s: u32,
+) -> Result<(u32, Stream), FileError> {
     let mut other = None;
     while let Ok(Some(packet)) = packets.read_packet() {
         if packet.data.starts_with(b"OpusHead") {
-            return Ok((packet.stream_serial(), Head::parse(&packet.data)?));
+            return Ok((packet.stream_serial(), Stream::new(&packet.data, max_s)?));
         }
         if !packet.first_in_stream() {
             break;
@@ -192,55 +249,124 @@ fn find_stream(packets: &mut PacketReader<Cursor<&[u8]>>) -> Result<(u32, Head),
 /// Writes 16 kHz mono as Ogg Opus of 24 kbit/s. `serial` tells the stream from others (RFC 3533); any number will do
 /// for a file of one stream.
 pub fn write(samples: &[i16], serial: u32) -> Result<Vec<u8>, FileError> {
-    let refused = |error: opus::Error| FileError::Encoder(error.to_string());
-    let unwritten = |error: std::io::Error| FileError::Encoder(error.to_string());
-    let mut encoder =
-        Encoder::new(SAMPLE_RATE_HZ, Channels::Mono, Application::Voip).map_err(refused)?;
-    encoder
-        .set_bitrate(Bitrate::Bits(BITRATE_BPS))
-        .map_err(refused)?;
-    let lookahead = encoder.get_lookahead().map_err(refused)?.max(0) as usize;
-    let pre_skip = lookahead as u64 * GRANULE_PER_SAMPLE;
+    let mut writer = Writer::new(serial)?;
+    let mut bytes = writer.push(samples)?;
+    bytes.extend(writer.finish()?);
+    Ok(bytes)
+}
 
-    let mut head = b"OpusHead\x01\x01".to_vec();
-    head.extend_from_slice(&(pre_skip as u16).to_le_bytes());
-    head.extend_from_slice(&SAMPLE_RATE_HZ.to_le_bytes());
-    head.extend_from_slice(&[0, 0, 0]);
-    let vendor = b"offhook";
-    let mut tags = b"OpusTags".to_vec();
-    tags.extend_from_slice(&(vendor.len() as u32).to_le_bytes());
-    tags.extend_from_slice(vendor);
-    tags.extend_from_slice(&0u32.to_le_bytes());
+fn refused(error: impl std::fmt::Display) -> FileError {
+    FileError::Encoder(error.to_string())
+}
 
-    let mut writer = PacketWriter::new(Vec::new());
-    // RFC 7845 section 3: both headers end their pages.
-    for header in [head, tags] {
-        writer
-            .write_packet(header, serial, PacketWriteEndInfo::EndPage, 0)
-            .map_err(unwritten)?;
-    }
-    // The encoder's lookahead is pushed out by silence at the end.
-    let total = samples.len() + lookahead;
-    let frames = total.div_ceil(FRAME_SAMPLES).max(1);
-    for n in 0..frames {
-        let from = (n * FRAME_SAMPLES).min(samples.len());
-        let to = ((n + 1) * FRAME_SAMPLES).min(samples.len());
-        let mut frame = samples[from..to].to_vec();
-        frame.resize(FRAME_SAMPLES, 0);
-        let packet = encoder
-            .encode_vec(&frame, PACKET_BYTES_MAX)
+/// An Ogg Opus stream written while its sound is made.
+pub struct Writer {
+    encoder: Encoder,
+    pages: PacketWriter<'static, Vec<u8>>,
+    serial: u32,
+    lookahead: usize,
+    /// Samples not encoded yet: the last frame is held back, because its packet says that it is the last.
+    held: Vec<i16>,
+    /// Samples given so far.
+    given: usize,
+    frames: usize,
+}
+
+impl Writer {
+    /// 16 kHz mono at 24 kbit/s; `serial` as for [`write`]. The headers come with the first bytes.
+    pub fn new(serial: u32) -> Result<Writer, FileError> {
+        let mut encoder =
+            Encoder::new(SAMPLE_RATE_HZ, Channels::Mono, Application::Voip).map_err(refused)?;
+        encoder
+            .set_bitrate(Bitrate::Bits(BITRATE_BPS))
             .map_err(refused)?;
-        let last = n + 1 == frames;
-        let end = if last { total } else { (n + 1) * FRAME_SAMPLES };
-        let info = match n {
-            _ if last => PacketWriteEndInfo::EndStream,
-            // A page a second.
-            n if n % 50 == 49 => PacketWriteEndInfo::EndPage,
-            _ => PacketWriteEndInfo::NormalPacket,
-        };
-        writer
-            .write_packet(packet, serial, info, end as u64 * GRANULE_PER_SAMPLE)
-            .map_err(unwritten)?;
+        let lookahead = encoder.get_lookahead().map_err(refused)?.max(0) as usize;
+        let pre_skip = lookahead as u64 * GRANULE_PER_SAMPLE;
+
+        let mut head = b"OpusHead\x01\x01".to_vec();
+        head.extend_from_slice(&(pre_skip as u16).to_le_bytes());
+        head.extend_from_slice(&SAMPLE_RATE_HZ.to_le_bytes());
+        head.extend_from_slice(&[0, 0, 0]);
+        let vendor = b"offhook";
+        let mut tags = b"OpusTags".to_vec();
+        tags.extend_from_slice(&(vendor.len() as u32).to_le_bytes());
+        tags.extend_from_slice(vendor);
+        tags.extend_from_slice(&0u32.to_le_bytes());
+
+        let mut pages = PacketWriter::new(Vec::new());
+        // RFC 7845 section 3: both headers end their pages.
+        for header in [head, tags] {
+            pages
+                .write_packet(header, serial, PacketWriteEndInfo::EndPage, 0)
+                .map_err(refused)?;
+        }
+        Ok(Writer {
+            encoder,
+            pages,
+            serial,
+            lookahead,
+            held: Vec::new(),
+            given: 0,
+            frames: 0,
+        })
     }
-    Ok(writer.into_inner())
+
+    /// Adds samples; gives the pages that are full, a page a second.
+    pub fn push(&mut self, samples: &[i16]) -> Result<Vec<u8>, FileError> {
+        self.given += samples.len();
+        self.held.extend_from_slice(samples);
+        let mut from = 0;
+        while self.held.len() - from > FRAME_SAMPLES {
+            let frame = self.held[from..from + FRAME_SAMPLES].to_vec();
+            from += FRAME_SAMPLES;
+            let info = match self.frames % 50 {
+                49 => PacketWriteEndInfo::EndPage,
+                _ => PacketWriteEndInfo::NormalPacket,
+            };
+            self.encode(&frame, info, (self.frames + 1) * FRAME_SAMPLES)?;
+        }
+        self.held.drain(..from);
+        Ok(std::mem::take(self.pages.inner_mut()))
+    }
+
+    /// The rest of the stream, with its end.
+    pub fn finish(mut self) -> Result<Vec<u8>, FileError> {
+        // The encoder's lookahead is pushed out by silence at the end.
+        let total = self.given + self.lookahead;
+        let frames = total.div_ceil(FRAME_SAMPLES).max(1);
+        let mut held = std::mem::take(&mut self.held);
+        held.resize((frames - self.frames) * FRAME_SAMPLES, 0);
+        for frame in held.chunks(FRAME_SAMPLES) {
+            let last = self.frames + 1 == frames;
+            let (info, end) = match last {
+                true => (PacketWriteEndInfo::EndStream, total),
+                false if self.frames % 50 == 49 => (
+                    PacketWriteEndInfo::EndPage,
+                    (self.frames + 1) * FRAME_SAMPLES,
+                ),
+                false => (
+                    PacketWriteEndInfo::NormalPacket,
+                    (self.frames + 1) * FRAME_SAMPLES,
+                ),
+            };
+            self.encode(frame, info, end)?;
+        }
+        Ok(self.pages.into_inner())
+    }
+
+    fn encode(
+        &mut self,
+        frame: &[i16],
+        info: PacketWriteEndInfo,
+        end: usize,
+    ) -> Result<(), FileError> {
+        let packet = self
+            .encoder
+            .encode_vec(frame, PACKET_BYTES_MAX)
+            .map_err(refused)?;
+        self.frames += 1;
+        self.pages
+            .write_packet(packet, self.serial, info, end as u64 * GRANULE_PER_SAMPLE)
+            .map_err(refused)
+    }
 }

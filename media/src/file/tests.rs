@@ -248,31 +248,38 @@ fn opus_headers() {
 fn other_files_are_named() {
     for (bytes, message) in [
         (&b""[..], "the file is empty"),
-        (b"ID3\x04", "mp3 is not supported; use wav or ogg/opus"),
+        (b"ID3\x04", "the mp3 file is malformed: it has no sound"),
         (
             b"\xff\xfb\x90\x64",
-            "mp3 is not supported; use wav or ogg/opus",
+            "the mp3 file is malformed: it has no sound",
         ),
         (
             b"\xff\xf1\x50\x80",
-            "aac is not supported; use wav or ogg/opus",
+            "the aac file is malformed: none of its frames can be decoded",
         ),
         (
             b"\0\0\0\x20ftypM4A ",
-            "m4a or mp4 is not supported; use wav or ogg/opus",
+            "the mp4 file is malformed: it has no index; was it cut off?",
         ),
-        (b"fLaC\0\0", "flac is not supported; use wav or ogg/opus"),
+        (
+            b"fLaC\0\0",
+            "the flac file is malformed: its header cannot be read",
+        ),
         (
             b"\x1a\x45\xdf\xa3",
-            "webm or Matroska is not supported; use wav or ogg/opus",
+            "the webm file is malformed: it has no Opus track",
+        ),
+        (
+            b"#!AMR\n",
+            "amr is not supported; use wav, ogg/opus, webm/opus, mp3, m4a or flac",
         ),
         (
             b"RIFF\0\0\0\0AVI ",
-            "this kind of RIFF file is not supported; use wav or ogg/opus",
+            "this kind of RIFF file is not supported; use wav, ogg/opus, webm/opus, mp3, m4a or flac",
         ),
         (
             b"hello there",
-            "not a sound file that is known; use wav or ogg/opus",
+            "not a sound file that is known; use wav, ogg/opus, webm/opus, mp3, m4a or flac",
         ),
         (
             b"OggS",
