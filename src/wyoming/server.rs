@@ -95,7 +95,6 @@ pub async fn serve(listeners: Listeners, work: SoundWork, connections_max: usize
 /// Sound on its way in.
 struct Recording {
     resampler: Resampler,
-    rate_hz: u32,
     late: usize,
     pcm: Vec<i16>,
     /// More came than is heard.
@@ -247,7 +246,6 @@ impl Client {
         Recording {
             late: resampler.delay_samples(),
             resampler,
-            rate_hz,
             pcm: Vec::new(),
             is_too_long: false,
         }
@@ -326,7 +324,6 @@ impl Recording {
             self.is_too_long = true;
             self.pcm.clear();
         }
-        let _ = self.rate_hz;
     }
 
     /// Takes resampled sound, less the resampler's delay.
