@@ -27,7 +27,7 @@ use crate::callbacks::{self, Desk};
 use crate::config::{Advertise, Answerer, Bind, Config, EndStrategy, SecretSource};
 use crate::engines::{self, EnginePlan, EngineState};
 use crate::home::Home;
-use crate::hub::{self, EngineSounds, Hub, HubParts};
+use crate::hub::{self, Hub, HubParts};
 use crate::mcp::Door;
 use crate::ports::Ports;
 use crate::records::Recorder;
@@ -46,7 +46,7 @@ use logins::{logins, trunk_accounts, trunk_passwords};
 pub(crate) use settings::turn_config;
 use settings::{bridging_config, endpoint_config, switchboard_config};
 
-use crate::sound_work::SoundWork;
+use crate::sound_work::{SoundLimits, SoundWork};
 use crate::{
     agents, audio_api, banner, console, models, proxy, records, remote, spend, tailnet, wyoming,
 };
@@ -244,7 +244,13 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         agents,
         approvals: approvals.clone(),
         desk: Some(desk.clone()),
-        sounds: Arc::new(EngineSounds::new(engines.clone(), config.text.voice_s_max)),
+        sounds: Arc::new(SoundWork::new(
+            engines.clone(),
+            SoundLimits {
+                duration_s_max: config.text.voice_s_max,
+                ..audio_api::limits(&config.audio)
+            },
+        )),
         folder: home.voice_path(),
         saved: texts,
     });

@@ -15,6 +15,8 @@ use std::time::Duration;
 use asr::AsrError;
 use asr::engine::{Kind, Transcript};
 use asr::window;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use media::file::{self, FileError};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 use tts::TtsError;
@@ -22,6 +24,7 @@ use tts::clause::{Splitter, SplitterConfig};
 use tts::worker::Chunk;
 
 use crate::engines::{EngineState, Engines};
+use crate::hub::Sounds;
 
 /// How long work waits for engines that are still warming up.
 const WARMING_MAX: Duration = Duration::from_secs(60);
@@ -377,6 +380,29 @@ impl SoundWork {
             }
         }
         Ok(())
+    }
+}
+
+/// The hub's way to them.
+impl Sounds for SoundWork {
+    fn hear(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<String, String>> {
+        async {
+            let heard = self.transcribe(bytes).await;
+            heard
+                .map(|heard| heard.text)
+                .map_err(|error| error.to_string())
+        }
+        .boxed()
+    }
+
+    fn say<'a>(&'a self, words: &'a str) -> BoxFuture<'a, Result<(Vec<u8>, u32), String>> {
+        async {
+            let spoken = self.speak(words).await.map_err(|error| error.to_string())?;
+            let duration_ms = spoken.duration_ms();
+            let bytes = to_ogg_opus(spoken.pcm).await;
+            Ok((bytes.map_err(|error| error.to_string())?, duration_ms))
+        }
+        .boxed()
     }
 }
 

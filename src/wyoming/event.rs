@@ -267,7 +267,10 @@ mod tests {
         use rand::rngs::StdRng;
         use rand::{Rng as _, RngExt as _, SeedableRng as _};
         let mut random = StdRng::from_seed([7; 32]);
-        let mut chunk = Event::new("audio-chunk", json!({"rate": 16000, "width": 2, "channels": 1}));
+        let mut chunk = Event::new(
+            "audio-chunk",
+            json!({"rate": 16000, "width": 2, "channels": 1}),
+        );
         chunk.payload = vec![b'\n'; 8];
         let seed = [
             Event::new("transcribe", json!({"language": "en"})).to_bytes(),

@@ -228,7 +228,7 @@ impl Client {
                 let Some(mut reading) = self.reading.take() else {
                     return Ok(());
                 };
-                for clause in reading.splitter.finish() {
+                if let Some(clause) = reading.splitter.finish() {
                     self.speak(&clause, &mut reading.has_started).await?;
                 }
                 self.end_sound(reading.has_started).await?;
