@@ -34,6 +34,7 @@ async fn served(change: impl FnOnce(&mut Wish)) -> (SocketAddr, Client, SoundWor
         .expect("a port");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move { axum::serve(listener, app).await });
+    crate::testing::install_tls();
     let client = Client::builder().no_proxy().build().expect("a client");
     (address, client, work)
 }
@@ -204,7 +205,13 @@ async fn refusals_are_openais_errors() {
             assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
         }
     }
-    let table: Vec<(&[(&str, &str)], Option<Vec<u8>>, u16, Value)> = vec![
+    type Row = (
+        &'static [(&'static str, &'static str)],
+        Option<Vec<u8>>,
+        u16,
+        Value,
+    );
+    let table: Vec<Row> = vec![
         (&[], None, 400, json!("file")),
         (&[], Some(b"hello".to_vec()), 400, json!("file")),
         (&[], Some(Vec::new()), 400, json!("file")),

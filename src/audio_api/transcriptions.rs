@@ -117,8 +117,8 @@ fn check_language(wanted: &str, known: &[String]) -> Result<(), ApiError> {
     let code = wanted.split(['-', '_']).next().unwrap_or(wanted);
     let code = code.to_ascii_lowercase();
     // Some clients write the name.
-    let is_known = known.iter().any(|language| *language == code)
-        || code == "english" && known.iter().any(|language| language == "en");
+    let is_known =
+        known.contains(&code) || code == "english" && known.iter().any(|language| language == "en");
     match is_known {
         true => Ok(()),
         false => Err(ApiError::refused(

@@ -194,7 +194,7 @@ fn unknown_names_are_refused_with_the_nearest_right_one() {
     check_wrong(
         "port = 1",
         &[],
-        &["1:1: unknown key `port` (it belongs into [sip], [web], [proxy])"],
+        &["1:1: unknown key `port` (it belongs into [sip], [web], [wyoming], [proxy])"],
     );
     check_wrong(
         "zzz = 1",

@@ -13,6 +13,7 @@ use crate::sound_work::{SoundLimits, SoundWork};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ears_and_voice_over_http() {
+    crate::testing::install_tls();
     let plan = engine_plan(&Config::default(), None);
     let opened = tokio::task::spawn_blocking(move || engines::open(&plan)).await;
     let engines = Arc::new(opened.expect("no panic").expect("built in"));
@@ -82,6 +83,7 @@ async fn ears_and_voice_over_http() {
 
 #[test]
 fn addresses_tell_the_protocol() {
+    crate::testing::install_tls();
     for (url, expected) in [
         ("tcp://box:10300", Some("tcp://box:10300")),
         ("tcp://[::1]:10300", Some("tcp://::1:10300")),

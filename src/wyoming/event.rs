@@ -195,7 +195,7 @@ mod tests {
                 b"",
             ),
             (
-                b"{\"type\":\"ping\",\"data\":{\"text\":\"a\",\"x\":1},\"data_length\":12}\n{\"text\":\"bc\"}",
+                b"{\"type\":\"ping\",\"data\":{\"text\":\"a\",\"x\":1},\"data_length\":13}\n{\"text\":\"bc\"}",
                 "ping",
                 json!({"text": "bc", "x": 1}),
                 b"",

@@ -28,6 +28,7 @@ fn letters(text: &str) -> String {
 }
 
 async fn built_in() -> Arc<Engines> {
+    crate::testing::install_tls();
     let plan = engine_plan(&Config::default(), None);
     let opened = tokio::task::spawn_blocking(move || engines::open(&plan)).await;
     Arc::new(opened.expect("no panic").expect("built in"))
