@@ -100,7 +100,7 @@ async fn refusal(response: Response) -> (StatusCode, String, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_is_heard_in_every_format() {
     let api = served(|_| {}).await;
-    let words = "Please call me back tomorrow.";
+    let words = "What time is it?";
     let note = say(
         &api,
         json!({"input": words, "model": "tts-1", "voice": "alloy", "response_format": "opus"}),

@@ -26,7 +26,7 @@ async fn ears_and_voice_over_http() {
         .expect("a port");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let words = "Please call me back tomorrow.";
+    let words = "What time is it?";
     let pcm = work.speak(words).await.expect("spoken").pcm;
 
     let wish = Remote {
@@ -53,8 +53,8 @@ async fn ears_and_voice_over_http() {
         let mut right = RemoteEars::new(line("key"), "en", home("home"));
         let heard = right.transcribe(&pcm, &options).expect("heard");
         assert_eq!(
-            heard.text.trim_end_matches('.').to_lowercase(),
-            "please call me back tomorrow"
+            heard.text.trim_end_matches('?').to_lowercase(),
+            "what time is it"
         );
         let mut wrong = RemoteEars::new(line("wrong"), "en", home("home"));
         assert_eq!(

@@ -32,7 +32,7 @@ fn home_assistants_package_hears_and_speaks() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/wyoming_peer.py");
     let output = Command::new(python)
         .arg(script)
-        .args([&port.to_string(), "Please call me back tomorrow."])
+        .args([&port.to_string(), "What time is it?"])
         .output()
         .expect("python starts");
     let (out, err) = (
@@ -46,10 +46,6 @@ fn home_assistants_package_hears_and_speaks() {
         .collect();
     assert_eq!(heard.len(), 2, "{out}");
     for line in heard {
-        assert_eq!(
-            words_in_order("please call me back tomorrow", line),
-            5,
-            "{out}"
-        );
+        assert_eq!(words_in_order("what time is it", line), 5, "{out}");
     }
 }
