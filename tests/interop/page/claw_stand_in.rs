@@ -73,6 +73,10 @@ fn serve(stream: TcpStream, command: &str, decided: &Mutex<Vec<Value>>) {
                     "message": { "content": [{ "type": "text", "text": WORDS }] },
                 });
                 event(&mut socket, "chat", &said);
+                // Nobody has asked for anything there.
+                if session.as_str().is_some_and(|key| key.ends_with("warmup")) {
+                    continue;
+                }
                 let wish = json!({
                     "id": "a1",
                     "request": { "command": command, "cwd": "/srv", "host": "gateway", "sessionKey": session },
