@@ -113,7 +113,6 @@ fn pair(text: &str) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::tests::{check_wrong, read};
 
     #[test]

@@ -102,6 +102,8 @@ pub fn is_of_our_page(web: &Web, headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
+    type Given = &'static [(&'static str, &'static str)];
+
     fn headers(rows: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in rows {
@@ -127,7 +129,7 @@ mod tests {
     fn a_proxy_is_believed_and_nobody_else() {
         let accounts = ["anna".to_owned(), "otto".to_owned()];
         let (proxy, other) = ([127, 0, 0, 1], [192, 0, 2, 1]);
-        let rows: [(&[(&str, &str)], [u8; 4], Option<&str>); 8] = [
+        let rows: [(Given, [u8; 4], Option<&str>); 8] = [
             (&[("remote-user", "otto")], proxy, Some("otto")),
             (&[("Remote-User", "anna@example.org")], proxy, Some("anna")),
             (&[("remote-user", "otto")], other, None),
@@ -231,7 +233,7 @@ mod tests {
 
     #[test]
     fn https_is_what_the_proxy_says_or_our_own_url() {
-        let rows: [(&[(&str, &str)], [u8; 4], bool); 5] = [
+        let rows: [(Given, [u8; 4], bool); 5] = [
             (&[("origin", "https://a.ts.net")], [127, 0, 0, 1], true),
             (&[("x-forwarded-proto", "https")], [127, 0, 0, 1], true),
             (&[("x-forwarded-proto", "https")], [192, 0, 2, 1], false),

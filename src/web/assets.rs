@@ -50,7 +50,7 @@ struct Packed {
 fn packed(at: usize) -> &'static Packed {
     static ALL: OnceLock<Vec<Packed>> = OnceLock::new();
     let all = ALL.get_or_init(|| {
-        let pack = |(_, kind, plain): &(&str, &'static str, &'static str)| {
+        let pack = |&(_, kind, plain): &(&str, &'static str, &'static str)| {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
             // Writing into a Vec does not fail; if it did, the plain text would be sent.
             let gzip = encoder
@@ -58,9 +58,9 @@ fn packed(at: usize) -> &'static Packed {
                 .and_then(|()| encoder.finish());
             let hash = sessions::hash(plain);
             Packed {
-                plain: *plain,
+                plain,
                 gzip: gzip.unwrap_or_default(),
-                kind: *kind,
+                kind,
                 tag: format!("\"{}\"", &hash[..20]),
             }
         };
@@ -163,7 +163,8 @@ mod tests {
         };
         let tag = packed(0).tag.clone();
         let weak = format!("W/{tag}, \"x\"");
-        let rows: [(&[(header::HeaderName, &str)], StatusCode, bool); 5] = [
+        type Row<'a> = (&'a [(header::HeaderName, &'a str)], StatusCode, bool);
+        let rows: [Row<'_>; 5] = [
             (&[], StatusCode::OK, false),
             (
                 &[(header::ACCEPT_ENCODING, "gzip, br;q=1")],

@@ -58,7 +58,7 @@ pub fn clear_cookie(port: u16) -> String {
 }
 
 /// Our token among the cookies of a `Cookie` header.
-pub fn token_in<'a>(cookies: &'a str, port: u16) -> Option<&'a str> {
+pub fn token_in(cookies: &str, port: u16) -> Option<&str> {
     let name = cookie_name(port);
     let mut pairs = cookies
         .split(';')

@@ -199,6 +199,59 @@ fn another_site_gets_nothing_and_changes_nothing() {
 }
 
 #[test]
+fn an_invitation_holds_what_a_phone_needs() {
+    let test = "an_invitation_holds_what_a_phone_needs";
+    let Some(_floor) = take_floor(test, None) else {
+        return;
+    };
+    // At an address that a phone reaches; `url` says which.
+    let mut offhook = Offhook::install("page-invitation", "");
+    let file = offhook.home().join("offhook.toml");
+    let text = fs::read_to_string(&file).expect("a config");
+    let url = format!("[web]\nurl = \"http://{}\"\n", offhook.web);
+    fs::write(&file, text.replace("[web]\n", &url)).expect("a writable home");
+    offhook.run();
+    let (status, made) = offhook.http("POST", "/api/web/phones", "{\"name\":\"garden\"}");
+    assert_eq!(status, 201, "{made}");
+    let made: serde_json::Value = serde_json::from_str(&made).expect("JSON");
+    let text = |key: &str| made[key].as_str().unwrap_or_default().to_owned();
+    assert!(text("qr").starts_with("<svg"), "{made}");
+    let link = text("link");
+    let path = link
+        .strip_prefix(&format!("http://{}", offhook.web))
+        .expect("our own address");
+    // A phone has no cookie and no token.
+    for n in 0..5 {
+        let (status, settings) = offhook.http_with("GET", path, &[], "");
+        if n == 4 {
+            assert_eq!(status, 404, "it was read often enough");
+            continue;
+        }
+        assert_eq!(status, 200);
+        let password = format!(
+            "<entry name=\"passwd\" overwrite=\"true\">{}</entry>",
+            text("password")
+        );
+        let server = format!("sip:{};transport=tcp", offhook.sip);
+        for part in [password.as_str(), server.as_str(), "sip:garden@127.0.0.1"] {
+            assert!(settings.contains(part), "{part} in\n{settings}");
+        }
+    }
+    assert_eq!(
+        offhook
+            .http("POST", "/api/web/phones", "{\"name\":\"garden\"}")
+            .0,
+        409
+    );
+    assert_eq!(
+        offhook
+            .http("POST", "/api/web/phones", "{\"name\":\"No Name\"}")
+            .0,
+        400
+    );
+}
+
+#[test]
 fn calls_phones_and_bans_are_shown_and_changed() {
     let test = "calls_phones_and_bans_are_shown_and_changed";
     let Some(_floor) = floor_with_browser(test) else {
@@ -233,6 +286,10 @@ fn calls_phones_and_bans_are_shown_and_changed() {
         "document.querySelector('.turn img').alt.includes('first packet')",
         SOON,
     );
+
+    let call = browser.run("location.hash.slice(1)");
+    let call = call.as_str().expect("a call's own page").to_owned();
+    pictures(&mut browser, "one", &[&call]);
 
     // A phone is added, and what the code says is what Linphone reads.
     open_view(&mut browser, "house/connect");
@@ -450,7 +507,10 @@ fn pictures(browser: &mut Browser, name: &str, views: &[&str]) {
             let Some(folder) = &folder else { continue };
             fs::create_dir_all(folder).expect("a folder for pictures");
             let text = browser.picture();
-            let file = folder.join(format!("{name}-{size}-{}.png", view.replace('/', "-")));
+            let file = folder.join(format!(
+                "{name}-{size}-{}.png",
+                view.split('/').next().unwrap_or(view)
+            ));
             let mut decode = Command::new("base64");
             decode.arg("-d").stdin(std::process::Stdio::piped());
             decode.stdout(fs::File::create(file).expect("a writable folder"));

@@ -59,7 +59,7 @@ function show(main, app) {
         read();
       },
     }, may.map((each) => h("option", { value: each.name, selected: each.name === agent }, each.name))));
-  fill(main, choice, scroll, may.length ? form : h("p", { class: "card" },
+  fill(main, h("h1", { class: "unseen" }, "Chat"), choice, scroll, may.length ? form : h("p", { class: "card" },
     "Your account may not talk to an agent. What you would say to it, a call takes as a message."));
   if (may.length) read();
   if (matchMedia("(pointer: fine)").matches) text.focus({ preventScroll: true });
@@ -214,7 +214,7 @@ function message(row) {
 function welcome(app) {
   const number = app.me.numbers.find((each) => each.to === "agent")?.number ?? "100";
   return h("section", { class: "welcome" },
-    h("h1", {}, "Your assistant's line is up"),
+    h("h2", {}, "Your assistant's line is up"),
     h("p", {}, "What you write here, say on the phone or send as a voice note is one conversation."),
     h("ol", {},
       h("li", {}, "Write below. “What time is it?” will do."),

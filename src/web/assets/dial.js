@@ -114,7 +114,8 @@ function show(main, app) {
       if (state.name === "talking") phone.dtmf(key);
       else number.value += key;
     },
-  }, key, h("small", { "aria-hidden": "true" }, LETTERS[key] ?? ""))));
+    "data-letters": LETTERS[key] ?? " ",
+  }, key)));
   const top = h("div", { class: "status", role: "status" });
   const actions = h("div", { class: "buttons center" });
   const quick = h("div", { class: "quick" });
