@@ -6,6 +6,7 @@ mod approvals;
 mod calling;
 mod login;
 mod people;
+mod talk;
 mod telling;
 
 use std::ffi::OsString;
@@ -137,6 +138,8 @@ barge MS QUESTION | WORDS · backchannel MS QUESTION | WORDS · echo DB MS QUEST
 Words may also be <cough>, <door>, <laugh> or file:PATH.
 Fails unless every utterance was answered.")]
     Call(Box<calling::CallArgs>),
+    /// Talk by this machine's microphone and loudspeaker
+    Talk(talk::TalkArgs),
     /// List the calls, and what asking early brought in them
     Calls(telling::CallsArgs),
     /// Have somebody called and told something
@@ -443,6 +446,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<bool> {
             let options = args.options()?;
             return wait(test_caller::report::run(home, config, options));
         }
+        Command::Talk(args) => return wait(args.run(home, config)),
         Command::Calls(args) => {
             commands::calls::list(&home, &config, usize::from(args.count), args.json)?;
         }

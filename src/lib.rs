@@ -33,6 +33,8 @@ pub mod routing;
 pub mod secrets;
 pub mod server;
 pub mod signalling;
+#[cfg(feature = "talk")]
+pub mod sound_card;
 pub mod sound_work;
 pub mod spend;
 pub mod store;

@@ -38,6 +38,8 @@ use crate::signalling::certificate::{self, Certificate, CertificateFiles};
 use crate::signalling::dial::TlsPeers;
 use crate::signalling::{self, Listeners, advertise};
 use crate::store::{Store, TraceStore};
+use crate::switchboard::messages::files::Files;
+use crate::switchboard::messages::office::Office;
 use crate::switchboard::{
     BridgingConfig, Command, MediaSecurity, Switchboard, SwitchboardConfig, Trunks, today,
 };
@@ -182,6 +184,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     );
     let users = logins(&secrets, &config);
     let accounts = signalling::callable(&users);
+    let text_accounts = accounts.clone();
     endpoint.set_users(users);
     let restored = bindings.len();
     endpoint.restore_bindings(now, bindings.into_iter().map(records::from_row).collect());
@@ -229,6 +232,12 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
 
     let (calls_tell, desk_inputs) = mpsc::channel(callbacks::desk::INPUTS_MAX);
     switchboard.set_desk(calls_tell);
+    let (phone_texts, text_inputs) = Office::start(
+        Arc::new(Files::open(home.root()).context("texts that wait for phones")?),
+        commands.clone(),
+        text_accounts,
+    );
+    switchboard.set_texts(text_inputs);
     let desk = Desk::start(DeskParts {
         config: config.clone(),
         recorder: recorder.clone(),
@@ -256,6 +265,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     });
     chat::attach(&hub, &config, &secrets, &home)?;
     let standings = tokio::spawn(chat::tell_standings(hub.clone()));
+    hub.attach(Arc::new(phone_texts));
 
     let own_token = SecretSource {
         default_variable: "OFFHOOK_MCP_TOKEN".to_owned(),

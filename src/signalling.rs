@@ -15,6 +15,8 @@ pub mod dial;
 mod limits;
 mod listen;
 mod web_socket;
+#[cfg(test)]
+mod web_socket_fuzz;
 
 #[cfg(test)]
 mod tests;
@@ -432,6 +434,26 @@ impl Shell {
             }
             Command::Finished(call) => {
                 self.switchboard.finished(call);
+                Ok(())
+            }
+            Command::AnswerText {
+                text,
+                status,
+                headers,
+            } => {
+                if let Err(error) = self.endpoint.answer_text(now, text, status, headers) {
+                    debug!(%error, "answer to a text");
+                }
+                Ok(())
+            }
+            Command::SendText { user, text, domain } => {
+                let domain = domain.as_deref();
+                self.switchboard
+                    .send_text(&user, &text, domain, &mut self.endpoint);
+                Ok(())
+            }
+            Command::SendLive(live) => {
+                self.switchboard.send_live(*live, &mut self.endpoint);
                 Ok(())
             }
             Command::Drain => {

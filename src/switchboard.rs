@@ -7,6 +7,7 @@ mod bridging;
 mod descriptions;
 mod endings;
 mod line;
+pub mod messages;
 mod outgoing;
 mod screening;
 mod session;
@@ -35,6 +36,7 @@ pub use boundary::{Command, SwitchboardConfig};
 use bridging::{Arrived, Bridging};
 pub use bridging::{BridgingConfig, today};
 use endings::{cause, termination};
+use messages::Messages;
 use outgoing::Outgoing;
 pub use outgoing::{Ending, Order};
 pub use session::MediaSecurity;
@@ -60,6 +62,7 @@ pub struct Switchboard {
     commands: mpsc::Sender<Command>,
     bridging: Bridging,
     outgoing: Outgoing,
+    messages: Messages,
     calls: HashMap<CallKey, Line>,
     /// Who waits for what comes of a transfer; one per call at most.
     replies: HashMap<CallKey, TransferReply>,
@@ -120,6 +123,7 @@ impl Switchboard {
         Switchboard {
             bridging: Bridging::new(bridging),
             outgoing: Outgoing::default(),
+            messages: Messages::default(),
             config,
             engines,
             recorder,
@@ -202,12 +206,14 @@ impl Switchboard {
                     }
                     self.phone_registered(&user);
                 }
+                self.texts_may_go(&user);
                 Vec::new()
             }
             Event::Unregistered { user, why, .. } => {
                 info!(%user, ?why, "phone gone");
                 Vec::new()
             }
+            event @ (Event::Text { .. } | Event::TextAnswered { .. }) => self.text_event(event),
             Event::AuthenticationFailed { user, flow, locked } => {
                 warn!(%user, from = %flow.remote, locked, "wrong password or unknown user");
                 Vec::new()
@@ -537,44 +543,6 @@ impl Switchboard {
                 reason: None,
             })
             .collect()
-    }
-
-    pub fn snapshot(&self, endpoint: &Endpoint) -> Snapshot {
-        let now = Instant::now();
-        let registrations = self
-            .users
-            .iter()
-            .flat_map(|user| endpoint.bindings(user, now))
-            .map(|binding| RegistrationView {
-                user: binding.user,
-                contact: binding.contact,
-                transport: format!("{:?}", binding.flow.transport),
-                address: binding.flow.remote.to_string(),
-                user_agent: binding.user_agent,
-            })
-            .collect();
-        let with_us = self.calls.values().map(|line| {
-            let seconds = line.since.elapsed().as_secs();
-            (line.user.as_str(), line.target.as_str(), seconds)
-        });
-        let calls = with_us
-            .chain(self.bridging.running())
-            .map(|(user, number, seconds)| CallView {
-                user: user.to_owned(),
-                number: number.to_owned(),
-                seconds,
-            })
-            .collect();
-        Snapshot {
-            speculation: self.recorder.ledger(),
-            quality: self.recorder.quality(),
-            calls,
-            registrations,
-            trunks: self.trunk_views(endpoint),
-            calls_total: self.calls_total,
-            signalling: endpoint.stats(),
-            draining: self.draining,
-        }
     }
 }
 

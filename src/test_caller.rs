@@ -9,6 +9,7 @@ mod figures;
 mod noises;
 pub mod report;
 mod script;
+pub mod talk;
 pub mod timeline;
 
 use std::io;
@@ -20,6 +21,7 @@ use media::SAMPLE_RATE_HZ;
 use sip::{Secret, Transport};
 
 use caller::Caller;
+pub use caller::WIRE_RATE_HZ;
 use timeline::{Measured, measure};
 
 /// Who calls.

@@ -27,6 +27,7 @@ mod reply;
 mod session_refresh;
 mod streams;
 mod targets;
+mod texts;
 mod transactions;
 mod trunk;
 mod trunk_line;
@@ -65,6 +66,8 @@ use crate::timer::TimerTable;
 use crate::trunk::Trunks;
 use streams::Streams;
 pub use targets::CallTarget;
+use texts::PendingText;
+pub use texts::{TEXT_BYTES_MAX, TextError, TextKey, TextParams};
 use transactions::{ClientTable, ServerTable};
 use trunk_line::TrunkLines;
 pub use trunk_line::TrunkRegistration;
@@ -81,6 +84,7 @@ enum TimerId {
     TrunkLine(u64),
     Stream(ConnId),
     Bindings,
+    Text(TextKey),
 }
 
 /// A SIP user agent and registrar without IO.
@@ -109,6 +113,8 @@ pub struct Endpoint {
     kept_dialogs: HashMap<CallKey, String>,
     /// Dialogs that a crash cut off, whose BYE is on its way.
     lost: HashMap<u64, String>,
+    /// Texts that wait for the program's answer.
+    texts: HashMap<TextKey, PendingText>,
     registrar: Registrar,
     /// Makes the tags of stateless responses repeatable, RFC 3261 §8.2.7.
     tag_key: [u8; 32],
@@ -139,6 +145,7 @@ impl Endpoint {
             bans: Bans::new(config.guard.bans_max),
             kept_dialogs: HashMap::new(),
             lost: HashMap::new(),
+            texts: HashMap::new(),
             registrar: Registrar::new(&config),
             streams: Streams::new(config.streams),
             servers: ServerTable::default(),
@@ -209,6 +216,7 @@ impl Endpoint {
                 TimerId::TrunkLine(id) => self.on_line_timer(now, id),
                 TimerId::Stream(conn) => self.on_stream_timer(now, conn),
                 TimerId::Bindings => self.on_bindings_timer(now),
+                TimerId::Text(text) => self.on_text_timer(now, text),
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::header::{
     Via, sipfrag_status,
 };
 use crate::identity;
+use crate::instant::{self, Content};
 use crate::message::Message;
 use crate::offer_answer::{self, AudioCodec, LocalMedia, LocalSecurity, SecurityPolicy};
 use crate::relayed::{self, RelayLocal};
@@ -36,6 +37,34 @@ pub fn answer_stun(data: &[u8]) {
             "answers are not answered"
         );
     }
+}
+
+/// The first octet chooses the type, the rest is the body. What is taken for a text is one, and can be wrapped and read again.
+pub fn read_instant(data: &[u8]) {
+    let kinds = [
+        "text/plain",
+        instant::CPIM,
+        "multipart/mixed;boundary=b",
+        "multipart/alternative;boundary=\"b\"",
+        instant::COMPOSING,
+        instant::DISPOSITION,
+    ];
+    let Some((kind, body)) = data.split_first() else {
+        return;
+    };
+    let kind = kinds[usize::from(*kind) % kinds.len()];
+    let Ok(read) = instant::read(Some(kind), body) else {
+        return;
+    };
+    let Content::Text(text) = read.content else {
+        return;
+    };
+    let is_printable = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    assert!(!text.trim().is_empty() && text.chars().all(is_printable));
+    let envelope = read.envelope.unwrap_or_default();
+    let wrapped = instant::wrap(&envelope, "2026-01-01T00:00:00Z", instant::PLAIN, &text);
+    let again = instant::read(Some(instant::CPIM), wrapped.as_bytes()).expect("ours can be read");
+    assert_eq!(again.content, Content::Text(text));
 }
 
 /// A message is taken, refused or dropped; what is written can be read again and says the same.

@@ -107,6 +107,19 @@ fn values() {
 }
 
 #[test]
+fn bodies_of_texts() {
+    let good: &[&[u8]] = &[
+        b"\0Sch\xc3\xb6n\r\n",
+        b"\x01From: <sip:a@h>\r\nTo: <sip:b@h>\r\nNS: imdn <urn:ietf:params:imdn>\r\nimdn.Message-ID: x\r\n\
+          imdn.Disposition-Notification: positive-delivery, display\r\n\r\nContent-Type: text/plain\r\n\r\nhello",
+        b"\x02--b\r\nContent-Type: text/plain\r\n\r\none\r\n--b\r\nContent-Type: message/cpim\r\n\r\nFrom: a\r\n\r\n\
+          Content-Type: text/plain\r\n\r\ntwo\r\n--b--\r\n",
+        b"\x04<isComposing><state>active</state></isComposing>",
+    ];
+    check(good, fuzz::read_instant);
+}
+
+#[test]
 fn session_descriptions() {
     check(&bytes(SDPS), fuzz::parse_sdp);
 }

@@ -22,6 +22,7 @@ pub mod fuzz_calls;
 mod guard;
 pub mod header;
 pub mod identity;
+pub mod instant;
 mod invite;
 pub mod limits;
 mod lines;
@@ -58,7 +59,8 @@ pub use bans::{Ban, BanReason, Block, BlockError};
 pub use endpoint::{
     Advertised, AuthConfig, CallError, CallKey, CallParams, CallTarget, Caller, DialogRecord,
     EndCause, Endpoint, EndpointConfig, Event, GuardConfig, Input, LogLevel, LogLine, Output,
-    RegisterParams, RegistrationKey, Stats, StreamConfig, TrunkRegistration, UnregisteredWhy, User,
+    RegisterParams, RegistrationKey, Stats, StreamConfig, TEXT_BYTES_MAX, TextError, TextKey,
+    TextParams, TrunkRegistration, UnregisteredWhy, User,
 };
 pub use error::{FramingError, HeaderError, ParseError, UriError};
 pub use flow::{ConnId, Flow, FlowTarget, Transport};

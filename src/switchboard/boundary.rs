@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use agent_bridge::gateways::Gateway;
 use sip::offer_answer::AudioCodec;
-use sip::{Advertised, CallKey, HeaderName, User};
+use sip::{Advertised, CallKey, HeaderName, TextKey, User};
 use tokio::sync::oneshot;
 
+use super::messages::office::Live;
+use super::messages::shelf::Text;
 use super::{Ending, MediaSecurity, Order, Snapshot, TransferReply};
 use crate::agents::Agents;
 use crate::approvals::Approvals;
@@ -93,6 +95,20 @@ pub enum Command {
     },
     /// The call's task is over.
     Finished(CallKey),
+    /// The answer to a text from a phone or a trunk.
+    AnswerText {
+        text: TextKey,
+        status: u16,
+        headers: Vec<(HeaderName, String)>,
+    },
+    /// A text to all phones of a user, who names us by this host.
+    SendText {
+        user: String,
+        text: Box<Text>,
+        domain: Option<String>,
+    },
+    /// The same, worth sending now or never.
+    SendLive(Box<Live>),
     /// Refuse new calls and say goodbye in those that are up.
     Drain,
     /// End every call now.

@@ -20,7 +20,7 @@ use crate::callbacks::{CallbackId, Input, Outcome, Recipient, Wish};
 use crate::routing::{Destination, Outside, canonical};
 
 /// Name shown on the phone that rings.
-const SHOWN_AS: &str = "Assistant";
+pub(super) const SHOWN_AS: &str = "Assistant";
 /// News on its way into one call; more is put off.
 const NEWS_MAX: usize = 8;
 /// The answers of phones that are too busy, and of people who do not want to. RFC 3261 section 21.

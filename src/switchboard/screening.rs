@@ -13,7 +13,7 @@ use crate::records::unix_ms;
 use crate::secrets::SELFTEST_USER;
 
 /// Rights do not depend on these here.
-const RULES: Rules = Rules {
+pub(super) const RULES: Rules = Rules {
     approvals: Level::Owner,
     is_frozen: false,
 };

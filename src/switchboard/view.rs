@@ -1,5 +1,11 @@
 //! What the console shows of calls and registrations. Plain rows, without secrets.
 
+use std::time::Instant;
+
+use sip::Endpoint;
+
+use super::Switchboard;
+
 /// What the console shows.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Snapshot {
@@ -45,4 +51,44 @@ pub struct RegistrationView {
     pub transport: String,
     pub address: String,
     pub user_agent: Option<String>,
+}
+
+impl Switchboard {
+    pub fn snapshot(&self, endpoint: &Endpoint) -> Snapshot {
+        let now = Instant::now();
+        let registrations = self
+            .users
+            .iter()
+            .flat_map(|user| endpoint.bindings(user, now))
+            .map(|binding| RegistrationView {
+                user: binding.user,
+                contact: binding.contact,
+                transport: format!("{:?}", binding.flow.transport),
+                address: binding.flow.remote.to_string(),
+                user_agent: binding.user_agent,
+            })
+            .collect();
+        let with_us = self.calls.values().map(|line| {
+            let seconds = line.since.elapsed().as_secs();
+            (line.user.as_str(), line.target.as_str(), seconds)
+        });
+        let calls = with_us
+            .chain(self.bridging.running())
+            .map(|(user, number, seconds)| CallView {
+                user: user.to_owned(),
+                number: number.to_owned(),
+                seconds,
+            })
+            .collect();
+        Snapshot {
+            speculation: self.recorder.ledger(),
+            quality: self.recorder.quality(),
+            calls,
+            registrations,
+            trunks: self.trunk_views(endpoint),
+            calls_total: self.calls_total,
+            signalling: endpoint.stats(),
+            draining: self.draining,
+        }
+    }
 }

@@ -428,7 +428,7 @@ impl Caller {
     }
 
     /// One frame: waits for its moment while packets come in, then sends it.
-    async fn step(&mut self, frame: &[i16; WIRE_FRAME_SAMPLES]) -> io::Result<()> {
+    pub(super) async fn step(&mut self, frame: &[i16; WIRE_FRAME_SAMPLES]) -> io::Result<()> {
         let due = self.next_frame;
         while Instant::now() < due {
             self.wait(due).await?;

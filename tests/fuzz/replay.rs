@@ -9,12 +9,13 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 35] = [
+const TARGETS: [(&str, Body, Option<&str>); 36] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_calls", sip_calls, None),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
     ("sip_values", sip::fuzz::parse_values, None),
     ("sip_keys", sip::fuzz::read_keys, None),
+    ("sip_text", sip::fuzz::read_instant, None),
     ("relayed", sip::fuzz::relay_descriptions, None),
     ("srtp", media::fuzz_secure::srtp, None),
     ("dtls", dtls, None),

@@ -84,6 +84,16 @@ impl Phone {
         Phone::start_with(server, setup, "")
     }
 
+    /// A phone that is registered and writes to the first of these numbers.
+    pub fn writing(offhook: &Offhook, setup: &Setup, numbers: &[&str]) -> Phone {
+        let server = offhook.sip;
+        let entry = |number: &&str| format!("\"{number}\" <sip:{number}@{server}>\n");
+        let contacts: String = numbers.iter().map(entry).collect();
+        let mut phone = Phone::start_all(server, setup, "", &contacts);
+        phone.expect_registered(offhook);
+        phone
+    }
+
     /// A phone that is registered, and takes calls by itself.
     pub fn answering(offhook: &Offhook, setup: &Setup) -> Phone {
         let mut phone = Phone::start_with(offhook.sip, setup, ";answermode=auto");
@@ -101,6 +111,10 @@ impl Phone {
 
     /// `more` stands behind the account.
     fn start_with(server: SocketAddr, setup: &Setup, more: &str) -> Phone {
+        Phone::start_all(server, setup, more, "")
+    }
+
+    fn start_all(server: SocketAddr, setup: &Setup, more: &str, contacts: &str) -> Phone {
         let folder = Folder::new("baresip");
         let (sip, control, rtp) = (free_port(), free_port(), free_port());
         let rtp = rtp.min(65_000) / 2 * 2;
@@ -127,10 +141,15 @@ impl Phone {
         let modules: String = modules
             .map(|(_, module)| format!("module {module}.so\n"))
             .collect();
-        fs::write(folder.path().join("config"), config + &modules).expect("a writable folder");
+        let book = match contacts.is_empty() {
+            true => "",
+            false => "module_app contact.so\n",
+        };
+        fs::write(folder.path().join("config"), config + &modules + book)
+            .expect("a writable folder");
         fs::write(folder.path().join("accounts"), account(server, setup, more))
             .expect("a writable folder");
-        fs::write(folder.path().join("contacts"), "").expect("a writable folder");
+        fs::write(folder.path().join("contacts"), contacts).expect("a writable folder");
 
         let mut command = Command::new("baresip");
         command
@@ -304,6 +323,35 @@ impl Phone {
     pub fn forget(&mut self) {
         self.read_events();
         self.events.clear();
+    }
+
+    /// The texts it has got, each with who wrote it: `sip:ben@127.0.0.1: hello`. A repeated packet is the same text to it,
+    /// another request is another one, so requests count by their branch.
+    pub fn texts(&self) -> Vec<String> {
+        let log = self.process.output().replace('\r', "");
+        let to_it = format!("UDP {} -> ", self.server);
+        let mut branches = Vec::new();
+        let mut texts = Vec::new();
+        for packet in log.split(&to_it).skip(1) {
+            let Some((head, body)) = packet.split_once("\n\n") else {
+                continue;
+            };
+            let value = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+            let is_text = head
+                .lines()
+                .nth(1)
+                .is_some_and(|line| line.starts_with("MESSAGE "));
+            let branch = value("Via: ").unwrap_or_default().to_owned();
+            if !is_text || branches.contains(&branch) {
+                continue;
+            }
+            branches.push(branch);
+            let from = value("From: ").and_then(|from| from.split(['<', '>']).nth(1));
+            // The trace colours what it writes.
+            let words = body.split('\u{1b}').next().unwrap_or_default();
+            texts.push(format!("{}: {words}", from.unwrap_or_default()));
+        }
+        texts
     }
 
     /// Everything it has written, with every message it sent and got.

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 
 use super::lost::DialogRecord;
+use super::texts::TextKey;
 use crate::bans::{Ban, Block};
 use crate::flow::{ConnId, Flow, FlowTarget, Transport};
 use crate::header::{HeaderName, NameAddr};
@@ -221,6 +222,28 @@ pub enum Event {
         trunk: String,
         result: Result<u32, u16>,
         retry_s: Option<u32>,
+    },
+    /// A text for somebody here, RFC 3428: `answer_text`.
+    Text {
+        text: TextKey,
+        /// Who writes, by proof.
+        caller: Caller,
+        /// Whom to: user part of the Request-URI, percent-decoded; empty where there is none.
+        target: String,
+        /// To show, no proof of anything: as in `IncomingCall`.
+        from: NameAddr,
+        /// Call-ID, From tag and number: the same for the same text, however often it comes.
+        id: String,
+        /// As the header has it.
+        content_type: Option<String>,
+        body: Vec<u8>,
+        flow: Flow,
+    },
+    /// What came of a text of ours: a phone has it, or the status it was refused with; 408 stands for no answer, 503 for
+    /// a connection that failed.
+    TextAnswered {
+        text: TextKey,
+        result: Result<(), u16>,
     },
     AuthenticationFailed {
         user: String,

@@ -82,6 +82,7 @@ impl Endpoint {
             Owner::Lost(_) => {}
             Owner::Usage(key, usage) => self.on_usage_response(now, key, usage, id, &response),
             Owner::Registration(key) => self.on_register_response(now, key, id, response),
+            Owner::Text(text) => self.on_text_response(text, &response),
         }
     }
 
@@ -95,6 +96,7 @@ impl Endpoint {
             Owner::Lost(key) => self.forget_lost(key),
             Owner::Usage(key, usage) => self.on_usage_failure(now, key, usage, why),
             Owner::Registration(key) => self.on_register_failure(now, key, why),
+            Owner::Text(text) => self.on_text_failure(text, why),
         }
     }
 

@@ -182,7 +182,16 @@ impl Endpoint {
         match dialog {
             Some(id) if incoming.request.method != Method::Register => {
                 match self.dialogs.get(&id).copied() {
+                    Some(call) if incoming.request.method == Method::Message => {
+                        match self.count_in_dialog(call, &incoming.request) {
+                            true => self.on_request_outside(now, incoming),
+                            false => self.reply(reply_to, &incoming.request, 500, []),
+                        }
+                    }
                     Some(call) => {
+                        if !self.is_proven_in_call(now, call, &incoming) {
+                            return;
+                        }
                         self.guard.vouch(now, flow.remote.ip(), 1);
                         self.on_request_in_dialog(now, call, incoming);
                     }
@@ -203,8 +212,10 @@ impl Endpoint {
         } = &incoming;
         let (flow, reply_to) = (*flow, *reply_to);
         // Who brings an answer to a challenge of ours is held to it, whatever is asked; it may have moved.
-        if !matches!(request.method, Method::Register | Method::Invite)
-            && self.digest.is_answered(request)
+        if !matches!(
+            request.method,
+            Method::Register | Method::Invite | Method::Message
+        ) && self.digest.is_answered(request)
         {
             match self.authenticate(now, flow, reply_to, request) {
                 Some(user) => self.follow_phone(now, &user, flow, request),
@@ -212,15 +223,15 @@ impl Endpoint {
             }
         }
         match &request.method {
-            Method::Register | Method::Invite | Method::Options
+            Method::Register | Method::Invite | Method::Message | Method::Options
                 // A trunk writes the address it was given for us, which need not be one we know.
                 if !self.is_ours(&request.uri, flow)
-                    && (request.method != Method::Invite
+                    && (!matches!(request.method, Method::Invite | Method::Message)
                         || self.proven_trunk(now, flow, request).is_none()) =>
             {
                 self.reply(reply_to, request, 404, []);
             }
-            Method::Register | Method::Invite if self.shutting_down => {
+            Method::Register | Method::Invite | Method::Message if self.shutting_down => {
                 self.reply(reply_to, request, 503, [retry_after(RETRY_LATER)]);
             }
             Method::Options => self.on_options(reply_to, request),
@@ -242,6 +253,11 @@ impl Endpoint {
                         self.follow_phone(now, user, flow, request);
                     }
                     self.on_invite(now, caller, incoming);
+                }
+            }
+            Method::Message => {
+                if let Some(caller) = self.writer(now, flow, reply_to, request) {
+                    self.on_text(now, caller, incoming);
                 }
             }
             // RFC 3261 §15.1.2 and §12.2.2: nothing to end, nothing to talk in. RFC 6665 §4.1.3: no such subscription.

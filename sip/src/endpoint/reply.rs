@@ -17,8 +17,7 @@ use crate::header::{HeaderError, HeaderName, Headers};
 use crate::message::{Request, Response};
 
 /// RFC 3261 §20.5: what this user agent does.
-pub(super) const ALLOW: &str =
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REFER, NOTIFY, SUBSCRIBE, REGISTER, PRACK, UPDATE";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REFER, NOTIFY, SUBSCRIBE, MESSAGE, REGISTER, PRACK, UPDATE";
 
 /// An answer over UDP to somebody who has proven nothing is at most so many times as long as what was asked: where RFC
 /// 9000 §8.1 draws the line, too. Phones ask with 300 octets and more and never meet it.

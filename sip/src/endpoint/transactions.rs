@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use super::texts::TextKey;
 use super::usages::Usage;
 use super::{CallKey, Endpoint, LogLevel, Output, RegistrationKey, TimerId};
 use crate::flow::{ConnId, Flow};
@@ -142,6 +143,7 @@ pub(super) enum Owner {
     Registration(RegistrationKey),
     /// The BYE of a dialog that a crash cut off.
     Lost(u64),
+    Text(TextKey),
 }
 
 #[derive(Debug)]
@@ -517,7 +519,7 @@ impl Owner {
             | Owner::Bye(key)
             | Owner::Cancel(key)
             | Owner::Usage(key, _) => Some(key),
-            Owner::Registration(_) | Owner::Lost(_) => None,
+            Owner::Registration(_) | Owner::Lost(_) | Owner::Text(_) => None,
         }
     }
 }

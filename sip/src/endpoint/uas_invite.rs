@@ -28,6 +28,26 @@ pub(super) fn sdp_text(sdp: Option<&str>) -> Option<String> {
     sdp.filter(|sdp| !sdp.is_empty()).map(str::to_owned)
 }
 
+/// Requests that turn a call somewhere else.
+fn may_change(method: &Method) -> bool {
+    matches!(method, Method::Invite | Method::Update | Method::Refer)
+}
+
+impl Call {
+    /// A call of an account, spoken for from another address than before. Trunks have several.
+    fn is_elsewhere(&self, flow: Flow) -> bool {
+        let is_account = matches!(self.party, Some(Caller::User(_)));
+        is_account && flow.remote.ip().to_canonical() != self.flow.remote.ip().to_canonical()
+    }
+
+    /// The peer's NAT may have given it another port; it is where it last spoke from.
+    fn follow(&mut self, flow: Flow) {
+        if !self.is_elsewhere(flow) {
+            self.flow = flow;
+        }
+    }
+}
+
 pub(super) fn target_of(request: &Request) -> Option<Uri> {
     match request.headers.contacts() {
         Ok(Contacts::List(contacts)) => contacts.into_iter().next().map(|contact| contact.uri),
@@ -167,7 +187,7 @@ impl Endpoint {
         let Some(unacked) = call.unacked.take_if(|unacked| Ok(unacked.cseq) == number) else {
             return;
         };
-        call.flow = flow;
+        call.follow(flow);
         call.usages.heard_at = Some(now);
         let answer = if unacked.wants_answer {
             sdp_text(ack.sdp())
@@ -193,6 +213,34 @@ impl Endpoint {
         self.drop_call_if_done(key);
     }
 
+    /// Who has read a call's tags on the way could else turn its signalling and its sound to himself: what changes a call
+    /// of an account and comes from another address must bring the account's proof. Answered here if it does not.
+    pub(super) fn is_proven_in_call(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        incoming: &Incoming,
+    ) -> bool {
+        let (request, flow) = (&incoming.request, incoming.flow);
+        let Some(call) = self.calls.get(&key).filter(|call| call.is_elsewhere(flow)) else {
+            return true;
+        };
+        let Some(Caller::User(owner)) = call.party.clone() else {
+            return true;
+        };
+        if !may_change(&request.method) {
+            return true;
+        }
+        match self.authenticate(now, flow, incoming.reply_to, request) {
+            Some(user) if user == owner => true,
+            Some(_) => {
+                self.reply(incoming.reply_to, request, 403, []);
+                false
+            }
+            None => false,
+        }
+    }
+
     /// RFC 3261 §12.2.2: any request but ACK and CANCEL inside a dialog.
     pub(super) fn on_request_in_dialog(&mut self, now: Instant, key: CallKey, incoming: Incoming) {
         let Incoming {
@@ -214,8 +262,11 @@ impl Endpoint {
         let in_order = dialog.accept_cseq(number);
         let tag = dialog.id.local_tag.clone();
         if in_order && call.dialog.is_some() {
-            // The peer's NAT may have moved it; it is where it last spoke from.
-            call.flow = flow;
+            let has_proven = may_change(&request.method) && call.is_elsewhere(flow);
+            match has_proven {
+                true => call.flow = flow,
+                false => call.follow(flow),
+            }
             call.usages.heard_at = Some(now);
             call.usages.unreachable = 0;
         }

@@ -78,7 +78,7 @@ fn what_strangers_get() {
         ("OPTIONS sip:anybody@192.0.2.1", "", vec![200]),
         ("INVITE sip:100@192.0.2.1", "", vec![401]),
         ("REGISTER sip:192.0.2.1", "", vec![401]),
-        ("MESSAGE sip:100@192.0.2.1", "", vec![405]),
+        ("MESSAGE sip:100@192.0.2.1", "", vec![401]),
         ("SUBSCRIBE sip:100@192.0.2.1", "Event: presence", vec![489]),
         ("PUBLISH sip:100@192.0.2.1", "Event: presence", vec![405]),
         (
@@ -147,7 +147,7 @@ fn refusals_say_what_is_possible() {
         tag(&options),
         tag(&peer.ask(&request("OPTIONS sip:192.0.2.1", "a", "")))
     );
-    let refused = peer.ask(&request("MESSAGE sip:192.0.2.1", "b", ""));
+    let refused = peer.ask(&request("PUBLISH sip:192.0.2.1", "b", ""));
     assert!(refused.headers.has(&HeaderName::Allow));
     let challenged = peer.ask(&invite("c"));
     let values: Vec<&str> = challenged

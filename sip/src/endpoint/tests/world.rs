@@ -509,6 +509,10 @@ pub(super) fn line(event: &Event) -> String {
             "TrunkRegistration {trunk} {result:?} retry={}",
             retry_s.is_some()
         ),
+        Event::Text { target, body, .. } => {
+            format!("Text {target} {}", String::from_utf8_lossy(body))
+        }
+        Event::TextAnswered { result, .. } => format!("TextAnswered {result:?}"),
         Event::AuthenticationFailed { user, locked, .. } => {
             format!("AuthenticationFailed {user} locked={locked}")
         }

@@ -1,0 +1,59 @@
+//! Words of the command line about this machine as a phone: `talk`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::config::Config;
+use crate::home::Home;
+use crate::test_caller::report::CallOptions;
+use crate::test_caller::talk;
+
+#[derive(Args)]
+pub struct TalkArgs {
+    /// Number or name to dial
+    #[arg(default_value = "100")]
+    number: String,
+    /// Server to register with; without one, this machine's
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    server: Option<SocketAddr>,
+    /// TCP instead of UDP
+    #[arg(long)]
+    tcp: bool,
+    /// User to log in as, with OFFHOOK_PASSWORD or --password-file; without one, the program's own
+    #[arg(long)]
+    user: Option<String>,
+    /// File that holds the user's password
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+}
+
+impl TalkArgs {
+    pub async fn run(self, home: Home, config: Config) -> anyhow::Result<bool> {
+        let password = password(self.user.as_deref(), self.password_file.as_deref())?;
+        let options = CallOptions {
+            server: self.server,
+            tcp: self.tcp,
+            user: self.user,
+            password,
+            number: self.number,
+            ..CallOptions::default()
+        };
+        talk::run(home, config, options).await
+    }
+}
+
+/// The password of a user who logs in: from a file, or from OFFHOOK_PASSWORD.
+fn password(user: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    match (user, file) {
+        (None, _) => Ok(None),
+        (Some(_), None) => Ok(std::env::var("OFFHOOK_PASSWORD").ok()),
+        (Some(_), Some(path)) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("password file {}", path.display()))?;
+            Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! Texts at the switchboard: whom a MESSAGE is for, whether its sender may write there, and the phones that a text goes
+//! to. RFC 3428; receipts of RFC 5438. Owns the rules; what waits is on the shelves (`shelf`, PURE) of a task (`office`), bodies are read by
+//! the `sip` crate, and what the assistant answers is the hub's affair.
+//!
+//! The rules are those of calls: a number leads where it leads when it is dialled, an agent is for the levels it is for,
+//! and who is sent to the message box there writes into it here. Trunks carry no texts out.
+
+pub mod files;
+pub mod office;
+mod receipts;
+mod sending;
+pub mod shelf;
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use agent_bridge::channels::{Address, Body, Inbound};
+use agent_bridge::levels::{Verdict, Wish, may};
+use sha2::{Digest as _, Sha256};
+use sip::instant::{self, Content};
+use sip::{Caller, Event as SipEvent, HeaderName, NameAddr, TextKey};
+use tokio::sync::mpsc;
+use tracing::{debug, info};
+
+use super::screening::RULES;
+use super::{Command, Switchboard};
+use crate::audit::{Event, Kind};
+use crate::config::Answerer;
+use crate::records::unix_ms;
+use crate::routing::Destination;
+use office::{Input, Live, Reply};
+use receipts::receipts;
+use shelf::{Outcome, Text};
+
+/// The hub's name for texts by SIP.
+pub const CHANNEL: &str = "sip";
+/// Texts one account may send in a row, and how many of them come back each second.
+const BURST: f64 = 60.0;
+const PER_SECOND: f64 = 2.0;
+/// Accounts and trunks under watch. At the bound all start anew.
+const SENDERS_MAX: usize = 4096;
+/// Phones of one user that a text goes to.
+const PHONES_MAX: usize = 8;
+
+/// A text as it came.
+struct Written {
+    text: TextKey,
+    caller: Caller,
+    target: String,
+    from: NameAddr,
+    id: String,
+    content_type: Option<String>,
+    body: Vec<u8>,
+}
+
+/// Texts under way.
+#[derive(Default)]
+pub(super) struct Messages {
+    inputs: Option<mpsc::Sender<Input>>,
+    /// To whom each went, and the text's name.
+    sent: HashMap<TextKey, (String, String)>,
+    /// By user: one text at a time.
+    rounds: HashMap<String, Round>,
+    allowances: HashMap<String, Allowance>,
+    /// Phones that know the sign for "is writing", by user, and the number they wrote to.
+    composers: HashMap<String, String>,
+}
+
+/// One text on its way to all phones of a user.
+struct Round {
+    id: String,
+    open: usize,
+    /// The best of what came so far.
+    outcome: Option<Outcome>,
+}
+
+struct Allowance {
+    texts: f64,
+    at: Instant,
+}
+
+impl Messages {
+    /// Takes the price of one text.
+    fn allows(&mut self, now: Instant, sender: &str) -> bool {
+        if self.allowances.len() >= SENDERS_MAX && !self.allowances.contains_key(sender) {
+            self.allowances.clear();
+        }
+        let full = Allowance {
+            texts: BURST,
+            at: now,
+        };
+        let left = self.allowances.entry(sender.to_owned()).or_insert(full);
+        let since = now.saturating_duration_since(left.at).as_secs_f64();
+        left.texts = (left.texts + since * PER_SECOND).min(BURST);
+        left.at = now;
+        let is_allowed = left.texts >= 1.0;
+        if is_allowed {
+            left.texts -= 1.0;
+        }
+        is_allowed
+    }
+
+    /// False: the office has more than it can take.
+    fn tell(&self, input: Input) -> bool {
+        self.inputs
+            .as_ref()
+            .is_some_and(|inputs| inputs.try_send(input).is_ok())
+    }
+
+    /// What one phone said. The outcome, once it is known.
+    fn note(&mut self, user: &str, id: &str, one: Outcome) -> Option<Outcome> {
+        let round = self.rounds.get_mut(user).filter(|round| round.id == id)?;
+        round.open = round.open.saturating_sub(1);
+        let is_told = round.outcome == Some(Outcome::Delivered);
+        round.outcome = Some(match (round.outcome, one) {
+            (Some(Outcome::Delivered), _) | (_, Outcome::Delivered) => Outcome::Delivered,
+            (Some(Outcome::PutOff), _) | (_, Outcome::PutOff) => Outcome::PutOff,
+            (Some(Outcome::Away), _) | (_, Outcome::Away) => Outcome::Away,
+            (_, refused) => refused,
+        });
+        let (outcome, is_over) = (round.outcome, round.open == 0);
+        if is_over {
+            self.rounds.remove(user);
+        }
+        // The first phone that has it decides; the others go on by themselves.
+        let is_news = !is_told && (is_over || outcome == Some(Outcome::Delivered));
+        outcome.filter(|_| is_news)
+    }
+}
+
+impl Switchboard {
+    /// From now on texts are taken.
+    pub fn set_texts(&mut self, inputs: mpsc::Sender<Input>) {
+        self.messages.inputs = Some(inputs);
+    }
+
+    /// What the endpoint tells of texts.
+    pub(super) fn text_event(&mut self, event: SipEvent) -> Vec<Command> {
+        match event {
+            SipEvent::Text {
+                text,
+                caller,
+                target,
+                from,
+                id,
+                content_type,
+                body,
+                ..
+            } => self.texted(Written {
+                text,
+                caller,
+                target,
+                from,
+                id,
+                content_type,
+                body,
+            }),
+            SipEvent::TextAnswered { text, result } => {
+                self.text_answered(text, result);
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn texted(&mut self, written: Written) -> Vec<Command> {
+        let (text, sender) = (written.text, written.caller.name().to_owned());
+        let status = match self.place(written) {
+            Ok(commands) => return commands,
+            Err(status) => status,
+        };
+        if status >= 300 {
+            info!(user = %sender, status, "text refused");
+        }
+        let headers = match status {
+            480 | 503 => vec![(HeaderName::RetryAfter, "10".to_owned())],
+            _ => Vec::new(),
+        };
+        vec![Command::AnswerText {
+            text,
+            status,
+            headers,
+        }]
+    }
+
+    /// Puts a text where it belongs; the office answers it. Else the status that answers it now.
+    fn place(&mut self, written: Written) -> Result<Vec<Command>, u16> {
+        if self.draining || self.messages.inputs.is_none() {
+            return Err(503);
+        }
+        let sender = written.caller.name().to_owned();
+        if !self.messages.allows(Instant::now(), &sender) {
+            return Err(480);
+        }
+        let from = &written.from.uri;
+        let port = from.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let domain = format!("{}{port}", from.host);
+        // Not that of somebody who does not want to be shown.
+        if matches!(written.caller, Caller::User(_)) && !domain.contains(".invalid") {
+            let user = sender.clone();
+            self.messages.tell(Input::Domain { user, domain });
+        }
+        let destination = self.bridging.find(&written.caller, &written.target);
+        let destination = destination.map_err(|why| why.status())?;
+        match destination {
+            Destination::Service(Answerer::Agent) => self.for_agent(written),
+            // They give back what they get.
+            Destination::Service(Answerer::Echo | Answerer::Readback) => match &written.caller {
+                Caller::User(user) => {
+                    let (user, number) = (user.clone(), written.target.clone());
+                    self.pass_on(written, &[user], (String::new(), number))
+                }
+                Caller::Trunk(_) => Err(403),
+            },
+            Destination::Service(Answerer::Message) => self.for_box(written),
+            Destination::User(user) => {
+                let shown = self.writer(&written);
+                self.pass_on(written, &[user], shown)
+            }
+            Destination::Group(at) => {
+                let plan = self.bridging.plan();
+                let members = plan.group(at).map(|group| plan.members(group));
+                let mut members = members.unwrap_or_default();
+                members.retain(|member| *member != sender);
+                let shown = self.writer(&written);
+                self.pass_on(written, &members, shown)
+            }
+            Destination::Trunk(_) => Err(403),
+        }
+    }
+
+    /// Name and number that a writer is shown as.
+    fn writer(&self, written: &Written) -> (String, String) {
+        match &written.caller {
+            Caller::User(name) => self.bridging.plan().shown(name),
+            Caller::Trunk(_) => (
+                written.from.display.clone().unwrap_or_default(),
+                written.from.uri.user_decoded().unwrap_or_default(),
+            ),
+        }
+    }
+
+    /// To people's phones, as it came: their phones understand each other.
+    fn pass_on(
+        &mut self,
+        written: Written,
+        users: &[String],
+        (name, number): (String, String),
+    ) -> Result<Vec<Command>, u16> {
+        let kind = written.content_type.clone().unwrap_or_default();
+        // What is in an envelope is between the two phones.
+        let is_wrapped = instant::media_type(&kind) == instant::CPIM;
+        let content = match instant::read(Some(&kind), &written.body) {
+            Ok(read) => Some(read.content),
+            Err(_) if is_wrapped => None,
+            Err(error) => {
+                debug!(%error, "text not understood");
+                return Err(415);
+            }
+        };
+        if users.is_empty() {
+            return Err(404);
+        }
+        let body = String::from_utf8(written.body);
+        let sender = match &written.caller {
+            Caller::User(name) => Some(name.clone()),
+            Caller::Trunk(_) => None,
+        };
+        let one = |body: String, content_type: &str| {
+            vec![Text {
+                id: unguessable(),
+                number: number.clone(),
+                name: name.clone(),
+                content_type: content_type.to_owned(),
+                body,
+                at_unix_ms: unix_ms(),
+                attempt: 0,
+                sender: None,
+            }]
+        };
+        let texts = match (content, body) {
+            (Some(Content::Empty), _) => return Err(200),
+            (Some(Content::Composing(_)), Ok(body)) => {
+                let text = written.text;
+                let mut commands = vec![Command::AnswerText {
+                    text,
+                    status: 200,
+                    headers: Vec::new(),
+                }];
+                commands.extend(users.iter().map(|user| {
+                    Command::SendLive(Box::new(Live {
+                        user: user.clone(),
+                        number: number.clone(),
+                        content_type: instant::COMPOSING,
+                        body: body.clone(),
+                    }))
+                }));
+                return Ok(commands);
+            }
+            (Some(Content::Text(words)), _) if !is_wrapped => {
+                let mut parts = office::parts(&number, &words);
+                for part in &mut parts {
+                    part.name.clone_from(&name);
+                    part.sender.clone_from(&sender);
+                }
+                parts
+            }
+            // A receipt that does not arrive is no loss that anybody must hear of.
+            (Some(Content::Notification), Ok(body)) => one(body, &kind),
+            (_, Ok(body)) => {
+                let mut texts = one(body, &kind);
+                texts[0].sender = sender;
+                texts
+            }
+            (_, Err(_)) => return Err(415),
+        };
+        let copy = |texts: &[Text]| -> Vec<Text> {
+            let fresh = |text: &Text| Text {
+                id: unguessable(),
+                ..text.clone()
+            };
+            texts.iter().map(fresh).collect()
+        };
+        let name = name_of(&[written.caller.name(), &written.id]);
+        let for_users = users
+            .iter()
+            .map(|user| (user.clone(), copy(&texts)))
+            .collect();
+        let reply = Reply::Phone(written.text);
+        match self.messages.tell(Input::Put {
+            name,
+            for_users,
+            reply,
+        }) {
+            true => Ok(Vec::new()),
+            false => Err(503),
+        }
+    }
+
+    /// For whoever reads the message box.
+    fn for_box(&mut self, written: Written) -> Result<Vec<Command>, u16> {
+        let owner = self.config.agents.messages_for.clone().ok_or(403u16)?;
+        let shown = self.writer(&written);
+        self.pass_on(written, &[owner], shown)
+    }
+
+    /// For the assistant, by the level of who writes.
+    fn for_agent(&mut self, written: Written) -> Result<Vec<Command>, u16> {
+        let sender = written.caller.name().to_owned();
+        let profile = self.config.agents.at(&written.target);
+        let caller = match &written.caller {
+            Caller::User(user) => self.caller(user),
+            Caller::Trunk(_) => agent_bridge::levels::Caller::trunk(),
+        };
+        let verdict = may(&caller, &RULES, Wish::Agent(&profile.levels));
+        let is_let_in = matches!(verdict, Verdict::Yes | Verdict::AfterPin);
+        let user = match &written.caller {
+            Caller::User(user) if is_let_in => user.clone(),
+            // There is no way back over a trunk: the owner reads what came.
+            Caller::Trunk(_) if is_let_in => return self.for_box(written),
+            _ => {
+                let result = match verdict {
+                    Verdict::Message => "message box",
+                    _ => "refused",
+                };
+                let entry = Event {
+                    call: None,
+                    user: sender,
+                    level: Some(caller.level()),
+                    channel: CHANNEL.to_owned(),
+                    kind: Kind::CallRefused,
+                    what: profile.name.clone(),
+                    result: result.to_owned(),
+                };
+                self.recorder.audit(entry.row(unix_ms()));
+                return match verdict {
+                    Verdict::Message => self.for_box(written),
+                    _ => Err(403),
+                };
+            }
+        };
+        let read = instant::read(written.content_type.as_deref(), &written.body);
+        let read = read.map_err(|error| {
+            debug!(%error, "text not understood");
+            415u16
+        })?;
+        let body = match read.content {
+            Content::Text(words) => Body::Text(words),
+            Content::File => Body::Unusable {
+                why: "files cannot be read here yet: write it, or say it".to_owned(),
+            },
+            Content::Composing(_) => {
+                if self.messages.composers.len() < SENDERS_MAX {
+                    self.messages.composers.insert(user, written.target);
+                }
+                return Err(200);
+            }
+            Content::Notification | Content::Empty => return Err(200),
+        };
+        let receipts = match (&read.envelope, &read.message_id) {
+            (Some(envelope), Some(id)) => receipts(&user, &written.target, envelope, id),
+            _ => Vec::new(),
+        };
+        let (name, _) = self.bridging.plan().shown(&user);
+        let message = Inbound {
+            id: format!("{}@{}", name_of(&[&user, &written.id]), written.target),
+            from: Address {
+                channel: CHANNEL,
+                id: user.clone(),
+            },
+            place: user,
+            shown_name: name,
+            to: written.target,
+            at_unix_ms: unix_ms(),
+            body,
+            edits: None,
+        };
+        let ask = Input::Ask {
+            text: written.text,
+            message: Box::new(message),
+            receipts,
+        };
+        match self.messages.tell(ask) {
+            true => Ok(Vec::new()),
+            false => Err(503),
+        }
+    }
+
+    /// A phone of this user is there.
+    pub(super) fn texts_may_go(&self, user: &str) {
+        // When the office is full it tries again by itself.
+        self.messages.tell(Input::Phone(user.to_owned()));
+    }
+}
+
+/// 128 bits of chance.
+fn unguessable() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// The same for the same words.
+fn name_of(words: &[&str]) -> String {
+    let mut sum = Sha256::new();
+    for word in words {
+        sum.update(word.as_bytes());
+        sum.update([0]);
+    }
+    let sum = sum.finalize();
+    sum[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+#[path = "messages/tests.rs"]
+mod tests;

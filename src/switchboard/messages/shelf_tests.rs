@@ -1,0 +1,148 @@
+//! The shelf on virtual time: order, once, away and back, what is refused and what is forgotten.
+
+use super::*;
+
+fn text(id: &str) -> Text {
+    Text {
+        id: id.to_owned(),
+        number: "100".to_owned(),
+        name: "Assistant".to_owned(),
+        content_type: "text/plain".to_owned(),
+        body: format!("body of {id}"),
+        at_unix_ms: 1_000,
+        attempt: 0,
+        sender: None,
+    }
+}
+
+/// A script of one word each: `+a` comes in, `>` what goes out, `ok`, `no`, `later`, `silent`, `nobody`, `phone`, `60s` passes,
+/// `crash` is what a restart leaves.
+fn play(script: &str) -> Vec<String> {
+    let mut now = Instant::now();
+    let mut shelf = Shelf::default();
+    let mut out = Vec::new();
+    let mut sent = String::new();
+    for word in script.split_whitespace() {
+        match word {
+            ">" => match shelf.next(now) {
+                Some(next) => {
+                    sent.clone_from(&next.id);
+                    out.push(format!("{}/{}", next.id, next.attempt));
+                }
+                None => out.push("-".to_owned()),
+            },
+            "ok" => drop(shelf.answered(now, &sent, Outcome::Delivered)),
+            "no" => {
+                let lost = shelf.answered(now, &sent, Outcome::Refused(415));
+                out.push(format!(
+                    "lost {}",
+                    lost.map(|text| text.id).unwrap_or_default()
+                ));
+            }
+            "later" => drop(shelf.answered(now, &sent, Outcome::PutOff)),
+            "silent" => drop(shelf.answered(now, &sent, Outcome::Away)),
+            "nobody" => shelf.nobody_there(&sent),
+            "phone" => shelf.phone_came(),
+            "crash" => {
+                let kept = serde_json::to_string(&shelf).expect("plain values");
+                shelf = serde_json::from_str(&kept).expect("our own");
+            }
+            word if word.ends_with('s')
+                && word.len() > 1
+                && word.as_bytes()[0].is_ascii_digit() =>
+            {
+                let seconds = word.trim_end_matches('s').parse().expect("seconds");
+                now += Duration::from_secs(seconds);
+                shelf.on_timeout(now);
+            }
+            word => {
+                let name = word.trim_start_matches('+');
+                let put = shelf.put(name, vec![text(name)]);
+                if put != Put::Kept {
+                    out.push(format!("{put:?}"));
+                }
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn texts_go_out_in_order_and_once() {
+    let rows = [
+        ("> +a +b > > ok > ok >", "- a/0 - b/0 -"),
+        ("+a +a > ok +a >", "Known a/0 Known -"),
+        ("+a > nobody > +b > phone > ok > ok >", "a/0 - - a/0 b/0 -"),
+        ("+a > silent > 15s > silent 15s > 15s >", "a/0 - a/0 - a/0"),
+        ("+a > silent phone > ok", "a/0 a/0"),
+        ("+a +b > no > ok >", "a/0 lost a b/0 -"),
+        // A refusal for now makes the next try a new request; silence does not.
+        ("+a > later 15s > silent phone >", "a/0 a/1 a/1"),
+        // After a crash the one that was on its way goes again under the same name, and none that is through.
+        ("+a +b > ok > crash > +a +b >", "a/0 b/0 b/0 Known Known -"),
+        // No word at all.
+        ("+a > 59s > 1s > 15s >", "a/0 - - a/0"),
+    ];
+    for (script, expected) in rows {
+        assert_eq!(play(script).join(" "), expected, "{script}");
+    }
+}
+
+#[test]
+fn an_answer_to_another_text_changes_nothing() {
+    let now = Instant::now();
+    let mut shelf = Shelf::default();
+    shelf.put("a", vec![text("a")]);
+    assert_eq!(
+        shelf.answered(now, "a", Outcome::Delivered),
+        None,
+        "it never left"
+    );
+    assert!(shelf.next(now).is_some());
+    assert_eq!(shelf.answered(now, "b", Outcome::Delivered), None);
+    assert_eq!(shelf.len(), 1);
+    assert_eq!(shelf.next_timeout(), Some(now + UNDER_WAY_MAX));
+}
+
+#[test]
+fn a_shelf_has_bounds() {
+    let mut shelf = Shelf::default();
+    for n in 0..TEXTS_MAX {
+        assert_eq!(
+            shelf.put(&n.to_string(), vec![text(&n.to_string())]),
+            Put::Kept
+        );
+    }
+    assert_eq!(shelf.put("more", vec![text("more")]), Put::Full);
+    let mut shelf = Shelf::default();
+    let long = Text {
+        body: "x".repeat(BYTES_MAX),
+        ..text("a")
+    };
+    assert_eq!(shelf.put("a", vec![long]), Put::Kept);
+    assert_eq!(shelf.put("b", vec![text("b")]), Put::Full);
+    shelf.take_back("a", &["a".to_owned()]);
+    assert_eq!(
+        shelf.put("a", vec![text("a")]),
+        Put::Kept,
+        "as if it had never come"
+    );
+    for n in 0..KNOWN_MAX {
+        shelf.note(&format!("k{n}"));
+    }
+    assert!(!shelf.is_known("a") && shelf.is_known("k0"));
+}
+
+#[test]
+fn a_text_waits_for_a_week() {
+    let mut shelf = Shelf::default();
+    shelf.put("a", vec![text("a")]);
+    assert_eq!(shelf.expire(1_000 + KEPT_MS - 1), []);
+    assert_eq!(shelf.expire(1_000 + KEPT_MS), [text("a")]);
+    assert!(shelf.is_empty());
+}
+
+#[test]
+fn a_text_prints_without_its_words() {
+    assert!(!format!("{:?}", text("a")).contains("body of"));
+}
