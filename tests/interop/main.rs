@@ -32,6 +32,7 @@ mod pauses;
 mod registration;
 mod secure;
 mod strangers;
+mod talk;
 mod telegram;
 mod transports;
 mod wyoming;
