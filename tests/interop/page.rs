@@ -499,11 +499,15 @@ fn pictures(browser: &mut Browser, name: &str, views: &[&str]) {
     ] {
         browser.size(width, height, is_dark);
         for view in views {
+            // Drawn anew, for this size.
+            open_view(browser, "approvals");
+            browser.expect_text("Approvals", SOON);
             open_view(browser, view);
             browser.expect("!document.querySelector('main [aria-busy]')", SOON);
             let fits = "document.documentElement.scrollWidth <= innerWidth \
                         && document.getElementById('main').scrollWidth <= document.getElementById('main').clientWidth";
             browser.expect(fits, SOON);
+            browser.run("document.querySelector('.turn')?.scrollIntoView()");
             let Some(folder) = &folder else { continue };
             fs::create_dir_all(folder).expect("a folder for pictures");
             let text = browser.picture();

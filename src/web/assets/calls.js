@@ -73,7 +73,7 @@ function one(main, id) {
         fact("Ended", call.reason || call.result),
         fact("Phone", call.phone),
         fact("Codec", call.codec),
-        call.guesses > 0 && fact("Asked early", `${call.guesses} times, ${call.hits} right, ${call.saved_ms} ms saved`)),
+        call.guesses > 0 && fact("Asked early", `${call.hits} of ${call.guesses} right, ${call.saved_ms} ms saved`)),
       h("h2", {}, "What was said"),
       call.said.length
         ? h("div", { class: "log" }, call.said.map((row) => h("div", { class: `message ${row.role}` },
