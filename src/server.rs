@@ -3,6 +3,7 @@
 
 mod chat;
 mod logins;
+mod matrix;
 mod settings;
 
 use std::net::IpAddr;
@@ -264,6 +265,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         saved: texts,
     });
     chat::attach(&hub, &config, &secrets, &home)?;
+    matrix::attach(&hub, &config, &secrets, &home)?;
     let standings = tokio::spawn(chat::tell_standings(hub.clone()));
     hub.attach(Arc::new(phone_texts));
 

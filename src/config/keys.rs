@@ -96,6 +96,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
         proxy: reader.section("proxy", |section| {
             super::proxy::proxy(section, defaults.proxy)
         }),
+        matrix: reader.section("matrix", |section| {
+            super::matrix::matrix(section, defaults.matrix)
+        }),
         models: reader.section("models", |section| models(section, defaults.models)),
         log: reader.section("log", |section| log(section, defaults.log)),
         store: reader.section("store", |section| store(section, defaults.store)),

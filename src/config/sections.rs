@@ -12,6 +12,7 @@ use super::bans::Bans;
 use super::callbacks::Callbacks;
 use super::chat::{SignalAccount, TelegramBot};
 use super::cloud::{Cloud, DayLimits};
+use super::matrix::MatrixAccount;
 use super::phones::{Group, Outbound, Trunk, UserEntry, Voicemail};
 use super::proxy::ModelProxy;
 use super::sound::{Asr, AudioApi, Tts, Wyoming};
@@ -49,6 +50,7 @@ pub struct Config {
     pub audio: AudioApi,
     pub wyoming: Wyoming,
     pub proxy: ModelProxy,
+    pub matrix: MatrixAccount,
     pub models: Models,
     pub log: Log,
     pub store: Store,

@@ -73,7 +73,8 @@ pub(super) async fn tell_standings(hub: Hub) {
     }
 }
 
-fn guests(hub: &Hub, config: &Config, channel: &str, pairing: bool) -> Arc<Guests> {
+/// Who is known at this channel.
+pub(super) fn guests(hub: &Hub, config: &Config, channel: &str, pairing: bool) -> Arc<dyn Door> {
     let users = config.users.iter().flat_map(|user| &user.identities);
     let of = |identity: &String| {
         let (name, id) = identity.split_once(':')?;

@@ -9,7 +9,7 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 36] = [
+const TARGETS: [(&str, Body, Option<&str>); 38] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_calls", sip_calls, None),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
@@ -39,6 +39,16 @@ const TARGETS: [(&str, Body, Option<&str>); 36] = [
     ("proxy_orders", proxy_orders, None),
     ("openclaw_frame", agent_bridge::openclaw::fuzz::frame, None),
     ("openclaw_link", openclaw_link, None),
+    (
+        "matrix_sync",
+        agent_bridge::channels::matrix::fuzz::sync,
+        None,
+    ),
+    (
+        "matrix_answer",
+        agent_bridge::channels::matrix::fuzz::answer,
+        None,
+    ),
     ("phone_text", agent_bridge::fuzz::tidy, None),
     ("demo_agent", agent_bridge::fuzz::demo, None),
     ("telegram", agent_bridge::channels::fuzz::telegram, None),

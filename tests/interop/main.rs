@@ -24,6 +24,7 @@ mod callback;
 mod callback_openclaw;
 mod calls;
 mod lifetime;
+mod matrix;
 mod messages;
 mod openclaw;
 mod page;

@@ -34,7 +34,7 @@ const BANNED: [(&str, &str); 26] = [
 ];
 
 /// Files and folders that are nothing if not pure.
-const MUST_BE_PURE: [&str; 67] = [
+const MUST_BE_PURE: [&str; 74] = [
     "sip/src/",
     "media/src/",
     "asr/src/vad",
@@ -43,6 +43,13 @@ const MUST_BE_PURE: [&str; 67] = [
     "tts/src/clause",
     "agent-bridge/src/approvals",
     "agent-bridge/src/budget.rs",
+    "agent-bridge/src/channels/matrix/compose.rs",
+    "agent-bridge/src/channels/matrix/fuzz.rs",
+    "agent-bridge/src/channels/matrix/html.rs",
+    "agent-bridge/src/channels/matrix/judge.rs",
+    "agent-bridge/src/channels/matrix/notice.rs",
+    "agent-bridge/src/channels/matrix/rooms.rs",
+    "agent-bridge/src/channels/matrix/wire.rs",
     "agent-bridge/src/channels/attempts.rs",
     "agent-bridge/src/channels/doorstep.rs",
     "agent-bridge/src/channels/markdown.rs",

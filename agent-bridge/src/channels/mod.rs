@@ -14,6 +14,7 @@ pub mod doorstep;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod markdown;
+pub mod matrix;
 pub mod questions;
 pub mod signal;
 pub mod split;
