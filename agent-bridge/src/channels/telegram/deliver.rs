@@ -17,6 +17,12 @@ const TOKEN_REST: Duration = Duration::from_secs(600);
 
 impl Telegram {
     pub(super) async fn send(&self, message: &Outbound) -> Result<Option<String>, DeliveryError> {
+        if matches!(message.body, OutBody::Ask { .. }) && is_group(&message.place) {
+            // Others there could read it, and press.
+            return Err(DeliveryError::Final {
+                why: "questions are asked in private chats only".to_owned(),
+            });
+        }
         let at = self
             .note(|attempts| attempts.at(&message.id))
             .await
@@ -67,8 +73,8 @@ impl Telegram {
         in_doubt: bool,
     ) -> Result<Value, Answer> {
         // In a private chat it is plain what is answered.
-        let is_group = message.place.starts_with('-');
-        let reply_to = message.reply_to.as_deref().filter(|_| is_group && is_first);
+        let is_asked = is_group(&message.place) && is_first;
+        let reply_to = message.reply_to.as_deref().filter(|_| is_asked);
         let reply_to = reply_to.and_then(|id| id.split(':').nth(2)?.parse().ok());
         let answer = self.send_form_of(message, piece, reply_to, in_doubt).await;
         match (answer, piece) {
@@ -151,6 +157,11 @@ impl Telegram {
             }
         }
     }
+}
+
+/// Their ids are negative.
+fn is_group(place: &str) -> bool {
+    place.starts_with('-')
 }
 
 fn unkept(error: MemoryError) -> DeliveryError {

@@ -388,6 +388,26 @@ async fn a_button_decides_once() {
 }
 
 #[tokio::test]
+async fn groups_are_asked_nothing() {
+    let stand_in = StandIn::start().await;
+    let channel = stand_in.channel(&Arc::default(), &["9"]);
+    let ask = OutBody::Ask {
+        text: "May I?".to_owned(),
+        buttons: vec![("Allow".to_owned(), "approve:7".to_owned())],
+    };
+    let question = Outbound {
+        place: "-5".to_owned(),
+        ..outbound("d1", ask)
+    };
+    let error = channel.deliver(&question).await;
+    assert!(
+        matches!(error, Err(DeliveryError::Final { .. })),
+        "{error:?}"
+    );
+    assert!(stand_in.all("sendMessage").is_empty());
+}
+
+#[tokio::test]
 async fn a_wrong_token_stops_and_another_poller_is_named() {
     let stand_in = StandIn::start().await;
     let channel = stand_in.channel(&Arc::default(), &[]);
