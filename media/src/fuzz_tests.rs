@@ -89,13 +89,13 @@ fn files() {
         corpus!("fragments.mp4"),
         corpus!("opus.mp4"),
     ];
-    mutate(&containers, 60, read_file);
+    mutate(&containers, 30, read_file);
     let streams = [
         corpus!("stereo.aac"),
         corpus!("note.mp3"),
         corpus!("note.flac"),
     ];
-    mutate(&streams, 30, read_file);
+    mutate(&streams, 15, read_file);
 }
 
 #[test]
