@@ -518,8 +518,22 @@ impl Run {
         });
     }
 
-    /// Whether the gateway knows what was said in this turn.
+    /// Whether the gateway knows what was said in this turn. A message that it ignores is sent once more, as another run.
     async fn follow(&self) -> bool {
+        for _ in 0..2 {
+            match self.send_once().await {
+                RunEvent::Ignored if !self.runner.has_arrived() => {}
+                RunEvent::Done => return true,
+                _ => return self.runner.has_arrived(),
+            }
+        }
+        let ignored = RunEvent::Failed(GatewayError::Empty);
+        drop(self.events.send(ignored).await);
+        false
+    }
+
+    /// How the run ends; all of it but `Ignored` is told.
+    async fn send_once(&self) -> RunEvent {
         let id = {
             let rng = &self.inner.rng;
             let mut bits = [0; 16];
@@ -533,28 +547,26 @@ impl Run {
             Ok(runs) => runs,
             Err(error) => {
                 let failed = RunEvent::Failed(GatewayError::Link(error));
-                let _ = self.events.try_send(failed);
-                return false;
+                let _ = self.events.try_send(failed.clone());
+                return failed;
             }
         };
-        let mut is_done = false;
         while let Some(event) = runs.recv().await {
-            let is_last = matches!(
-                event,
-                RunEvent::Done | RunEvent::Aborted | RunEvent::Failed(_)
-            );
-            is_done |= event == RunEvent::Done;
+            if event == RunEvent::Ignored {
+                return event;
+            }
+            let last = event.is_last().then(|| event.clone());
             // A listener that is busy speaking loses nothing by it: its text comes from the proxy. One that speaks the
             // gateway's own text is waited for.
             match self.runner.has_arrived() {
                 true => drop(self.events.try_send(event)),
                 false => drop(self.events.send(event).await),
             }
-            if is_last {
-                break;
+            if let Some(last) = last {
+                return last;
             }
         }
-        is_done || self.runner.has_arrived()
+        RunEvent::Failed(GatewayError::Cut)
     }
 }
 

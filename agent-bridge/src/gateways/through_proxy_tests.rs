@@ -15,6 +15,8 @@ enum Manner {
     /// It takes the message and is not heard of again.
     Silent,
     Down,
+    /// It takes no notice of the first message, or of the first two.
+    Ignoring(usize),
     /// It asks some other model.
     Elsewhere,
 }
@@ -37,7 +39,7 @@ impl Link for Claw {
         run: &'a str,
     ) -> BoxFuture<'a, Result<mpsc::Receiver<RunEvent>, LinkError>> {
         assert_eq!((session_key, run.len(), &run[14..15]), (KEY, 36, "4"));
-        self.sent.fetch_add(1, SeqCst);
+        let number = self.sent.fetch_add(1, SeqCst);
         if self.manner == Manner::Down {
             return async { Err(LinkError::Late) }.boxed();
         }
@@ -47,6 +49,10 @@ impl Link for Claw {
             (self.history.clone(), self.over.clone(), message.to_owned());
         tokio::spawn(async move {
             let _ = events.send(RunEvent::Started).await;
+            if matches!(manner, Manner::Ignoring(most) if number < most) {
+                let _ = events.send(RunEvent::Ignored).await;
+                return;
+            }
             history
                 .lock()
                 .expect("no panic")
@@ -56,7 +62,7 @@ impl Link for Claw {
                 Manner::Elsewhere => {
                     let _ = events.send(RunEvent::Text("From afar.".into())).await;
                 }
-                Manner::Proper | Manner::Down => {
+                Manner::Proper | Manner::Ignoring(_) | Manner::Down => {
                     let dialogue = history.lock().expect("no panic").clone();
                     let dialogue: Vec<_> = dialogue
                         .iter()
@@ -134,6 +140,7 @@ impl Desk {
             }],
             speculative,
             tools: Vec::new(),
+            rounds: Vec::new(),
         };
         (self.gateway.ask(request, sender), receiver)
     }
@@ -242,6 +249,40 @@ async fn what_the_gateway_missed_it_is_told_with_the_next_message() {
 }
 
 #[tokio::test]
+async fn a_message_that_was_ignored_is_sent_once_more() {
+    let desk = Desk::new(Manner::Ignoring(1)).await;
+    desk.world.script(Script::words(&["It is ten."]));
+    let (handle, mut events) = desk.ask("anna", "What time is it?", true);
+    handle.commit();
+    assert_eq!(told(&mut events).await, "It is ten.");
+    handle.heard("It is ten.", true);
+    desk.over().await;
+    assert_eq!(desk.last(), ("assistant".into(), "It is ten.".into()));
+    assert_eq!(desk.claw.sent.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn one_that_ignores_everything_is_told_what_it_missed() {
+    let desk = Desk::new(Manner::Ignoring(2)).await;
+    desk.world.script(Script::words(&["It is ten."]));
+    let (handle, mut events) = desk.ask("anna", "What time is it?", true);
+    handle.commit();
+    // What was foretold is better than nothing.
+    assert_eq!(told(&mut events).await, "It is ten.");
+    handle.heard("It is ten.", true);
+    drop(events);
+    let missed = || {
+        desk.gateway
+            .inner
+            .session(KEY, |session| session.missed.clone())
+    };
+    while missed().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(desk.claw.sent.load(SeqCst), 2);
+}
+
+#[tokio::test]
 async fn a_gateway_with_another_model_is_heard_as_well() {
     let desk = Desk::new(Manner::Elsewhere).await;
     // The last request has no answer that anybody here knows, so the next one cannot be foretold.
@@ -288,6 +329,7 @@ async fn what_the_proxy_has_not_seen_is_asked_without_it() {
         messages: Vec::new(),
         speculative: false,
         tools: Vec::new(),
+        rounds: Vec::new(),
     };
     let _handle = other.ask(request, sender);
     assert_eq!(

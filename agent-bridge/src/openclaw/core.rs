@@ -414,6 +414,7 @@ impl Core {
                     self.tell(run, event);
                 }
             }
+            Incoming::Begins { run } => self.runs.begins(&run),
             Incoming::Waits { run, waits: true } if self.runs.get_mut(&run).is_some() => {
                 self.tell(run, RunEvent::Waiting);
             }

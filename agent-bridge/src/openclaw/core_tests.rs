@@ -610,7 +610,11 @@ fn how_runs_end() {
         json!({"state": "aborted", "stopReason": "rpc"}),
         RunEvent::Aborted,
     );
-    check(json!({"state": "final"}), RunEvent::Done);
+    check(json!({"state": "final"}), RunEvent::Ignored);
+    check(
+        json!({"state": "final", "message": {"content": []}}),
+        RunEvent::Ignored,
+    );
     check(
         json!({"state": "error", "errorMessage": "secret things"}),
         reported("run failed"),
@@ -951,6 +955,32 @@ fn a_run_that_waits_for_approval_says_so() {
     world.event("agent", phase("approval-resolved"));
     world.event("agent", phase("model"));
     assert_eq!(world.told(), [RunEvent::Waiting]);
+}
+
+/// An agent may choose to say nothing; a message that was never taken up is another thing.
+#[test]
+fn an_empty_end_after_a_beginning_is_an_end() {
+    let lifecycle = json!({"runId": "r1", "stream": "lifecycle", "data": {"phase": "start"}});
+    let tool = json!({"runId": "r1", "stream": "tool",
+        "data": {"phase": "start", "name": "exec", "toolCallId": "c"}});
+    let other = json!({"runId": "r2", "stream": "lifecycle", "data": {"phase": "start"}});
+    for (first, expected) in [
+        (lifecycle, RunEvent::Done),
+        (tool, RunEvent::Done),
+        (other, RunEvent::Ignored),
+    ] {
+        let mut world = World::ready();
+        world.started("r1");
+        world.event("agent", first);
+        world.event(
+            "chat",
+            json!({"runId": "r1", "sessionKey": KEY, "state": "final"}),
+        );
+        let told = world.told();
+        assert_eq!(told.last(), Some(&expected));
+        assert!(expected.is_last());
+        assert_eq!(world.core.runs_open(), 0);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::core::{Core, Input, Output};
 use super::error::LinkError;
 use super::identity::DeviceKey;
 use super::link::{BACKOFF_MAX, LinkConfig};
-use super::runs::{RESUME_MAX, RUNS_MAX, RunEvent};
+use super::runs::{RESUME_MAX, RUNS_MAX};
 use super::wire::{self, QueueMode};
 use crate::approvals::{ApprovalId, ApprovalKind, Decision};
 
@@ -179,10 +179,7 @@ impl World {
                         is_over.as_ref().is_some_and(|is_over| !**is_over),
                         "told of a run that is over"
                     );
-                    let is_last = matches!(
-                        event,
-                        RunEvent::Done | RunEvent::Aborted | RunEvent::Failed(_)
-                    );
+                    let is_last = event.is_last();
                     if let Some(is_over) = is_over {
                         *is_over = is_last;
                     }

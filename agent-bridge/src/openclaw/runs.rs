@@ -19,7 +19,7 @@ const TOOLS_MAX: usize = 128;
 /// A caller does not wait longer for a lost link.
 pub const RESUME_MAX: Duration = Duration::from_secs(12);
 
-/// What becomes of a message. `Done`, `Aborted` or `Failed` is the last one.
+/// What becomes of a message. The last one is `Done`, `Ignored`, `Aborted` or `Failed`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunEvent {
     /// The gateway has taken it.
@@ -33,8 +33,20 @@ pub enum RunEvent {
     /// Nothing comes for a while, with reason: the link is being renewed, or a person is asked for approval.
     Waiting,
     Done,
+    /// It ended without a word, a tool or even a beginning: the gateway has not taken the message up, as some do with the
+    /// first one after a restart. The same words may be sent again, as another run.
+    Ignored,
     Aborted,
     Failed(GatewayError),
+}
+
+impl RunEvent {
+    pub fn is_last(&self) -> bool {
+        matches!(
+            self,
+            RunEvent::Done | RunEvent::Ignored | RunEvent::Aborted | RunEvent::Failed(_)
+        )
+    }
 }
 
 /// A message and what is known of its reply.
@@ -46,6 +58,8 @@ pub(super) struct Run {
     /// The start of the gateway that it was sent to last; none: it was not sent yet.
     pub sent_to: Option<String>,
     is_started: bool,
+    /// The gateway has begun to work on it.
+    has_begun: bool,
     /// All text that was handed on.
     said: String,
     tools: BTreeSet<String>,
@@ -86,6 +100,7 @@ impl Runs {
             queue_mode,
             sent_to: None,
             is_started: false,
+            has_begun: false,
             said: String::new(),
             tools: BTreeSet::new(),
             order: self.next_order,
@@ -143,6 +158,13 @@ impl Runs {
         is_first.then_some(RunEvent::Started)
     }
 
+    /// The gateway works on it.
+    pub fn begins(&mut self, run: &str) {
+        if let Some(run) = self.open.get_mut(run) {
+            run.has_begun = true;
+        }
+    }
+
     /// The link is lost: those that are not resumed by then fail.
     pub fn lost(&mut self, now: Instant) -> Vec<String> {
         let mut waiting = Vec::new();
@@ -195,7 +217,8 @@ impl Runs {
         }
         let last = match chat.state {
             ChatState::Delta => return events,
-            ChatState::Final => RunEvent::Done,
+            ChatState::Final if run.has_begun || run.has_effects() => RunEvent::Done,
+            ChatState::Final => RunEvent::Ignored,
             ChatState::Aborted => RunEvent::Aborted,
             ChatState::Error => RunEvent::Failed(failure(&chat.error_kind)),
         };

@@ -253,10 +253,7 @@ async fn drain(
                 tokio::task::spawn_blocking(move || file.keep_device_token(&address, &token));
             }
             Output::Run { run, event } => {
-                let is_last = matches!(
-                    event,
-                    RunEvent::Done | RunEvent::Aborted | RunEvent::Failed(_)
-                );
+                let is_last = event.is_last();
                 let is_taken = listeners
                     .runs
                     .get(&run)

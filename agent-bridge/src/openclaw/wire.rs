@@ -174,6 +174,10 @@ pub enum Incoming {
     },
     Chat(Chat),
     Tool(Tool),
+    /// A run is being worked on now.
+    Begins {
+        run: String,
+    },
     /// Whether a run waits for somebody's approval.
     Waits {
         run: String,
@@ -338,14 +342,12 @@ fn agent(payload: &Value) -> Option<Incoming> {
     let data = &payload["data"];
     let phase = data["phase"].as_str()?;
     match payload["stream"].as_str()? {
-        "lifecycle" => {
-            let waits = match phase {
-                "waiting-approval" => true,
-                "approval-resolved" => false,
-                _ => return None,
-            };
-            Some(Incoming::Waits { run, waits })
-        }
+        "lifecycle" => Some(match phase {
+            "start" => Incoming::Begins { run },
+            "waiting-approval" => Incoming::Waits { run, waits: true },
+            "approval-resolved" => Incoming::Waits { run, waits: false },
+            _ => return None,
+        }),
         "tool" => Some(Incoming::Tool(Tool {
             run,
             name: name(&data["name"]),

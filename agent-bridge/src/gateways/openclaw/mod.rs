@@ -196,9 +196,6 @@ impl OpenClaw {
         let reply = earlier.and_then(|memory| memory.reply);
         let text = message(&request.messages, reply.as_ref(), is_first);
         let run = self.link.new_run();
-        let incoming = client
-            .send_as(&key, &text, &run, QueueMode::Interrupt)
-            .await?;
         let mut going = Going {
             link: &self.link,
             config: &self.config,
@@ -206,6 +203,8 @@ impl OpenClaw {
             key,
             session: request.session,
             run,
+            message: text,
+            is_again: false,
             reply: Reply {
                 text: String::new(),
                 is_aborted: true,
@@ -218,6 +217,9 @@ impl OpenClaw {
             is_started: false,
             has_begun: false,
         };
+        let incoming = going.send().await.inspect_err(|_| {
+            going.ending = Ending::None;
+        })?;
         going.remember();
         going.follow(began, incoming).await
     }

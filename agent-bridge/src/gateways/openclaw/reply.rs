@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::words::{FirstLine, Reply};
 use super::{Memory, OpenClawConfig, SharedLink, ms};
 use crate::gateways::{GatewayError, GatewayEvent, Progress, Wait};
-use crate::openclaw::{Client, RunEvent};
+use crate::openclaw::{Client, LinkError, QueueMode, RunEvent};
 
 /// Letters of a reply that are remembered, to compare them with what was heard.
 const REPLY_BYTES_MAX: usize = 16 * 1024;
@@ -26,6 +26,10 @@ pub(super) struct Going<'a> {
     pub(super) key: String,
     pub(super) session: String,
     pub(super) run: String,
+    /// What was sent.
+    pub(super) message: String,
+    /// The message was ignored once, and sent again.
+    pub(super) is_again: bool,
     pub(super) reply: Reply,
     pub(super) ending: Ending,
     pub(super) events: &'a mpsc::Sender<GatewayEvent>,
@@ -134,6 +138,17 @@ impl Going<'_> {
                     let rest = self.first_line.finish();
                     return self.say(rest).await;
                 }
+                // Once more under a new name; a second time somebody else is asked, or the caller told.
+                Some(RunEvent::Ignored) if !self.is_again => {
+                    self.is_again = true;
+                    self.run = self.link.new_run();
+                    incoming = self.send().await?;
+                    continue;
+                }
+                Some(RunEvent::Ignored) => {
+                    self.ending = Ending::None;
+                    return Err(GatewayError::Empty);
+                }
                 // By somebody else: in a text channel, or from the gateway's own page.
                 Some(RunEvent::Aborted) => {
                     self.ending = Ending::None;
@@ -152,6 +167,13 @@ impl Going<'_> {
                 total_by = now + ms(self.config.total_timeout_ms);
             }
         }
+    }
+
+    pub(super) async fn send(&self) -> Result<mpsc::Receiver<RunEvent>, LinkError> {
+        let (key, run) = (&self.key, &self.run);
+        self.client
+            .send_as(key, &self.message, run, QueueMode::Interrupt)
+            .await
     }
 
     async fn text(&mut self, text: &str) -> Result<(), GatewayError> {

@@ -188,6 +188,7 @@ impl Scripted {
             messages: messages.collect(),
             speculative,
             tools: Vec::new(),
+            rounds: Vec::new(),
         };
         let (events, told) = mpsc::channel(16);
         (self.gateway.ask(request, events), told)
@@ -257,6 +258,32 @@ async fn a_turn_streams_and_the_next_one_knows_what_was_heard() {
         message,
         "(You were interrupted; the caller heard: \"Tomato\")\nNo, thanks."
     );
+}
+
+#[tokio::test]
+async fn an_ignored_message_is_sent_once_more_and_no_more() {
+    for is_heard in [true, false] {
+        let scripted = scripted(OpenClawConfig::default()).await;
+        let (_asked, mut told) = scripted.ask(&["Are you there?"]);
+        let mut peer = scripted.greeted().await;
+        let (first, message) = peer.taken().await;
+        let nothing =
+            |run: &str| json!({"runId": run, "sessionKey": KEY, "seq": 1, "state": "final"});
+        peer.event("chat", nothing(&first)).await;
+        let (second, again) = peer.taken().await;
+        assert_eq!(message, again);
+        assert_ne!(first, second);
+        if is_heard {
+            peer.chat(&second, "final", "Yes.").await;
+            assert_eq!(all(&mut told).await, [text("Yes."), DONE]);
+        } else {
+            peer.event("chat", nothing(&second)).await;
+            assert_eq!(
+                all(&mut told).await,
+                [GatewayEvent::Failed(GatewayError::Empty)]
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -31,8 +31,12 @@ pub struct Reply {
 }
 
 /// `agent:<agent>:voice:<who>`, which is where OpenClaw keeps voice conversations. `session` is `AskRequest::session`, an
-/// authenticated account before a slash; letters that a key cannot hold become `_`.
+/// authenticated account before a slash; letters that a key cannot hold become `_`. A session that is a key of OpenClaw's
+/// (`agent:main:main`) is itself: only the owner's config has such names, for no account stands without a slash.
 pub fn session_key(agent: &str, session: &str) -> String {
+    if is_key(session) {
+        return session.to_owned();
+    }
     let who = session.split('/').next().unwrap_or_default();
     format!("agent:{}:voice:{}", key_part(agent), key_part(who))
 }
@@ -40,6 +44,15 @@ pub fn session_key(agent: &str, session: &str) -> String {
 /// Where nobody's words ever are.
 pub fn warmup_key(agent: &str) -> String {
     format!("agent:{}:voice:warmup", key_part(agent))
+}
+
+/// `agent:<agent>:<rest>`, of letters that a key can hold.
+fn is_key(session: &str) -> bool {
+    let fits =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '@' | ':');
+    let mut parts = session.splitn(3, ':');
+    let is_agents = parts.next() == Some("agent") && parts.next().is_some_and(|id| !id.is_empty());
+    is_agents && parts.next().is_some_and(|rest| !rest.is_empty()) && session.chars().all(fits)
 }
 
 fn key_part(text: &str) -> String {
@@ -216,6 +229,18 @@ mod tests {
             ("main", "+15550001/agent", "agent:main:voice:+15550001"),
             ("main", "a:b c/agent", "agent:main:voice:a_b_c"),
             ("", "", "agent:_:voice:_"),
+            // The owner's own, shared with a text channel.
+            ("main", "agent:main:main", "agent:main:main"),
+            ("main", "agent:main:telegram:7", "agent:main:telegram:7"),
+            // No account comes to it.
+            (
+                "main",
+                "agent:main:main/agent",
+                "agent:main:voice:agent_main_main",
+            ),
+            ("main", "agent:main", "agent:main:voice:agent_main"),
+            ("main", "agent::main", "agent:main:voice:agent__main"),
+            ("main", "shared", "agent:main:voice:shared"),
         ] {
             assert_eq!(session_key(agent, session), key);
         }
