@@ -9,6 +9,7 @@ use agent_bridge::gateways::message::MessageTaker;
 use agent_bridge::gateways::openai::{OpenAi, OpenAiConfig};
 use agent_bridge::gateways::openclaw::{OpenClaw, OpenClawConfig};
 use agent_bridge::gateways::readback::ReadBack;
+use agent_bridge::gateways::tooled::Tooled;
 use agent_bridge::gateways::{Gateway, GatewayInfo, Secret};
 use agent_bridge::levels::Level;
 use agent_bridge::openclaw::{ClientConfig, KeyFile};
@@ -19,6 +20,7 @@ use agent_bridge::router::choice::Traits;
 use agent_bridge::router::closed::Closed;
 use agent_bridge::router::place::Place;
 use agent_bridge::router::{Member, Router, RouterConfig, Rules};
+use agent_bridge::tools::toolbox::Toolbox;
 use anyhow::{Context as _, bail};
 
 use crate::approvals::owner_of;
@@ -30,8 +32,33 @@ use crate::secrets::SecretStore;
 /// The agent of `[agent]` in the books.
 const FIRST: &str = "agent";
 
+/// What all chains share: the books of the cloud, and the owner's tools.
+#[derive(Clone, Copy)]
+pub struct Shared<'a> {
+    pub books: &'a Arc<dyn Books>,
+    pub tools: Option<&'a Arc<Toolbox>>,
+    pub proxy: Option<&'a Proxy>,
+}
+
 /// A chain as one gateway, for the agent of this name. It is never empty.
 fn linked(
+    config: &Config,
+    chain: Vec<Member>,
+    agent: &str,
+    shared: Shared<'_>,
+) -> Arc<dyn Gateway> {
+    let chain = routed(config, chain, agent, shared.books);
+    let wish = &config.agent;
+    let mut kinds = wish.fallback.iter().map(|fallback| fallback.kind);
+    // Others have tools of their own, or none.
+    let is_model = wish.kind == AgentKind::OpenAi || kinds.any(|kind| kind == AgentKind::OpenAi);
+    match shared.tools.filter(|_| is_model) {
+        Some(tools) => Arc::new(Tooled::new(chain, tools.clone(), agent)),
+        None => chain,
+    }
+}
+
+fn routed(
     config: &Config,
     mut chain: Vec<Member>,
     agent: &str,
@@ -134,21 +161,21 @@ impl Agents {
     }
 }
 
-/// The agents of `[agent]` and `[[agents]]`. `accounts` are those there are, for the message box; `books` count what
-/// goes to the cloud.
+/// The agents of `[agent]` and `[[agents]]`. `accounts` are those there are, for the message box; `shared` is what
+/// they have in common.
 pub fn build_all(
     config: &Config,
     secrets: &SecretStore,
     home: &Home,
     accounts: &[String],
-    books: &Arc<dyn Books>,
-    proxy: Option<&Proxy>,
+    shared: Shared<'_>,
 ) -> anyhow::Result<Agents> {
+    let proxy = shared.proxy;
     let chain = chain_of(config, secrets, home, FIRST, FIRST, proxy)?;
     let first = Profile {
         name: FIRST.to_owned(),
         numbers: Vec::new(),
-        gateway: linked(config, chain, FIRST, books),
+        gateway: linked(config, chain, FIRST, shared),
         system_prompt: prompt(&config.agent.system_prompt),
         greeting: config.agent.greeting.clone(),
         levels: config.levels.agent.clone(),
@@ -169,7 +196,7 @@ pub fn build_all(
                 };
                 let chain = chain_of(&own, secrets, home, &prefix, name, proxy);
                 let chain = chain.with_context(|| format!("[[agents]] {name}"))?;
-                linked(&own, chain, name, books)
+                linked(&own, chain, name, shared)
             }
         };
         anyhow::Ok(Profile {
@@ -401,6 +428,14 @@ mod tests {
     use crate::store::Store;
     use crate::testing::Scratch;
 
+    fn shared(books: &Arc<dyn Books>) -> Shared<'_> {
+        Shared {
+            books,
+            tools: None,
+            proxy: None,
+        }
+    }
+
     fn models(text: &str) -> Result<Vec<String>, String> {
         let scratch = Scratch::new("agents");
         let (config, _) = Config::parse(text, &[]).expect("a config");
@@ -412,8 +447,8 @@ mod tests {
         let store = Store::open(&scratch.path().join("a.db")).expect("a store");
         let (recorder, _) = Recorder::start(store, false).expect("a thread");
         let books = crate::spend::books(&config, &[], recorder);
-        let agents =
-            build_all(&config, &secrets, &home, &[], &books, None).map_err(|e| format!("{e:#}"))?;
+        let agents = build_all(&config, &secrets, &home, &[], shared(&books))
+            .map_err(|e| format!("{e:#}"))?;
         assert_eq!(agents.first.gateway.describe(), chain[0].describe());
         Ok(chain.iter().map(|one| one.describe().model).collect())
     }
@@ -493,7 +528,7 @@ mod tests {
         let store = Store::open(&scratch.path().join("a.db")).expect("a store");
         let (recorder, _) = Recorder::start(store, false).expect("a thread");
         let books = crate::spend::books(&config, &[], recorder);
-        let agents = build_all(&config, &secrets, &home, &[], &books, None).expect("agents");
+        let agents = build_all(&config, &secrets, &home, &[], shared(&books)).expect("agents");
         let mut gateways = agents.gateways();
         gateways.extend(chain(&config, &secrets, &home, None).expect("a chain"));
         for gateway in gateways {
@@ -514,6 +549,7 @@ mod tests {
                         messages: Vec::new(),
                         speculative,
                         tools: Vec::new(),
+                        rounds: Vec::new(),
                     },
                     sender,
                 );

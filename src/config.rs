@@ -23,6 +23,7 @@ mod sections;
 mod sound;
 mod template;
 mod text;
+mod tools;
 mod transports;
 mod web;
 
@@ -48,6 +49,7 @@ pub use sections::*;
 pub use sound::{Asr, AudioApi, Remote, Tts, Wyoming};
 pub use template::TEMPLATE;
 pub use text::{Text, VoiceAnswers};
+pub use tools::ToolEntry;
 pub use transports::{Advertise, Inside, Streams};
 pub use web::{ForwardAuth, Web};
 

@@ -1,6 +1,8 @@
 //! HTTP: health, the status API, and the door of the API's token.
 //! Owns the listeners and which routes stand behind that token; the page and its own door are `web`'s.
 
+mod gateways;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::redact::Secret;
 use agent_bridge::gateways::Gateway;
+use agent_bridge::proxy::Proxy;
 use agent_bridge::turn::Ledger;
 use axum::Router;
 use axum::extract::{Request, State as AxumState};
@@ -88,6 +91,7 @@ struct Inner {
     engines: watch::Receiver<EngineState>,
     agent: Arc<dyn Gateway>,
     approvals: Approvals,
+    proxy: Option<Proxy>,
     started: Instant,
 }
 
@@ -98,6 +102,7 @@ impl State {
         engines: watch::Receiver<EngineState>,
         agent: Arc<dyn Gateway>,
         approvals: Approvals,
+        proxy: Option<Proxy>,
     ) -> State {
         State(Arc::new(Inner {
             commands,
@@ -105,6 +110,7 @@ impl State {
             engines,
             agent,
             approvals,
+            proxy,
             started: Instant::now(),
         }))
     }
@@ -240,14 +246,14 @@ async fn status(AxumState(state): AxumState<State>) -> Response {
         EngineState::Warming => ("warming", String::new(), String::new()),
         EngineState::Failed(_) => ("failed", String::new(), String::new()),
     };
-    let agent = state.0.agent.describe();
     Json(serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": state.0.started.elapsed().as_secs(),
         "engines": engines,
         "model": model,
         "voice": voice,
-        "agent": { "name": agent.name, "model": agent.model, "demo": agent.demo },
+        "agent": gateways::agent(state.0.agent.as_ref()),
+        "proxy": gateways::proxy(state.0.proxy.as_ref()),
         "calls": snapshot.calls,
         "calls_total": snapshot.calls_total,
         "registrations": snapshot.registrations,
@@ -294,11 +300,12 @@ async fn metrics(AxumState(state): AxumState<State>) -> Response {
         .into_iter()
         .chain(signalling_rows(&snapshot.signalling))
         .chain(ledger_rows(&snapshot.speculation))
+        .chain(gateways::proxy_rows(state.0.proxy.as_ref()))
         .map(|(name, kind, help, value)| {
             format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n")
         })
         .collect();
-    let body = body + &snapshot.quality.metrics();
+    let body = body + &gateways::resting(state.0.agent.as_ref()) + &snapshot.quality.metrics();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response()
 }
 

@@ -1,13 +1,13 @@
 //! `offhook doctor`: checks everything that a call needs, from the disk to a real call, and says what to
 //! do about each thing that is wrong.
 
+mod agent;
 mod trunks;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use agent_bridge::gateways::{CheckReport, Gateway};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::config::{Answerer, Bind, Config};
@@ -18,7 +18,7 @@ use crate::secrets::SecretStore;
 use crate::signalling::certificate::{Certificate, CertificateFiles};
 use crate::store::Store;
 use crate::test_caller::report::{self, CallOptions};
-use crate::{agents, models, server, tailnet};
+use crate::{models, server, tailnet};
 
 /// Below this a database or a model download soon fails.
 const DISK_FREE_MIN: u64 = 200 * 1024 * 1024;
@@ -108,7 +108,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<bool> {
     trunks::check(&mut report, &config, secrets.as_ref(), is_running).await;
     let engines = ears_and_voice(&mut report, &home, &config).await;
     if let Some(secrets) = &secrets {
-        agent(&mut report, &home, &config, secrets).await;
+        agent::check(&mut report, &home, &config, secrets, is_running).await;
     }
     match (is_running, engines) {
         (true, Some(engines)) => test_call(&mut report, &home, &config, &engines).await,
@@ -312,71 +312,6 @@ async fn engines_elsewhere(report: &mut Report, elsewhere: &Elsewhere) {
             }
             Err(panic) => report.line(Verdict::Bad, name, &panic.to_string()),
         }
-    }
-}
-
-async fn agent(report: &mut Report, home: &Home, config: &Config, secrets: &SecretStore) {
-    let chain = match agents::chain(config, secrets, home, None) {
-        Ok(chain) => chain,
-        Err(error) => {
-            report.line(Verdict::Bad, "agent", &format!("{error:#}"));
-            return;
-        }
-    };
-    for (n, gateway) in chain.iter().enumerate() {
-        let info = gateway.describe();
-        let who = match (info.demo, n) {
-            (true, 0) => "the built-in demo; your own goes into [agent]".to_owned(),
-            (true, _) => "the built-in demo".to_owned(),
-            (false, _) => format!("{} at {}", info.model, info.address),
-        };
-        let what = match n {
-            0 => "agent".to_owned(),
-            n => format!("fallback {n}"),
-        };
-        report.line(Verdict::Good, &what, &who);
-        if !info.demo {
-            check_agent(report, gateway.as_ref(), &what).await;
-        }
-    }
-}
-
-async fn check_agent(report: &mut Report, gateway: &dyn Gateway, what: &str) {
-    let good = |check: &CheckReport| format!("answers in {} ms", check.took.as_millis());
-    let checked = report.result(&format!("{what} check"), gateway.check().await, good);
-    if checked.is_some()
-        && let Some(standing) = gateway.standing()
-    {
-        report.line(Verdict::Good, &format!("{what} link"), &standing);
-    }
-    let (verdict, early) = match (gateway.only_answers(), gateway.standing()) {
-        (true, _) => (
-            Verdict::Good,
-            "it only answers: asked before you have finished, which saves time",
-        ),
-        (false, Some(_)) => (
-            Verdict::Good,
-            "no: it keeps a transcript and runs tools, so it is asked when you have finished",
-        ),
-        (false, None) => (
-            Verdict::Warning,
-            "not known to only answer: asked when you have finished. If it runs no tools of its own, \
-             set only_answers = \"yes\" in [agent]",
-        ),
-    };
-    if checked.is_some() {
-        report.line(verdict, &format!("{what} asked early"), early);
-    }
-    if let Some(check) = checked
-        && check.model_known == Some(false)
-    {
-        let model = gateway.describe().model;
-        let known = check.models.join(", ");
-        report.line(
-            Verdict::Bad,
-            &format!("{what} model"),
-            &format!("{model} is not among its models: {known}"),
-        );
     }
 }
 

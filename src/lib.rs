@@ -43,6 +43,7 @@ pub mod tailnet;
 pub mod test_caller;
 #[cfg(test)]
 mod testing;
+pub mod tools;
 pub mod waterfall;
 pub mod web;
 pub mod wyoming;

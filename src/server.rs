@@ -50,6 +50,7 @@ pub(crate) use settings::turn_config;
 use settings::{bridging_config, endpoint_config, switchboard_config};
 
 use crate::sound_work::{SoundLimits, SoundWork};
+use crate::tools::{self, OwnersSide};
 use crate::{
     agents, audio_api, banner, console, models, proxy, records, remote, spend, tailnet, wyoming,
 };
@@ -163,7 +164,13 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let by_age = accounts.clone();
     let books = spend::books(&config, &spent, recorder.clone());
     let proxy = served.as_ref().map(|served| &served.proxy);
-    let agents = agents::build_all(&config, &secrets, &home, &accounts, &books, proxy)?;
+    let toolbox = tools::build(&config, &secrets, &home)?;
+    let shared = agents::Shared {
+        books: &books,
+        tools: toolbox.as_ref(),
+        proxy,
+    };
+    let agents = agents::build_all(&config, &secrets, &home, &accounts, shared)?;
     let agent = agents.at("").gateway.clone();
     let agents_shown = agents.clone();
     let plan = EnginePlan {
@@ -269,6 +276,14 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let standings = tokio::spawn(chat::tell_standings(hub.clone()));
     hub.attach(Arc::new(phone_texts));
 
+    if let Some(toolbox) = toolbox {
+        toolbox.serve(Arc::new(OwnersSide {
+            approvals: approvals.clone(),
+            recorder: recorder.clone(),
+            desk: desk.clone(),
+        }));
+    }
+
     let own_token = SecretSource {
         default_variable: "OFFHOOK_MCP_TOKEN".to_owned(),
         ..SecretSource::default()
@@ -337,6 +352,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
             engines.clone(),
             agent.clone(),
             approvals.clone(),
+            served.as_ref().map(|served| served.proxy.clone()),
         ),
         Api {
             desk,

@@ -16,6 +16,7 @@ pub mod openclaw;
 pub mod phone_text;
 pub mod proxy;
 pub mod router;
+pub mod tools;
 pub mod turn;
 pub mod words;
 

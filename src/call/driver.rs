@@ -374,6 +374,7 @@ impl Running {
                     messages: question.messages,
                     speculative: question.speculative,
                     tools: Vec::new(),
+                    rounds: Vec::new(),
                 }),
                 // Dropping the handle closes the upstream request.
                 CallOutput::CancelReply { id } => {

@@ -35,6 +35,7 @@ pub struct Config {
     pub approvals: Approvals,
     pub cloud: Cloud,
     pub limits: DayLimits,
+    pub tools: Vec<super::ToolEntry>,
     pub turn: Turn,
     pub numbers: Numbers,
     pub users: Vec<UserEntry>,

@@ -135,7 +135,7 @@ async fn ask(address: SocketAddr) -> std::io::Result<()> {
 }
 
 /// `/api/status` of the program that runs; `None` where it serves none, or not to us.
-async fn status(config: &Config, token: &str) -> Option<serde_json::Value> {
+pub(super) async fn status(config: &Config, token: &str) -> Option<serde_json::Value> {
     if !config.web.enabled {
         return None;
     }

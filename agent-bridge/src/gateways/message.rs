@@ -85,6 +85,7 @@ mod tests {
             messages: Vec::new(),
             speculative: false,
             tools: Vec::new(),
+            rounds: Vec::new(),
         };
         let (events, mut told) = mpsc::channel(8);
         let asked = taker.ask(request.clone(), events.clone());

@@ -15,7 +15,9 @@ use crate::budget::Reached;
 pub use crate::conversation::{Message, Role};
 use crate::levels::Level;
 use crate::openclaw::LinkError;
-use crate::router::choice::Nobody;
+use crate::router::choice::{Health, Nobody};
+use crate::router::place::Place;
+pub use crate::tools::ToolRound;
 use crate::turn::{Blame, ReplyError, ReplyErrorKind, ReplyId};
 pub use crate::turn::{Progress, ToolCall};
 
@@ -27,6 +29,7 @@ pub mod openclaw;
 pub mod readback;
 mod secret;
 pub mod through_proxy;
+pub mod tooled;
 
 pub use secret::Secret;
 
@@ -43,6 +46,8 @@ pub struct AskRequest {
     /// keep no state of their own have nothing to do.
     pub speculative: bool,
     pub tools: Vec<ToolSpec>,
+    /// Tools that were called in this conversation, and what they gave, in order.
+    pub rounds: Vec<ToolRound>,
 }
 
 /// A tool that the agent may call.
@@ -145,6 +150,8 @@ pub enum GatewayError {
     Protocol { why: &'static str },
     #[error("the answer broke off")]
     Cut,
+    #[error("it answered nothing at all")]
+    Empty,
     #[error(transparent)]
     Link(#[from] LinkError),
     /// It was not asked at all.
@@ -168,7 +175,8 @@ impl GatewayError {
             GatewayError::Unreachable { .. }
             | GatewayError::Timeout(_)
             | GatewayError::RateLimited { .. }
-            | GatewayError::Cut => true,
+            | GatewayError::Cut
+            | GatewayError::Empty => true,
             GatewayError::Server { status } => matches!(status, 502..=504),
             GatewayError::Link(error) => !error.needs_owner(),
             _ => false,
@@ -191,6 +199,7 @@ impl From<GatewayError> for ReplyError {
             | GatewayError::Reported { .. }
             | GatewayError::Protocol { .. } => ReplyErrorKind::Broken,
             GatewayError::Cut => ReplyErrorKind::Cut,
+            GatewayError::Empty => ReplyErrorKind::Empty,
             GatewayError::Held(Held::Nobody(Nobody::CloudOff)) => ReplyErrorKind::CloudOff,
             GatewayError::Held(Held::Nobody(_)) => ReplyErrorKind::CloudRule,
             GatewayError::Held(Held::Spent(reached)) => ReplyErrorKind::Spent(reached),
@@ -248,6 +257,14 @@ pub struct Asker {
     pub level: Option<Level>,
 }
 
+/// One gateway of a chain, and how it does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkHealth {
+    pub info: GatewayInfo,
+    pub place: Place,
+    pub health: Health,
+}
+
 /// Someone who answers.
 pub trait Gateway: Send + Sync {
     fn describe(&self) -> GatewayInfo;
@@ -273,6 +290,11 @@ pub trait Gateway: Send + Sync {
     /// How it stands, in one line for people; none: there is nothing to say beyond `check`.
     fn standing(&self) -> Option<String> {
         None
+    }
+
+    /// Of those behind it, in the order of the chain. Empty: there is only this one, and nothing is known of it.
+    fn chain_health(&self) -> Vec<LinkHealth> {
+        Vec::new()
     }
 
     /// The same gateway as this caller meets it. None: it makes no difference who asks.

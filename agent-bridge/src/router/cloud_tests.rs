@@ -271,8 +271,8 @@ async fn a_gateway_that_is_not_there_is_looked_at_until_it_is() {
     // A look every five seconds; the fake one is always found there.
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(ask(&router, false).await.0, "a.");
-    let health = router.health();
-    assert!(health.iter().all(|(_, _, health)| !health.is_resting));
+    let health = router.chain_health();
+    assert!(health.iter().all(|link| !link.health.is_resting));
 }
 
 /// A config full of gateways in the cloud, all of which lead to a listener on this machine that must never be connected

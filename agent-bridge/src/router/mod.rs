@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::approvals::{ApprovalEvent, ApprovalId, ApprovalKind, Decision};
 use crate::gateways::{
     AskHandle, AskRequest, Asker, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo,
-    Held, Progress, Told, Wait,
+    Held, LinkHealth, Progress, Told, Wait,
 };
 
 pub mod books;
@@ -152,15 +152,6 @@ impl Router {
             asker: Asker::default(),
             told_of_limit: Arc::default(),
         }
-    }
-
-    /// Each gateway of the chain, and what is known of it.
-    pub fn health(&self) -> Vec<(GatewayInfo, Place, Health)> {
-        let health = self.inner.board().health(Instant::now().into_std());
-        let members = self.inner.members.iter().zip(health);
-        members
-            .map(|(member, health)| (member.gateway.describe(), member.traits.place, health))
-            .collect()
     }
 
     fn gateways(&self) -> impl Iterator<Item = &dyn Gateway> {
@@ -352,6 +343,17 @@ impl Gateway for Router {
 
     fn standing(&self) -> Option<String> {
         self.first().standing()
+    }
+
+    fn chain_health(&self) -> Vec<LinkHealth> {
+        let health = self.inner.board().health(Instant::now().into_std());
+        let members = self.inner.members.iter().zip(health);
+        let of = |(member, health): (&Member, Health)| LinkHealth {
+            info: member.gateway.describe(),
+            place: member.traits.place,
+            health,
+        };
+        members.map(of).collect()
     }
 
     /// With a memory of its own of what this caller was told; the health of the chain is everybody's.

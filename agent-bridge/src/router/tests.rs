@@ -12,6 +12,7 @@ pub(super) fn request(speculative: bool) -> AskRequest {
         messages: Vec::new(),
         speculative,
         tools: Vec::new(),
+        rounds: Vec::new(),
     }
 }
 

@@ -312,6 +312,7 @@ fn request(session: &str, said: &[&str]) -> AskRequest {
             .collect(),
         speculative: true,
         tools: Vec::new(),
+        rounds: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::io;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::Response;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -261,10 +261,9 @@ pub(crate) fn status_error(status: u16, headers: &HeaderMap, code: &str) -> Opti
     })
 }
 
-/// RFC 9110 section 10.2.3; its form as a date is not used by these servers.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    request::retry_after_of(text, SystemTime::now())
 }
 
 /// Reads an answer that is of no interest; not a long one.

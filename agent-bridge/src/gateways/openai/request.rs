@@ -2,13 +2,13 @@
 //! arithmetic of retries.
 //! PURE.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rand::{Rng, RngExt};
 use serde_json::{Map, Value, json};
 
 use super::OpenAiConfig;
-use crate::gateways::{AskRequest, GatewayError, Message, Role};
+use crate::gateways::{AskRequest, GatewayError, Message, Role, ToolRound};
 
 const BACKOFF_MS: u64 = 200;
 const BACKOFF_MS_MAX: u64 = 2_000;
@@ -44,31 +44,79 @@ pub fn body(config: &OpenAiConfig, request: &AskRequest) -> Value {
 /// neither holds (an interrupted reply that nobody heard leaves two questions in a row), so neighbours
 /// of one role become one message, and what the assistant said before the first question is left out.
 fn messages(request: &AskRequest) -> Value {
-    let mut merged: Vec<Message> = Vec::new();
-    for message in &request.messages {
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    let mut rounds = request.rounds.iter().peekable();
+    for (n, message) in request.messages.iter().enumerate() {
+        while let Some(round) = rounds.next_if(|round| round.after <= n) {
+            lines.push(Line::Round(round));
+        }
         let is_dialogue = matches!(message.role, Role::User | Role::Assistant);
-        let is_early = merged.is_empty() && message.role == Role::Assistant;
+        let is_early = lines.is_empty() && message.role == Role::Assistant;
         if !is_dialogue || is_early || message.text.is_empty() {
             continue;
         }
-        match merged.last_mut() {
-            Some(last) if last.role == message.role => {
+        match lines.last_mut() {
+            Some(Line::Said(last)) if last.role == message.role => {
                 last.text.push('\n');
                 last.text.push_str(&message.text);
             }
-            _ => merged.push(message.clone()),
+            _ => lines.push(Line::Said(message.clone())),
         }
     }
-    let system = (!request.system.is_empty())
-        .then(|| json!({ "role": "system", "content": request.system }));
-    let dialogue = merged.into_iter().map(|message| {
-        let role = match message.role {
-            Role::Assistant => "assistant",
-            _ => "user",
-        };
-        json!({ "role": role, "content": message.text })
-    });
-    system.into_iter().chain(dialogue).collect()
+    lines.extend(rounds.map(Line::Round));
+    let mut all = Vec::new();
+    if !request.system.is_empty() {
+        all.push(json!({ "role": "system", "content": request.system }));
+    }
+    for line in lines {
+        match line {
+            Line::Said(message) => {
+                let role = match message.role {
+                    Role::Assistant => "assistant",
+                    _ => "user",
+                };
+                all.push(json!({ "role": role, "content": message.text }));
+            }
+            Line::Round(round) => tool_round(round, &mut all),
+        }
+    }
+    Value::Array(all)
+}
+
+/// One entry of the dialogue.
+enum Line<'a> {
+    Said(Message),
+    Round(&'a ToolRound),
+}
+
+/// What was called, and a message for the result of each.
+fn tool_round(round: &ToolRound, all: &mut Vec<Value>) {
+    let calls: Vec<Value> = round
+        .calls
+        .iter()
+        .map(|(call, _)| {
+            // In this format arguments are a text of JSON.
+            let function = json!({ "name": call.name, "arguments": call.arguments.to_string() });
+            json!({ "id": call.id, "type": "function", "function": function })
+        })
+        .collect();
+    let said = (!round.said.is_empty()).then_some(round.said.as_str());
+    all.push(json!({ "role": "assistant", "content": said, "tool_calls": calls }));
+    let results = round.calls.iter().map(
+        |(call, result)| json!({ "role": "tool", "tool_call_id": call.id, "content": result }),
+    );
+    all.extend(results);
+}
+
+/// What a `Retry-After` header says: seconds, or a date, which may have passed. RFC 9110 section 10.2.3.
+pub fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
+    let at = SystemTime::from(at.ok()?);
+    Some(at.duration_since(now).unwrap_or_default())
 }
 
 /// How long to wait before asking again after `error`, if asking again is any use. `attempt` counts from
@@ -116,6 +164,7 @@ mod tests {
                 .collect(),
             speculative: false,
             tools: Vec::new(),
+            rounds: Vec::new(),
         }
     }
 
@@ -151,6 +200,67 @@ mod tests {
                 .collect();
             assert_eq!(Value::Array(sent), wanted);
         }
+    }
+
+    #[test]
+    fn a_server_names_a_time_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
+        for (text, wanted) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let wanted = wanted.map(Duration::from_secs);
+            assert_eq!(retry_after_of(text, now), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn tools_and_their_results_stand_where_they_were_called() {
+        let call = |id: &str| crate::gateways::ToolCall {
+            id: id.to_owned(),
+            name: "weather".into(),
+            arguments: json!({ "city": "Rome" }),
+        };
+        let mut asked = request(&[
+            (Role::User, "Weather?"),
+            (Role::Assistant, "Sunny."),
+            (Role::User, "And there?"),
+        ]);
+        asked.system.clear();
+        asked.rounds = vec![
+            ToolRound {
+                after: 1,
+                said: String::new(),
+                calls: vec![(call("a"), "sunny".into())],
+            },
+            ToolRound {
+                after: 3,
+                said: "One moment.".into(),
+                calls: vec![(call("b"), "rain".into()), (call("c"), "wind".into())],
+            },
+        ];
+        let sent = body(&OpenAiConfig::default(), &asked);
+        let arguments = "{\"city\":\"Rome\"}";
+        let tool = |id: &str| {
+            json!({ "id": id, "type": "function",
+            "function": { "name": "weather", "arguments": arguments } })
+        };
+        let wanted = json!([
+            { "role": "user", "content": "Weather?" },
+            { "role": "assistant", "content": null, "tool_calls": [tool("a")] },
+            { "role": "tool", "tool_call_id": "a", "content": "sunny" },
+            { "role": "assistant", "content": "Sunny." },
+            { "role": "user", "content": "And there?" },
+            { "role": "assistant", "content": "One moment.", "tool_calls": [tool("b"), tool("c")] },
+            { "role": "tool", "tool_call_id": "b", "content": "rain" },
+            { "role": "tool", "tool_call_id": "c", "content": "wind" },
+        ]);
+        assert_eq!(sent["messages"], wanted);
     }
 
     #[test]

@@ -154,6 +154,7 @@ pub(super) fn request() -> AskRequest {
             description: "d".into(),
             parameters: serde_json::json!({ "type": "object" }),
         }],
+        rounds: Vec::new(),
     }
 }
 
