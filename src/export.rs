@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::store::{CallRow, MessageRow, Role, TurnRow};
+use crate::store::{AuditRow, CallRow, MessageRow, Role, TurnRow};
 
 /// Counts up when a reader of the JSONL must change.
 pub const FORMAT: u32 = 1;
@@ -23,6 +23,8 @@ pub struct Exported {
     pub call: CallRow,
     pub said: Vec<MessageRow>,
     pub turns: Vec<TurnRow>,
+    /// What was asked, decided and run in it: approvals, PINs, tools, questions to the cloud.
+    pub audit: Vec<AuditRow>,
 }
 
 pub fn write(conversation: &str, calls: &[Exported], format: Format) -> String {
@@ -39,7 +41,13 @@ fn jsonl(conversation: &str, calls: &[Exported]) -> String {
         "conversation": conversation,
         "calls": calls.len(),
     })];
-    for Exported { call, said, turns } in calls {
+    for Exported {
+        call,
+        said,
+        turns,
+        audit,
+    } in calls
+    {
         lines.push(json!({
             "type": "call",
             "call": call.id,
@@ -82,6 +90,19 @@ fn jsonl(conversation: &str, calls: &[Exported]) -> String {
                 });
                 (turn.at_unix_ms, row)
             }))
+            .chain(audit.iter().map(|entry| {
+                let row = json!({
+                    "type": "audit",
+                    "call": call.id,
+                    "at": time(entry.at_unix_ms),
+                    "kind": entry.kind,
+                    "level": entry.level,
+                    "channel": entry.channel,
+                    "what": entry.what,
+                    "result": entry.result,
+                });
+                (entry.at_unix_ms, row)
+            }))
             .collect();
         rows.sort_by_key(|(at, _)| *at);
         lines.extend(rows.into_iter().map(|(_, row)| row));
@@ -91,7 +112,13 @@ fn jsonl(conversation: &str, calls: &[Exported]) -> String {
 
 fn markdown(conversation: &str, calls: &[Exported]) -> String {
     let mut text = format!("# Conversation {}\n", plain(conversation));
-    for Exported { call, said, turns } in calls {
+    for Exported {
+        call,
+        said,
+        turns,
+        audit,
+    } in calls
+    {
         text.push_str(&format!(
             "\n## {} · {} · {}\n\nCall `{}`",
             time(call.started_unix_ms),
@@ -134,6 +161,16 @@ fn markdown(conversation: &str, calls: &[Exported]) -> String {
                 cell(turn.model.as_deref().unwrap_or_default()),
                 cell(&turn.tools.join(", "))
             ));
+        }
+        if !audit.is_empty() {
+            text.push('\n');
+        }
+        for entry in audit {
+            let clock = time(entry.at_unix_ms);
+            let clock = clock.get(11..19).unwrap_or_default();
+            let (kind, what) = (plain(&entry.kind), plain(&entry.what));
+            let result = plain(&entry.result);
+            text.push_str(&format!("- {clock} {kind}: {what} ({result})\n"));
         }
     }
     text
@@ -216,6 +253,16 @@ mod tests {
                 model: Some("small|one".to_owned()),
                 tools: vec!["clock".to_owned()],
             }],
+            audit: vec![AuditRow {
+                at_unix_ms: 6_000,
+                call: Some("c1".to_owned()),
+                user: "anna".to_owned(),
+                level: "owner".to_owned(),
+                channel: "phone".to_owned(),
+                kind: "approval decided".to_owned(),
+                what: "exec: touch *a*".to_owned(),
+                result: "allowed: code by key".to_owned(),
+            }],
         }
     }
 
@@ -232,7 +279,15 @@ mod tests {
             .collect();
         assert_eq!(
             kinds,
-            ["conversation", "call", "said", "said", "said", "turn"]
+            [
+                "conversation",
+                "call",
+                "said",
+                "said",
+                "said",
+                "turn",
+                "audit"
+            ]
         );
         assert_eq!(lines[0]["format"], FORMAT);
         assert_eq!(lines[4]["complete"], false);
@@ -240,6 +295,7 @@ mod tests {
         assert_eq!(turn["gateway"], "openai");
         assert_eq!(turn["tools"], json!(["clock"]));
         assert_eq!(turn["latencies"]["committed_ms"], 300);
+        assert_eq!(lines[6]["result"], "allowed: code by key");
         assert!(!text.contains("192.0.2.1"), "addresses stay here: {text}");
     }
 
@@ -253,7 +309,8 @@ mod tests {
             - 00:00:03 **caller:** What \\*is\\* it?\n\
             - 00:00:04 **assistant:** Ten to *(cut off)*\n\n\
             | turn | answered by | model | tools |\n| --- | --- | --- | --- |\n\
-            | 1 | openai | small\\|one | clock |\n";
+            | 1 | openai | small\\|one | clock |\n\n\
+            - 00:00:06 approval decided: exec: touch \\*a\\* (allowed: code by key)\n";
         assert_eq!(text, expected);
     }
 }

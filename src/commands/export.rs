@@ -38,6 +38,7 @@ fn with_words(store: &Store, call: CallRow) -> anyhow::Result<Exported> {
     Ok(Exported {
         said: store.call_messages(&call.id)?,
         turns: store.turns(&call.id)?,
+        audit: store.call_audit(&call.id)?,
         call,
     })
 }

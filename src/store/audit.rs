@@ -141,6 +141,13 @@ impl Store {
         Ok(changed > 0)
     }
 
+    /// What was asked, decided and run in one call, in order.
+    pub fn call_audit(&self, call: &str) -> Result<Vec<AuditRow>, StoreError> {
+        let sql = "SELECT at_unix_ms, call, user, level, channel, kind, what, result
+             FROM audit WHERE call = ?1 ORDER BY id LIMIT ?2";
+        self.query(sql, params![call, ROWS_MAX as i64], audit_from)
+    }
+
     /// The stop, if there is one.
     pub fn freeze(&self) -> Result<Option<Freeze>, StoreError> {
         let rows = self.query("SELECT since_unix_ms, by FROM freeze", [], |row| {
