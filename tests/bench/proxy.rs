@@ -120,6 +120,7 @@ impl Bench {
             }],
             speculative: is_guess,
             tools: Vec::new(),
+            rounds: Vec::new(),
         };
         let asked = self.gateway.ask(request, sender);
         let mut committed = Instant::now();
@@ -158,7 +159,7 @@ impl Bench {
 async fn turns(count: usize) {
     let (model, provider) = claw::model().await;
     let (proxy, address) = claw::proxy(provider).await;
-    let Some(claw) = Claw::start(address).await else {
+    let Some(claw) = Claw::start("the proxy bench", address).await else {
         return;
     };
     model.tokens_per_s.store(60, Ordering::Relaxed);

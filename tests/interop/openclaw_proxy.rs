@@ -44,6 +44,7 @@ impl Phone {
             }],
             speculative,
             tools: Vec::new(),
+            rounds: Vec::new(),
         };
         (self.gateway.ask(request, sender), receiver)
     }
@@ -123,7 +124,8 @@ async fn whole(events: &mut mpsc::Receiver<GatewayEvent>) -> String {
 async fn openclaw_asks_its_model_through_the_proxy() {
     let (model, provider) = claw::model().await;
     let (proxy, address) = claw::proxy(provider).await;
-    let Some(claw) = Claw::start(address).await else {
+    let test = "openclaw_asks_its_model_through_the_proxy";
+    let Some(claw) = Claw::start(test, address).await else {
         return;
     };
     let client = claw.client();
@@ -189,9 +191,13 @@ async fn openclaw_asks_its_model_through_the_proxy() {
     ));
     let cancelled = phone.model.cancelled.load(Ordering::SeqCst);
     drop(handle);
-    while phone.model.cancelled.load(Ordering::SeqCst) == cancelled {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let is_closed = async {
+        while phone.model.cancelled.load(Ordering::SeqCst) == cancelled {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let closed = timeout(PATIENCE, is_closed).await;
+    closed.expect("a wrong guess is closed at the model");
     assert_eq!(phone.claw.history(&key("anna")).await, before);
     assert_eq!(proxy.counts().requests, counts.requests);
 

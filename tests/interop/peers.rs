@@ -36,35 +36,6 @@ pub struct Floor {
 
 static TURN: Mutex<()> = Mutex::new(());
 
-/// What a test needs that no package has. None, and said so, when it was not `found`.
-pub fn require<T>(test: &str, what: &str, from: &str, found: Option<T>) -> Option<T> {
-    if found.is_none() {
-        assert!(
-            std::env::var_os("OFFHOOK_REQUIRE_PEERS").is_none(),
-            "{what} is not installed ({from}) and OFFHOOK_REQUIRE_PEERS is set"
-        );
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test}: {what} is not installed ({from})"
-        );
-    }
-    found
-}
-
-/// Whether a test's second peer is there; says so past the test harness where not. Not every machine that must have the
-/// others has this one.
-pub fn is_installed(test: &str, peer: Peer) -> bool {
-    let is_there = find(peer.program).is_some();
-    if !is_there {
-        let Peer { program, package } = peer;
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test}: {program} is not installed ({package})"
-        );
-    }
-    is_there
-}
-
 /// Waits for the floor. `None` when `needs` is not installed: then the test returns at once, and says so past the test
 /// harness, which would swallow it.
 pub fn take_floor(test: &str, needs: Option<Peer>) -> Option<Floor> {

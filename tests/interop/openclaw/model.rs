@@ -8,11 +8,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+/// Our own MCP tool, as OpenClaw calls it.
+const CALL_USER: &str = "voice__call_user";
+
 /// One request as it came, and whether its answer was wanted to the end.
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// The last thing a person said, without what OpenClaw adds around it.
     pub question: String,
+    /// All of it.
+    pub request: Value,
     pub was_cut: bool,
 }
 
@@ -64,9 +69,10 @@ impl Model {
         let head =
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
         let is_whole = stream.write_all(head.as_bytes()).is_ok()
-            && script(&mut stream, &question, has_result).is_some();
+            && script(&mut stream, &request, &question, has_result).is_some();
         let seen = Seen {
             question,
+            request,
             was_cut: !is_whole,
         };
         self.seen
@@ -78,19 +84,19 @@ impl Model {
 }
 
 /// What is said to which question. None: nobody wanted the rest.
-fn script(stream: &mut TcpStream, question: &str, has_result: bool) -> Option<()> {
+fn script(stream: &mut TcpStream, request: &Value, question: &str, has_result: bool) -> Option<()> {
     let asked = question.to_lowercase();
-    if let Some((_, command)) = asked.split_once("please run ").filter(|_| !has_result) {
-        let arguments = json!({ "command": command.lines().next()? }).to_string();
-        let function = json!({ "name": "exec", "arguments": arguments });
+    if let Some((name, arguments)) = tool(request, &asked).filter(|_| !has_result) {
+        let function = json!({ "name": name, "arguments": arguments.to_string() });
         let call = json!({ "index": 0, "id": "call-1", "type": "function", "function": function });
         chunk(stream, json!({ "tool_calls": [call] }), None)?;
         return end(stream, "tool_calls");
     }
     let (text, pause_ms) = match () {
         () if has_result => ("It is done.".to_owned(), 20),
-        () if asked.contains("count") => {
+        () if asked.contains("count") || asked.contains("script") => {
             let thing = asked.rsplit(' ').next().unwrap_or_default();
+            let thing = thing.trim_end_matches('.');
             (
                 (1..100)
                     .map(|n| format!("{n} {thing}, "))
@@ -106,6 +112,20 @@ fn script(stream: &mut TcpStream, question: &str, has_result: bool) -> Option<()
         std::thread::sleep(Duration::from_millis(pause_ms));
     }
     end(stream, "stop")
+}
+
+/// What it wants done, where it has the tool for it.
+fn tool(request: &Value, asked: &str) -> Option<(&'static str, Value)> {
+    if let Some((_, command)) = asked.split_once("please run ") {
+        return Some(("exec", json!({ "command": command.lines().next()? })));
+    }
+    if asked.contains("music") {
+        return Some(("exec", json!({ "command": "touch music.txt" })));
+    }
+    let (_, news) = asked.split_once("by telephone: ")?;
+    let can_call = request["tools"].to_string().contains(CALL_USER);
+    let arguments = json!({ "say": news.lines().next()?, "idempotency_key": "news" });
+    can_call.then_some((CALL_USER, arguments))
 }
 
 fn end(stream: &mut TcpStream, reason: &str) -> Option<()> {
@@ -132,7 +152,7 @@ fn is_of_a_person(message: &Value) -> bool {
 }
 
 /// Without the time before them, our note that this is a call, and the line about the machine that a conversation begins with.
-fn words_of_a_person(text: &str) -> String {
+pub fn words_of_a_person(text: &str) -> String {
     let is_said = |line: &&str| {
         let line = line.trim();
         !line.is_empty() && !line.starts_with("(This is a phone call") && !line.contains(" | ")

@@ -1,10 +1,14 @@
 //! A real OpenClaw for tests and benches, asking its model through our proxy; and the model, scripted. Owns their
-//! processes and files. OpenClaw is taken from OFFHOOK_OPENCLAW, a folder with its `node_modules`, or from
-//! `target/openclaw`; where it is missing, `Claw::start` says so and gives none.
+//! processes and files. Where OpenClaw is not installed, `Claw::start` says so and gives none.
+
+#[path = "../openclaw/history.rs"]
+mod history;
+#[path = "../openclaw/installed.rs"]
+mod installed;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,11 +22,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
-use futures_util::{SinkExt as _, StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
+use history::history;
+use installed::installed;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::Message;
 
 const GATEWAY_TOKEN: &str = "gateway-token-of-the-test";
 pub const PROXY_TOKEN: &str = "proxy-token-of-the-test";
@@ -198,21 +203,10 @@ impl Drop for Claw {
     }
 }
 
-fn installed() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let given = std::env::var_os("OFFHOOK_OPENCLAW").map(PathBuf::from);
-    let folder = given.unwrap_or_else(|| root.join("target/openclaw"));
-    let found = folder.join("node_modules/.bin");
-    found.join("openclaw").exists().then_some(found)
-}
-
 impl Claw {
     /// Starts it, asking `proxy` for its model, and waits until it is ready. None: it is not installed here.
-    pub async fn start(proxy: SocketAddr) -> Option<Claw> {
-        let Some(programs) = installed() else {
-            eprintln!("skipped: OpenClaw is not installed (OFFHOOK_OPENCLAW, or target/openclaw)");
-            return None;
-        };
+    pub async fn start(test: &str, proxy: SocketAddr) -> Option<Claw> {
+        let programs = installed(test)?.join("node_modules/.bin");
         let folder = std::env::temp_dir().join(format!("offhook-claw-{}", std::process::id()));
         let workspace = folder.join("workspace");
         std::fs::create_dir_all(&workspace).expect("a folder");
@@ -241,6 +235,7 @@ impl Claw {
         let child = Command::new(programs.join("openclaw"))
             .args(["gateway", "run"])
             .env("PATH", path_variable)
+            .env("HOME", &folder)
             .env("OPENCLAW_STATE_DIR", folder.join("state"))
             .env("OPENCLAW_CONFIG_PATH", &path)
             .stdin(Stdio::null())
@@ -296,57 +291,6 @@ impl Claw {
 
     /// The conversation as OpenClaw holds it: who spoke, and the words.
     pub async fn history(&self, session: &str) -> Vec<(String, String)> {
-        let address = format!("ws://127.0.0.1:{}", self.port);
-        let (mut socket, _) = tokio_tungstenite::connect_async(address)
-            .await
-            .expect("a socket");
-        let mut next = 0;
-        loop {
-            let frame = socket.next().await.expect("open").expect("a frame");
-            let Message::Text(text) = frame else { continue };
-            let frame: Value = serde_json::from_str(&text).expect("JSON");
-            let (method, params) = match (frame["event"].as_str(), frame["id"].as_str()) {
-                (Some("connect.challenge"), _) => (
-                    "connect",
-                    json!({ "minProtocol": 4, "maxProtocol": 4, "role": "operator",
-                        "scopes": ["operator.read"], "auth": { "token": GATEWAY_TOKEN },
-                        "client": { "id": "gateway-client", "version": "0", "platform": "linux", "mode": "backend" } }),
-                ),
-                (_, Some("1")) => {
-                    assert_eq!(frame["ok"], true, "{frame}");
-                    (
-                        "chat.history",
-                        json!({ "sessionKey": session, "limit": 200 }),
-                    )
-                }
-                (_, Some("2")) => {
-                    let rows = frame["payload"]["messages"]
-                        .as_array()
-                        .cloned()
-                        .unwrap_or_default();
-                    return rows.iter().map(row).collect();
-                }
-                _ => continue,
-            };
-            next += 1;
-            let asked = json!({ "type": "req", "id": next.to_string(), "method": method, "params": params });
-            socket
-                .send(Message::text(asked.to_string()))
-                .await
-                .expect("sent");
-        }
+        history(self.port, GATEWAY_TOKEN, session).await
     }
-}
-
-fn row(message: &Value) -> (String, String) {
-    let role = message["role"].as_str().unwrap_or_default().to_owned();
-    let text = match &message["content"] {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts
-            .iter()
-            .filter_map(|part| part["text"].as_str())
-            .collect(),
-        _ => String::new(),
-    };
-    (role, text)
 }

@@ -1,0 +1,110 @@
+//! A phone call with OpenClaw's model behind our proxy: it is in force by itself, a wrong guess leaves nothing, and after an
+//! interruption OpenClaw holds what was heard, word for word.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::claw::{Claw, TOKEN};
+use super::installed::installed;
+use super::model::Model;
+use crate::drill;
+use crate::offhook::{Offhook, free_port, make_private_file};
+use crate::peers::{BARESIP, take_floor};
+use crate::process::wait_until;
+use crate::sound::{golden, words, words_in_order};
+
+const PROXY_TOKEN: &str = "another-token-for-this-test-only";
+/// OpenClaw's first request of all is slow.
+const IN_FORCE_LIMIT: Duration = Duration::from_secs(120);
+
+fn status(offhook: &Offhook) -> Value {
+    let (code, text) = offhook.http("GET", "/api/status", "");
+    assert_eq!(code, 200, "{text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// What a person has said there, without what we and OpenClaw put around it.
+fn plain(text: &str) -> Vec<String> {
+    words(&super::model::words_of_a_person(text))
+}
+
+#[test]
+fn a_call_goes_through_the_model_proxy() {
+    let test = "a_call_goes_through_the_model_proxy";
+    let Some(installed) = installed(test) else {
+        return;
+    };
+    let Some(_floor) = take_floor(test, Some(BARESIP)) else {
+        return;
+    };
+    let model = Model::start();
+    let port = free_port();
+    let provider = format!("http://127.0.0.1:{port}/v1");
+    let claw = Claw::start(installed, (&provider, PROXY_TOKEN), json!({}));
+    let config = format!(
+        "[agent]\nkind = \"openclaw\"\nurl = \"ws://127.0.0.1:{}\"\napi_key_file = \"token\"\n\
+         [proxy]\nenabled = true\nport = {port}\nurl = \"http://{}/v1\"\ntoken_file = \"proxy\"\n",
+        claw.port, model.address
+    );
+    let mut offhook = Offhook::install("tier-a", &config);
+    for (file, token) in [("token", TOKEN), ("proxy", PROXY_TOKEN)] {
+        let path = offhook.home().join(file);
+        std::fs::write(&path, token).expect("own folder");
+        make_private_file(&path);
+    }
+    offhook.run();
+    // The warm-up shows it; nobody has to say so.
+    let is_in_force = || status(&offhook)["agent"]["asked_early"] == true;
+    assert!(
+        wait_until(IN_FORCE_LIMIT, is_in_force),
+        "{}\n{}",
+        status(&offhook),
+        claw.tail()
+    );
+    assert!(
+        model.seen().is_empty(),
+        "warming up costs the model nothing"
+    );
+
+    // The first one makes a guess at its pause; the second is a long answer, and the third speaks over it.
+    let says = [
+        (4_000, golden("Turn off the heating in the hall")),
+        (9_000, golden("Run the script")),
+        (6_000, golden("What is six times twelve")),
+    ];
+    let (messages, _) = drill::call(&offhook, &says, 45);
+    let user = offhook.first_phone().user;
+    let key = format!("agent:main:voice:{user}");
+    let held = claw.history(&key);
+    let context = || format!("{messages:#?}\n{held:#?}\n{}", offhook.log_tail());
+
+    // Whoever spoke, the words are the same there and here, and there is nothing else.
+    let said: Vec<&str> = drill::said(&messages, "caller");
+    let asked: Vec<Vec<String>> = held
+        .iter()
+        .filter(|(role, _)| role == "user")
+        .map(|(_, text)| plain(text))
+        .collect();
+    let spoken: Vec<Vec<String>> = said.iter().map(|text| words(text)).collect();
+    assert_eq!(asked, spoken, "{}", context());
+    let answers = held.iter().filter(|(role, _)| role == "assistant");
+    let answers: Vec<Vec<String>> = answers.map(|(_, text)| words(text)).collect();
+    let mut heard = drill::said(&messages, "assistant");
+    // The greeting is the program's own.
+    heard.remove(0);
+    let heard: Vec<Vec<String>> = heard.iter().map(|text| words(text)).collect();
+    assert_eq!(answers, heard, "{}", context());
+
+    // One of them was interrupted in mid-count.
+    let counted = heard
+        .iter()
+        .find(|text| text.contains(&"script".to_owned()));
+    let counted = counted.unwrap_or_else(|| panic!("nothing was counted: {}", context()));
+    assert!((2..150).contains(&counted.len()), "{}", context());
+    let last = heard.last().map(|text| text.join(" ")).unwrap_or_default();
+    assert!(words_in_order("seventy two", &last) == 2, "{}", context());
+    let proxy = status(&offhook)["proxy"].clone();
+    assert!(proxy["foretold"].as_u64() >= Some(2), "{proxy}");
+    assert_eq!(proxy["spoken_otherwise"], 0, "{proxy}");
+}
