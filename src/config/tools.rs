@@ -117,7 +117,7 @@ mod tests {
     fn read(text: &str) -> Result<Config, String> {
         let read = Config::parse(text, &[]);
         read.map(|(config, _)| config)
-            .map_err(|error| error.to_string())
+            .map_err(|problems| format!("{problems:?}"))
     }
 
     const TOOL: &str = "[[tools]]\nname = 'weather'\ndescription = 'Says the weather.'\nurl = 'http://127.0.0.1:9000/w'\n";

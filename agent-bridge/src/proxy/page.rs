@@ -1,0 +1,147 @@
+//! What the proxy hands on to a provider in the cloud, in the same books as a question of a chain: asked before it leaves,
+//! written down when it has ended. Owns what is read of an answer for that, which is its last bytes and how many events
+//! went by; the answer itself passes untouched.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::budget::{Reached, guess};
+use crate::gateways::{Asker, Usage};
+use crate::router::books::{Books, CloudAsk, OpenPage};
+use crate::router::choice::{CloudWhy, Outcome};
+
+/// An answer tells its tokens in its last event.
+const TAIL_BYTES: usize = 4 * 1024;
+const EVENT: &[u8] = b"data:";
+/// Letters of a token where an answer does not tell its tokens: an event is about one.
+const EVENT_CHARS: usize = 4;
+
+/// Where requests of the agent gateway are written down.
+pub struct CloudBooks {
+    pub books: Arc<dyn Books>,
+    /// The agent's name there.
+    pub agent: String,
+}
+
+/// One request on its way; nothing where its provider is at home.
+#[derive(Default)]
+pub(super) struct Page {
+    open: Option<OpenPage>,
+    tail: Vec<u8>,
+    events: usize,
+    is_whole: bool,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    model: Option<String>,
+}
+
+impl Page {
+    /// An error keeps the request here.
+    pub(super) fn open(
+        keeper: &CloudBooks,
+        address: String,
+        body: &[u8],
+        is_guess: bool,
+    ) -> Result<Page, Reached> {
+        let named = serde_json::from_slice::<Named>(body).ok();
+        let ask = CloudAsk {
+            agent: keeper.agent.clone(),
+            asker: Asker::default(),
+            model: named.and_then(|named| named.model).unwrap_or_default(),
+            address,
+            why: CloudWhy::Proxy,
+            is_guess,
+            guess: guess(body.len(), None),
+        };
+        Ok(Page {
+            open: Some(OpenPage::open(keeper.books.clone(), ask)?),
+            ..Page::default()
+        })
+    }
+
+    pub(super) fn saw(&mut self, bytes: &[u8]) {
+        if self.open.is_none() {
+            return;
+        }
+        // One that is cut in two by the network is missed: it is a guess in any case.
+        self.events += bytes.windows(EVENT.len()).filter(|at| *at == EVENT).count();
+        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]);
+        let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
+        self.tail.drain(..surplus);
+    }
+
+    /// The provider has said all it had to say.
+    pub(super) fn whole(&mut self) {
+        self.is_whole = true;
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let Some(mut page) = self.open.take() else {
+            return;
+        };
+        page.counted(usage_in(&self.tail), self.events * EVENT_CHARS);
+        page.close(match self.is_whole {
+            true => Outcome::Answered,
+            false => Outcome::Unwanted,
+        });
+    }
+}
+
+/// The last count of tokens in the end of an answer; none: it does not tell.
+fn usage_in(tail: &[u8]) -> Option<Usage> {
+    const KEY: &[u8] = b"\"usage\"";
+    let mut places = tail.windows(KEY.len()).enumerate().rev();
+    places.by_ref().filter(|(_, at)| *at == KEY).find_map(|(at, _)| {
+        let rest = tail[at + KEY.len()..].trim_ascii_start().strip_prefix(b":")?;
+        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
+        let usage = values.next()?.ok()?;
+        let count = |names: [&str; 2]| names.iter().find_map(|name| usage[*name].as_u64());
+        Some(Usage {
+            prompt_tokens: count(["prompt_tokens", "input_tokens"])?,
+            completion_tokens: count(["completion_tokens", "output_tokens"]).unwrap_or(0),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_read_where_an_answer_tells_them() {
+        let usage = |prompt_tokens, completion_tokens| {
+            Some(Usage {
+                prompt_tokens,
+                completion_tokens,
+            })
+        };
+        for (tail, wanted) in [
+            ("", None),
+            ("data: {\"choices\":[],\"usage\":null}\n\ndata: [DONE]\n\n", None),
+            ("{\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3}}", usage(7, 3)),
+            ("data: {\"usage\": {\"input_tokens\":5,\"output_tokens\":2}}\n\ndata: [DONE]", usage(5, 2)),
+            ("\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}} \"usage\":{\"prompt_tokens\":9}", usage(9, 0)),
+            ("\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}} data: {\"usage\":null}", usage(1, 1)),
+            ("\"usage\":{\"prompt_tok", None),
+            ("\"usage\" says she", None),
+        ] {
+            assert_eq!(usage_in(tail.as_bytes()), wanted, "{tail}");
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_an_answer_is_kept() {
+        let mut page = Page::default();
+        page.saw(b"data: x");
+        assert_eq!(page.events, 0, "nothing is kept of what stays at home");
+        let mut tail = vec![b'x'; 3 * TAIL_BYTES];
+        tail.extend_from_slice(b"\"usage\":{\"prompt_tokens\":7}");
+        assert!(usage_in(&tail).is_some());
+    }
+}
