@@ -30,7 +30,7 @@ use crate::routing::canonical;
 use crate::secrets::SecretStore;
 
 /// The agent of `[agent]` in the books.
-const FIRST: &str = "agent";
+pub const FIRST: &str = "agent";
 
 /// What all chains share: the books of the cloud, and the owner's tools.
 #[derive(Clone, Copy)]

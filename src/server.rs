@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_bridge::phone_text::{PromptFacts, system_prompt};
+use agent_bridge::proxy::CloudBooks;
+use agent_bridge::router::place::Place;
 use anyhow::Context as _;
 use sip::offer_answer::SecurityPolicy;
 use sip::{Advertised, Endpoint, EndpointConfig};
@@ -164,6 +166,12 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let by_age = accounts.clone();
     let books = spend::books(&config, &spent, recorder.clone());
     let proxy = served.as_ref().map(|served| &served.proxy);
+    if let Some(proxy) = proxy.filter(|_| config.cloud.place(&config.proxy.url) == Place::Cloud) {
+        proxy.keep_books(CloudBooks {
+            books: books.clone(),
+            agent: agents::FIRST.to_owned(),
+        });
+    }
     let toolbox = tools::build(&config, &secrets, &home)?;
     let shared = agents::Shared {
         books: &books,

@@ -17,6 +17,7 @@ mod headers;
 pub mod hearing;
 pub mod matching;
 pub mod pacing;
+mod page;
 pub mod recording;
 pub mod request;
 mod server;
@@ -29,4 +30,5 @@ pub(crate) mod shell_tests;
 
 pub use desk::Counts;
 pub use exchange::Spoken;
+pub use page::CloudBooks;
 pub use shell::{Proxy, ProxyConfig, ProxyError, Reply, Runner};

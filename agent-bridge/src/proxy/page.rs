@@ -69,7 +69,8 @@ impl Page {
         }
         // One that is cut in two by the network is missed: it is a guess in any case.
         self.events += bytes.windows(EVENT.len()).filter(|at| *at == EVENT).count();
-        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]);
+        self.tail
+            .extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]);
         let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
         self.tail.drain(..surplus);
     }
@@ -97,21 +98,34 @@ impl Drop for Page {
 fn usage_in(tail: &[u8]) -> Option<Usage> {
     const KEY: &[u8] = b"\"usage\"";
     let mut places = tail.windows(KEY.len()).enumerate().rev();
-    places.by_ref().filter(|(_, at)| *at == KEY).find_map(|(at, _)| {
-        let rest = tail[at + KEY.len()..].trim_ascii_start().strip_prefix(b":")?;
-        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
-        let usage = values.next()?.ok()?;
-        let count = |names: [&str; 2]| names.iter().find_map(|name| usage[*name].as_u64());
-        Some(Usage {
-            prompt_tokens: count(["prompt_tokens", "input_tokens"])?,
-            completion_tokens: count(["completion_tokens", "output_tokens"]).unwrap_or(0),
+    places
+        .by_ref()
+        .filter(|(_, at)| *at == KEY)
+        .find_map(|(at, _)| {
+            let rest = tail[at + KEY.len()..]
+                .trim_ascii_start()
+                .strip_prefix(b":")?;
+            let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
+            let usage = values.next()?.ok()?;
+            let count = |names: [&str; 2]| names.iter().find_map(|name| usage[*name].as_u64());
+            Some(Usage {
+                prompt_tokens: count(["prompt_tokens", "input_tokens"])?,
+                completion_tokens: count(["completion_tokens", "output_tokens"]).unwrap_or(0),
+            })
         })
-    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::budget::{HoldId, Ledger, Limits, Price};
+    use crate::gateways::{GatewayError, Held};
+    use crate::proxy::Spoken;
+    use crate::proxy::request::tests::body;
+    use crate::proxy::shell_tests::{KEY, World};
+    use crate::router::books::CloudEnd;
 
     #[test]
     fn tokens_are_read_where_an_answer_tells_them() {
@@ -123,16 +137,110 @@ mod tests {
         };
         for (tail, wanted) in [
             ("", None),
-            ("data: {\"choices\":[],\"usage\":null}\n\ndata: [DONE]\n\n", None),
-            ("{\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3}}", usage(7, 3)),
-            ("data: {\"usage\": {\"input_tokens\":5,\"output_tokens\":2}}\n\ndata: [DONE]", usage(5, 2)),
-            ("\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}} \"usage\":{\"prompt_tokens\":9}", usage(9, 0)),
-            ("\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}} data: {\"usage\":null}", usage(1, 1)),
+            (
+                "data: {\"choices\":[],\"usage\":null}\n\ndata: [DONE]\n\n",
+                None,
+            ),
+            (
+                "{\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3}}",
+                usage(7, 3),
+            ),
+            (
+                "data: {\"usage\": {\"input_tokens\":5,\"output_tokens\":2}}\n\ndata: [DONE]",
+                usage(5, 2),
+            ),
+            (
+                "\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}} \"usage\":{\"prompt_tokens\":9}",
+                usage(9, 0),
+            ),
+            (
+                "\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}} data: {\"usage\":null}",
+                usage(1, 1),
+            ),
             ("\"usage\":{\"prompt_tok", None),
             ("\"usage\" says she", None),
         ] {
             assert_eq!(usage_in(tail.as_bytes()), wanted, "{tail}");
         }
+    }
+
+    /// Keeps a line for each request, and lets so many through.
+    struct Notebook {
+        ledger: Mutex<Ledger>,
+        lines: Mutex<Vec<String>>,
+    }
+
+    impl Books for Notebook {
+        fn open(&self, ask: &CloudAsk) -> Result<HoldId, Reached> {
+            let mut ledger = self.ledger.lock().expect("no panic");
+            let opened = ledger.open(1, &ask.agent, ask.guess, Price::default());
+            opened.map(|(hold, _)| hold)
+        }
+
+        fn close(&self, hold: HoldId, ask: &CloudAsk, end: &CloudEnd) {
+            self.ledger
+                .lock()
+                .expect("no panic")
+                .close(1, hold, end.usage);
+            let early = if ask.is_guess { " early" } else { "" };
+            let Usage {
+                completion_tokens, ..
+            } = end.usage;
+            let line = format!("{}{early}: {completion_tokens} {}", ask.agent, end.how);
+            self.lines.lock().expect("no panic").push(line);
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_are_written_down_and_held_to_limits() {
+        let world = World::familiar().await;
+        let limits = Limits {
+            requests: Some(2),
+            ..Limits::default()
+        };
+        let notebook = Arc::new(Notebook {
+            ledger: Mutex::new(Ledger::new(limits, Limits::default(), 1, [])),
+            lines: Mutex::default(),
+        });
+        world.proxy.keep_books(CloudBooks {
+            books: notebook.clone(),
+            agent: "agent".to_owned(),
+        });
+        let lines = || notebook.lines.lock().expect("no panic").clone();
+        let text = body("agent:main:main", &[("user", "By text.")]);
+        let post = || {
+            let url = format!("{}/v1/chat/completions", world.base);
+            world
+                .client
+                .post(url)
+                .bearer_auth("ours")
+                .body(text.clone())
+                .send()
+        };
+        let answer = post().await.expect("an answer").bytes().await;
+        assert!(answer.expect("all of it").ends_with(b"data: [DONE]\n\n"));
+        while lines().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(lines()[0].starts_with("agent: "), "{:?}", lines());
+        assert!(lines()[0].ends_with(" answered"), "{:?}", lines());
+        // Foretold, and dropped again.
+        let mut reply = world.proxy.begin(KEY, "And now?");
+        while matches!(reply.next().await, Spoken::Text(_)) {}
+        drop(reply);
+        while lines().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(lines()[1].starts_with("agent early: "), "{:?}", lines());
+        // The limit of the day: nothing leaves, and whoever asks is told.
+        let asked = world.seen();
+        let refused = post().await.expect("an answer");
+        assert_eq!(refused.status().as_u16(), 429);
+        assert!(refused.text().await.expect("a text").contains("day_limit"));
+        let mut reply = world.proxy.begin(KEY, "Still?");
+        assert_eq!(reply.next().await, Spoken::Failed);
+        assert!(matches!(reply.error(), GatewayError::Held(Held::Spent(_))));
+        assert_eq!((world.seen(), lines().len()), (asked, 2));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::desk::{ExchangeId, Verdict};
 use super::headers::{end_to_end, onward};
 use super::pacing::{Pacing, small_answer};
+use super::page::Page;
 use super::recording::Ending;
 use super::request::Request;
 use super::shell::{Proxy, Shared, is_stream, unix_s};
@@ -156,26 +157,42 @@ async fn completions(State(shared): State<Arc<Shared>>, request: HttpRequest) ->
 /// To the provider and back, as it is.
 async fn pass(shared: &Arc<Shared>, admitted: Admitted) -> Response {
     let headers = onward(&admitted.headers, false);
+    let page = match shared.page(&admitted.body, false) {
+        Ok(page) => page,
+        Err(error) => return limited(&error),
+    };
     let sent = shared
         .send(admitted.method, &admitted.path, headers, admitted.body)
         .await;
     match sent {
-        Ok(response) => passed(response, admitted.permit),
+        Ok(response) => passed(response, admitted.permit, page),
         Err(error) => unreachable(&error),
     }
 }
 
-fn passed(response: reqwest::Response, permit: OwnedSemaphorePermit) -> Response {
+fn passed(response: reqwest::Response, permit: OwnedSemaphorePermit, page: Page) -> Response {
     let status = response.status();
     let headers = end_to_end(response.headers());
-    let body = response.bytes_stream().map(move |piece| {
-        let _held = &permit;
-        piece
+    let passing = (response.bytes_stream(), page, permit);
+    let body = stream::unfold(passing, |(mut pieces, mut page, permit)| async move {
+        let piece = pieces.next().await;
+        match &piece {
+            Some(Ok(bytes)) => page.saw(bytes),
+            Some(Err(_)) => {}
+            None => page.whole(),
+        }
+        Some((piece?, (pieces, page, permit)))
     });
     let mut response = Response::new(Body::from_stream(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// A limit of the day keeps it here.
+fn limited(error: &GatewayError) -> Response {
+    let message = error.to_string();
+    refused(StatusCode::TOO_MANY_REQUESTS, "day_limit", &message)
 }
 
 fn unreachable(error: &GatewayError) -> Response {
@@ -245,6 +262,14 @@ async fn record(
         is_open: true,
     };
     let headers = onward(&admitted.headers, true);
+    let page = match shared.page(&admitted.body, false) {
+        Ok(page) => page,
+        Err(error) => {
+            open.is_open = false;
+            shared.fail(id, track, error.clone());
+            return limited(&error);
+        }
+    };
     let sent = shared
         .send(admitted.method, &admitted.path, headers, admitted.body)
         .await;
@@ -262,12 +287,12 @@ async fn record(
         let error = crate::gateways::openai::exchange::status_error(status, response.headers(), "");
         let why = "it is no stream of events";
         shared.fail(id, track, error.unwrap_or(GatewayError::Protocol { why }));
-        return passed(response, admitted.permit);
+        return passed(response, admitted.permit, page);
     }
     let mut headers = end_to_end(response.headers());
     // It may end sooner.
     headers.remove(header::CONTENT_LENGTH);
-    shared.record_later(id, track, response);
+    shared.record_later(id, track, response, page);
     paced(shared, id, track, headers, admitted.permit)
 }
 

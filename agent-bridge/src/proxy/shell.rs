@@ -2,7 +2,7 @@
 //! client, the tasks that record answers and the bells that tell of news.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -15,8 +15,9 @@ use super::desk::{Counts, Desk, DeskOutput, ExchangeId};
 use super::exchange::Spoken;
 use super::frames::Frames;
 use super::headers::onward;
+use super::page::{CloudBooks, Page};
 use crate::gateways::openai::exchange::{status_error, transport_error};
-use crate::gateways::{GatewayError, Secret, Told};
+use crate::gateways::{GatewayError, Held, Secret, Told};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two pieces of an answer, whoever asked. Models that think aloud in silence take this long.
@@ -65,6 +66,7 @@ pub(super) struct Shared {
     client: Client,
     base: Url,
     key: Option<HeaderValue>,
+    books: OnceLock<CloudBooks>,
     state: Mutex<State>,
 }
 
@@ -118,6 +120,7 @@ impl Proxy {
                 client: builder.build().map_err(|_| ProxyError::Client)?,
                 base,
                 key: key.transpose()?,
+                books: OnceLock::new(),
                 config,
                 state: Mutex::new(State {
                     desk: Desk::default(),
@@ -133,6 +136,12 @@ impl Proxy {
     /// Requests of this session, or of its agent, come here: what it will ask can be foretold.
     pub fn knows(&self, session: &str) -> bool {
         self.shared.with(|desk| desk.knows(session))
+    }
+
+    /// From here on each request to the provider is counted, held to the limits and written down; for one in the cloud.
+    /// The first books stay.
+    pub fn keep_books(&self, books: CloudBooks) {
+        let _ = self.shared.books.set(books);
     }
 
     pub fn counts(&self) -> Counts {
@@ -322,6 +331,16 @@ impl Shared {
         self.lock().headers = headers.clone();
     }
 
+    /// Asks the books before a request leaves. An error keeps it here.
+    pub(super) fn page(&self, body: &[u8], is_guess: bool) -> Result<Page, GatewayError> {
+        let Some(books) = self.books.get().filter(|_| !body.is_empty()) else {
+            return Ok(Page::default());
+        };
+        let address = self.base.origin().ascii_serialization();
+        let page = Page::open(books, address, body, is_guess);
+        page.map_err(|reached| GatewayError::Held(Held::Spent(reached)))
+    }
+
     /// A request to the provider. `path` is what stands behind the base address, with its query.
     pub(super) async fn send(
         &self,
@@ -359,6 +378,10 @@ impl Shared {
         headers
             .entry(CONTENT_TYPE)
             .or_insert(HeaderValue::from_static("application/json"));
+        let page = match self.page(&body, true) {
+            Ok(page) => page,
+            Err(error) => return self.fail(id, track, error),
+        };
         let sent = self
             .send(Method::POST, "/chat/completions", headers, body)
             .await;
@@ -373,7 +396,7 @@ impl Shared {
             }
         });
         match response {
-            Ok(response) => self.record(id, track, response).await,
+            Ok(response) => self.record(id, track, response, page).await,
             Err(error) => self.fail(id, track, error),
         }
     }
@@ -389,13 +412,20 @@ impl Shared {
         id: ExchangeId,
         track: usize,
         response: Response,
+        page: Page,
     ) {
         let shared = self.clone();
-        let task = tokio::spawn(async move { shared.record(id, track, response).await });
+        let task = tokio::spawn(async move { shared.record(id, track, response, page).await });
         self.lock().asks.insert((id, track), task.abort_handle());
     }
 
-    async fn record(self: &Arc<Shared>, id: ExchangeId, track: usize, mut response: Response) {
+    async fn record(
+        self: &Arc<Shared>,
+        id: ExchangeId,
+        track: usize,
+        mut response: Response,
+        mut page: Page,
+    ) {
         let mut frames = Frames::default();
         loop {
             let bytes = match response.chunk().await {
@@ -403,6 +433,7 @@ impl Shared {
                 Ok(None) => break,
                 Err(_) => return self.fail(id, track, GatewayError::Cut),
             };
+            page.saw(&bytes);
             if frames.push(&bytes).is_err() {
                 let why = "an event is too long";
                 return self.fail(id, track, GatewayError::Protocol { why });
@@ -419,6 +450,7 @@ impl Shared {
                 break;
             }
         }
+        page.whole();
         self.with(|desk| {
             if let Some(frame) = frames.finish() {
                 desk.push(id, track, frame);

@@ -44,7 +44,7 @@ pub trait Books: Send + Sync {
 }
 
 /// One question on its way.
-pub(super) struct OpenPage {
+pub(crate) struct OpenPage {
     books: Arc<dyn Books>,
     ask: CloudAsk,
     hold: HoldId,
@@ -54,7 +54,7 @@ pub(super) struct OpenPage {
 }
 
 impl OpenPage {
-    pub(super) fn open(books: Arc<dyn Books>, ask: CloudAsk) -> Result<OpenPage, Reached> {
+    pub(crate) fn open(books: Arc<dyn Books>, ask: CloudAsk) -> Result<OpenPage, Reached> {
         let hold = books.open(&ask)?;
         Ok(OpenPage {
             books,
@@ -77,7 +77,13 @@ impl OpenPage {
         }
     }
 
-    pub(super) fn close(mut self, outcome: Outcome<'_>) {
+    /// What an answer that was not read took, as far as it is known.
+    pub(crate) fn counted(&mut self, usage: Option<Usage>, answer_chars: usize) {
+        self.usage = usage;
+        self.answer_chars = answer_chars;
+    }
+
+    pub(crate) fn close(mut self, outcome: Outcome<'_>) {
         self.how = match outcome {
             Outcome::Answered => "answered".to_owned(),
             Outcome::Failed(error) => error.to_string(),

@@ -102,6 +102,8 @@ pub enum CloudWhy {
     Need,
     /// The local ones failed, or rest from failing.
     Failure,
+    /// An agent gateway asks its model through our proxy.
+    Proxy,
 }
 
 impl CloudWhy {
@@ -111,6 +113,7 @@ impl CloudWhy {
             CloudWhy::Chain => "the chain says so",
             CloudWhy::Need => "no local gateway can do what it needs",
             CloudWhy::Failure => "the local gateways failed",
+            CloudWhy::Proxy => "the agent gateway asks its model",
         }
     }
 }

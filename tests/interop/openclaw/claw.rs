@@ -143,7 +143,7 @@ impl Claw {
 }
 
 impl Drop for Claw {
-    pub fn drop(&mut self) {
+    fn drop(&mut self) {
         if let Some(process) = &self.process {
             process.kill_group();
         }
