@@ -59,7 +59,9 @@ impl Page {
         };
         Ok(Page {
             open: Some(OpenPage::open(keeper.books.clone(), ask)?),
-            ..Page::default()
+            tail: Vec::new(),
+            events: 0,
+            is_whole: false,
         })
     }
 

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::io;
 use std::sync::PoisonError;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use reqwest::Response;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -263,7 +263,7 @@ pub(crate) fn status_error(status: u16, headers: &HeaderMap, code: &str) -> Opti
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    request::retry_after_of(text, SystemTime::now())
+    request::retry_after_of(text, jiff::Timestamp::now().as_second())
 }
 
 /// Reads an answer that is of no interest; not a long one.
