@@ -14,8 +14,7 @@ use super::cloud;
 use super::phones_keys;
 use super::reader::{Reader, Section};
 use super::sections::*;
-use super::sound;
-use super::transports;
+use super::{sound, tools, transports};
 
 const HOUR_S: u64 = 3600;
 /// Decoding more often than this costs more than it tells.
@@ -63,9 +62,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
         }),
         cloud: reader.section("cloud", |section| cloud::cloud(section, defaults.cloud)),
         limits: reader.section("limits", |section| cloud::limits(section, defaults.limits)),
-        tools: reader
-            .tables("tools", super::tools::tool)
-            .unwrap_or_default(),
+        tools: reader.tables("tools", tools::tool).unwrap_or_default(),
         turn: reader.section("turn", |section| turn(section, defaults.turn)),
         numbers: reader
             .tables("numbers", number)
@@ -109,7 +106,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Config {
     numbers_are_distinct(reader, &config.numbers);
     agents_keys::add_numbers(reader, &mut config);
     cloud::agree(reader, &config);
-    super::tools::agree(reader, &config);
+    tools::agree(reader, &config);
     phones_keys::dialled_names_are_distinct(reader, &config);
     let ports = u32::from(config.media.port_max) + 1
         - u32::from(config.media.port_min.min(config.media.port_max));

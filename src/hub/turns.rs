@@ -369,6 +369,7 @@ async fn ask(
             messages,
             speculative: false,
             tools: Vec::new(),
+            rounds: Vec::new(),
         },
         sender,
     );
