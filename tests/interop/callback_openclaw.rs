@@ -16,7 +16,8 @@ use crate::openclaw::{DONE, ask, whole};
 use crate::peers::{BARESIP, take_floor};
 use crate::sound::words_in_order;
 
-const NEWS: &str = "turn the office lamp up";
+/// Of the kind that the embedded ears know.
+const NEWS: &str = "Set a timer for a few minutes.";
 
 #[test]
 fn an_agent_of_openclaw_has_a_phone_rung() {

@@ -86,7 +86,7 @@ impl Model {
 /// What is said to which question. None: nobody wanted the rest.
 fn script(stream: &mut TcpStream, request: &Value, question: &str, has_result: bool) -> Option<()> {
     let asked = question.to_lowercase();
-    if let Some((name, arguments)) = tool(request, &asked).filter(|_| !has_result) {
+    if let Some((name, arguments)) = tool(request, question).filter(|_| !has_result) {
         let function = json!({ "name": name, "arguments": arguments.to_string() });
         let call = json!({ "index": 0, "id": "call-1", "type": "function", "function": function });
         chunk(stream, json!({ "tool_calls": [call] }), None)?;
@@ -115,14 +115,15 @@ fn script(stream: &mut TcpStream, request: &Value, question: &str, has_result: b
 }
 
 /// What it wants done, where it has the tool for it.
-fn tool(request: &Value, asked: &str) -> Option<(&'static str, Value)> {
+fn tool(request: &Value, question: &str) -> Option<(&'static str, Value)> {
+    let asked = question.to_lowercase();
     if let Some((_, command)) = asked.split_once("please run ") {
         return Some(("exec", json!({ "command": command.lines().next()? })));
     }
     if asked.contains("music") {
         return Some(("exec", json!({ "command": "touch music.txt" })));
     }
-    let (_, news) = asked.split_once("by telephone: ")?;
+    let (_, news) = question.split_once("by telephone: ")?;
     let can_call = request["tools"].to_string().contains(CALL_USER);
     let arguments = json!({ "say": news.lines().next()?, "idempotency_key": "news" });
     can_call.then_some((CALL_USER, arguments))
