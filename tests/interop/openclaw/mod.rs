@@ -276,7 +276,7 @@ fn phone_line(name: &str, claw: &Claw) -> Offhook {
 /// A command that waits for a yes is read out; nobody answers, and it does not run.
 fn silence_refuses(claw: &Claw) {
     let offhook = phone_line("openclaw-silence", claw);
-    let says = [(AFTER_GREETING_MS, golden("Play some music please"))];
+    let says = [(AFTER_GREETING_MS, golden("Set a timer for a few minutes"))];
     let (messages, _) = drill::call(&offhook, &says, SILENCE_S);
     let audit = offhook.call_command(&["audit"]);
     let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
@@ -288,7 +288,7 @@ fn silence_refuses(claw: &Claw) {
         "{}",
         context()
     );
-    assert!(!claw.made("music.txt"), "{}", context());
+    assert!(!claw.made("timer.txt"), "{}", context());
 }
 
 fn a_phone_call_is_answered(claw: &Claw) {

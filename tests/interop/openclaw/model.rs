@@ -120,10 +120,10 @@ fn tool(request: &Value, question: &str) -> Option<(&'static str, Value)> {
     if let Some((_, command)) = asked.split_once("please run ") {
         return Some(("exec", json!({ "command": command.lines().next()? })));
     }
-    if asked.contains("music") {
-        return Some(("exec", json!({ "command": "touch music.txt" })));
-    }
-    let (_, news) = question.split_once("by telephone: ")?;
+    let Some((_, news)) = question.split_once("by telephone: ") else {
+        let arguments = json!({ "command": "touch timer.txt" });
+        return asked.contains("timer").then_some(("exec", arguments));
+    };
     let can_call = request["tools"].to_string().contains(CALL_USER);
     let arguments = json!({ "say": news.lines().next()?, "idempotency_key": "news" });
     can_call.then_some((CALL_USER, arguments))
