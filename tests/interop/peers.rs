@@ -36,6 +36,20 @@ pub struct Floor {
 
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Whether a test's second peer is there; says so past the test harness where not. Not every machine that must have the
+/// others has this one.
+pub fn is_installed(test: &str, peer: Peer) -> bool {
+    let is_there = find(peer.program).is_some();
+    if !is_there {
+        let Peer { program, package } = peer;
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test}: {program} is not installed ({package})"
+        );
+    }
+    is_there
+}
+
 /// Waits for the floor. `None` when `needs` is not installed: then the test returns at once, and says so past the test
 /// harness, which would swallow it.
 pub fn take_floor(test: &str, needs: Option<Peer>) -> Option<Floor> {
