@@ -94,6 +94,7 @@ fn script(stream: &mut TcpStream, request: &Value, question: &str, has_result: b
     }
     let (text, pause_ms) = match () {
         () if has_result => ("It is done.".to_owned(), 20),
+        () if asked.contains("twelve") => ("Seventy two.".to_owned(), 20),
         () if asked.contains("count") || asked.contains("script") => {
             let thing = asked.rsplit(' ').next().unwrap_or_default();
             let thing = thing.trim_end_matches('.');
@@ -104,7 +105,6 @@ fn script(stream: &mut TcpStream, request: &Value, question: &str, has_result: b
                 100,
             )
         }
-        () if asked.contains("twelve") => ("Seventy two.".to_owned(), 20),
         () => (format!("You said: {}.", asked.lines().last()?), 20),
     };
     for word in text.split_inclusive(' ') {

@@ -79,15 +79,23 @@ fn a_call_goes_through_the_model_proxy() {
     let held = claw.history(&key);
     let context = || format!("{messages:#?}\n{held:#?}\n{}", offhook.log_tail());
 
-    // Whoever spoke, the words are the same there and here, and there is nothing else.
-    let said: Vec<&str> = drill::said(&messages, "caller");
-    let asked: Vec<Vec<String>> = held
+    // Every question there was said by the caller, and each has its answer: no guess left anything. One that cut a reply
+    // may hold the question before it as well.
+    let said: Vec<Vec<String>> = drill::said(&messages, "caller")
         .iter()
-        .filter(|(role, _)| role == "user")
-        .map(|(_, text)| plain(text))
+        .map(|text| words(text))
         .collect();
-    let spoken: Vec<Vec<String>> = said.iter().map(|text| words(text)).collect();
-    assert_eq!(asked, spoken, "{}", context());
+    let roles: Vec<&str> = held.iter().map(|(role, _)| role.as_str()).collect();
+    assert!(
+        roles.chunks(2).all(|pair| pair == ["user", "assistant"]),
+        "{}",
+        context()
+    );
+    for (_, text) in held.iter().filter(|(role, _)| role == "user") {
+        let asked = plain(text);
+        let is_said = said.iter().any(|said| asked.ends_with(said));
+        assert!(is_said, "{asked:?} of {}", context());
+    }
     let answers = held.iter().filter(|(role, _)| role == "assistant");
     let answers: Vec<Vec<String>> = answers.map(|(_, text)| words(text)).collect();
     let mut heard = drill::said(&messages, "assistant");
