@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use sip::offer_answer::{AudioCodec, SecurityPolicy};
+use sip::offer_answer::{AudioCodec, Fingerprint, SecurityPolicy};
 
 pub use boundary::*;
 use hunt::Hunt;
@@ -54,6 +54,8 @@ pub struct BridgeConfig {
     pub seed: [u8; 32],
     /// Whether the media of both sides is encrypted, each with keys of its own.
     pub security: SecurityPolicy,
+    /// Of our certificate. `None`: no handshakes, and so no browsers.
+    pub fingerprint: Option<Fingerprint>,
     /// What we can decode and encode, best first, for two phones that have no codec in common.
     pub codecs: Vec<AudioCodec>,
 }

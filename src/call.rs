@@ -85,6 +85,7 @@ pub struct Call {
     seen_from: Option<SocketAddr>,
     expected_from: Option<SocketAddr>,
     confirmed: bool,
+    is_acknowledged: bool,
     no_audio_said: bool,
     /// The tone behind the greeting of a message box has been played.
     has_toned: bool,
@@ -152,6 +153,7 @@ impl Call {
             seen_from: None,
             expected_from,
             confirmed: false,
+            is_acknowledged: false,
             no_audio_said: false,
             has_toned: false,
             heard_from_at: now,
@@ -264,6 +266,11 @@ impl Call {
 
     fn confirmed(&mut self, now: Instant) {
         if self.confirmed {
+            return;
+        }
+        // Nobody hears a word before the handshake is over: it would be the first of the greeting that is lost.
+        self.is_acknowledged = true;
+        if !self.media.is_ready() {
             return;
         }
         self.confirmed = true;
@@ -395,7 +402,12 @@ impl Call {
                 self.note(Note::AudioResumed);
             }
             MediaEvent::RemoteBye => self.note(Note::PeerRtcpBye),
-            MediaEvent::Secured => self.note(Note::Secured),
+            MediaEvent::Secured => {
+                self.note(Note::Secured);
+                if self.is_acknowledged {
+                    self.confirmed(now);
+                }
+            }
             MediaEvent::NotSecured { why } => self.note(Note::NotSecured { why }),
             _ => {}
         }

@@ -17,7 +17,7 @@ use axum::extract::{Request, State as AxumState};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,6 +28,7 @@ use crate::approvals::Approvals;
 use crate::config::Web;
 use crate::engines::EngineState;
 use crate::mcp::{self, Door};
+use crate::signalling::page_phone::{self, PageDoor};
 use crate::switchboard::{Command, Snapshot};
 use crate::web::{self, Page};
 
@@ -92,6 +93,7 @@ struct Inner {
     agent: Arc<dyn Gateway>,
     approvals: Approvals,
     proxy: Option<Proxy>,
+    phones: PageDoor,
     started: Instant,
 }
 
@@ -103,6 +105,7 @@ impl State {
         agent: Arc<dyn Gateway>,
         approvals: Approvals,
         proxy: Option<Proxy>,
+        phones: PageDoor,
     ) -> State {
         State(Arc::new(Inner {
             commands,
@@ -111,6 +114,7 @@ impl State {
             agent,
             approvals,
             proxy,
+            phones,
             started: Instant::now(),
         }))
     }
@@ -144,10 +148,13 @@ fn router(state: State, api: Api, mcp: Router<State>, page: Page) -> Router {
     let guarded = Router::new()
         .route("/api/status", get(status))
         .route("/metrics", get(metrics))
+        .route("/api/phone", post(phone))
         .merge(crate::approvals::api::routes(state.0.approvals.clone()))
         .merge(api::routes(api))
         .route_layer(middleware::from_fn_with_state(state.clone(), require_token));
+    let phones = page_phone::routes(state.0.phones.clone());
     Router::new()
+        .merge(phones)
         .route("/healthz", get(health))
         .merge(guarded)
         .merge(mcp)
@@ -263,6 +270,16 @@ async fn status(AxumState(state): AxumState<State>) -> Response {
         "draining": snapshot.draining,
     }))
     .into_response()
+}
+
+#[derive(serde::Deserialize)]
+struct Whose {
+    account: String,
+}
+
+/// `{"account": …}`: a pass for a phone in a browser, see `signalling::page_phone`.
+async fn phone(AxumState(state): AxumState<State>, Json(whose): Json<Whose>) -> Response {
+    Json(state.0.phones.pass(Instant::now(), &whose.account)).into_response()
 }
 
 /// Prometheus text format, version 0.0.4.

@@ -226,6 +226,12 @@ impl RelayHandle {
             let mut core = opened.shared.lock();
             core.connect(Instant::now(), side, peer);
             opened.shared.tell(&mut core);
+            let is_timed = core.is_timed();
+            drop(core);
+            if is_timed {
+                // A thread that is gone has told so.
+                let _ = self.workers[opened.worker].tell(Command::Time { id: opened.id });
+            }
         }
     }
 

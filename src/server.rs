@@ -39,6 +39,7 @@ use crate::routing::DialPlan;
 use crate::secrets::SecretStore;
 use crate::signalling::certificate::{self, Certificate, CertificateFiles};
 use crate::signalling::dial::TlsPeers;
+use crate::signalling::page_phone::PageDoor;
 use crate::signalling::{self, Listeners, advertise};
 use crate::store::{Store, TraceStore};
 use crate::switchboard::messages::files::Files;
@@ -155,7 +156,10 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     // Ports before models: a port that is taken is said at once, not after a download.
     let sip_addresses = addresses(&config.sip.bind).await;
     let certificate = certificate(&home, &config, &sip_addresses).await?;
-    let listeners = Listeners::bind(&sip_addresses, &config.sip, certificate).await?;
+    let (page_phones, arrivals) = PageDoor::new(config.sip.realm.clone());
+    let listeners = Listeners::bind(&sip_addresses, &config.sip, certificate)
+        .await?
+        .with_page_phones(arrivals);
     let fingerprint = listeners.fingerprint();
     let web = console::Listeners::bind(&config.web).await?;
     let served = proxy::open(&config, &secrets, &home).await?;
@@ -361,6 +365,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
             agent.clone(),
             approvals.clone(),
             served.as_ref().map(|served| served.proxy.clone()),
+            page_phones,
         ),
         Api {
             desk,

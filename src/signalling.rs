@@ -14,6 +14,7 @@ mod datagrams_portable;
 pub mod dial;
 mod limits;
 mod listen;
+pub mod page_phone;
 mod web_socket;
 #[cfg(test)]
 mod web_socket_fuzz;
@@ -52,6 +53,8 @@ enum Inbound {
     Opened {
         flow: Flow,
         outbox: mpsc::Sender<Vec<u8>>,
+        /// The account it is of, where that was proven before.
+        user: Option<String>,
     },
     Chunk {
         conn: ConnId,
@@ -115,6 +118,9 @@ pub async fn run(
     let mut beside = tokio::task::JoinSet::new();
     if let Some(certificate) = listeners.certificate {
         beside.spawn(certificate.follow());
+    }
+    if let Some(phones) = listeners.page_phones {
+        beside.spawn(page_phone::welcome(phones, connections.clone()));
     }
     for (door, listener) in listeners.streams {
         beside.spawn(connection::accept(door, listener, connections.clone()));
@@ -207,11 +213,16 @@ impl Shell {
     fn inbound(&mut self, item: Inbound) {
         let now = Instant::now();
         match item {
-            Inbound::Opened { flow, outbox } => {
+            Inbound::Opened { flow, outbox, user } => {
                 if let Some(conn) = flow.conn {
                     self.outboxes.insert(conn, outbox);
                 }
                 self.endpoint.handle(now, Input::StreamOpened { flow });
+                if let (Some(conn), Some(user)) = (flow.conn, &user) {
+                    self.drain_endpoint();
+                    self.endpoint
+                        .handle(now, Input::StreamProven { conn, user });
+                }
             }
             Inbound::Chunk { conn, data } => {
                 self.endpoint

@@ -121,7 +121,7 @@ impl Switchboard {
         commands: mpsc::Sender<Command>,
     ) -> Switchboard {
         Switchboard {
-            bridging: Bridging::new(bridging),
+            bridging: Bridging::new(bridging, &config.security),
             outgoing: Outgoing::default(),
             messages: Messages::default(),
             config,
@@ -391,13 +391,12 @@ impl Switchboard {
             .ports
             .open(address)
             .map_err(|error| (503, Vec::new(), error.to_string()))?;
-        let local = LocalMedia {
+        let is_private = session::is_private(flow.transport, flow.remote.ip());
+        let is_web = flow.transport.is_web_socket();
+        let mut local = LocalMedia {
             session_id: unix_ms() & 0x7fff_ffff_ffff,
             codecs: self.config.codecs.clone(),
-            security: self
-                .config
-                .security
-                .local(session::is_private(flow.transport, flow.remote.ip())),
+            security: self.config.security.local(is_private, is_web),
             ..LocalMedia::new(Advertised::of(&self.config.advertise, address), port)
         };
         let (sdp, negotiated) = match offer.as_ref().filter(|_| !standing) {
@@ -414,6 +413,7 @@ impl Switchboard {
                         error.to_string(),
                     )
                 })?;
+                session::keep(&mut local.security, &negotiated.security);
                 (sdp, Some(negotiated))
             }
             None => (offer_answer::offer(&local), None),

@@ -10,6 +10,7 @@ use crate::dtls::{
     Certificate, DtlsConfig, Fingerprint, FingerprintHash, Handshake, LIFETIME_MAX, Progress, Role,
     is_dtls,
 };
+use crate::ice::{self, Ice, IceConfig, PATHS_MAX, stun};
 use crate::rtp;
 use crate::srtp::{GROWTH_MAX, KeySalt, SrtpContext, SrtpKeys, Suite};
 
@@ -234,6 +235,65 @@ pub fn dtls(start: Instant, data: &[u8]) {
     for end in &mut ends {
         end.time(start + LIFETIME_MAX + Duration::from_secs(600));
         assert_ne!(end.progress(), &Progress::Running, "it has come to an end");
+    }
+}
+
+/// Checks of paths: good ones from addresses the data chooses, the same with octets changed, and noise, first as a
+/// request of its own and then in the middle of all others.
+///
+/// Asserted: only good checks are answered and make paths, no answer is longer than its question by more than an address,
+/// and there is a bound to what is remembered.
+pub fn checks(start: Instant, data: &[u8]) {
+    let _ = stun::read(data);
+    let mut ice = Ice::new(IceConfig {
+        local_ufrag: "ours".to_owned(),
+        local_pwd: "a password of ours".to_owned(),
+        remote_ufrag: "theirs".to_owned(),
+    });
+    let mut now = start;
+    let mut good = Vec::new();
+    let mut rest = data;
+    while let [operation, argument, tail @ ..] = rest {
+        rest = tail;
+        now += Duration::from_millis(u64::from(operation >> 4));
+        let from = std::net::SocketAddr::from(([192, 0, 2, *argument], 4_000));
+        let known = ice.is_path(from);
+        match operation & 3 {
+            0 | 1 => {
+                let nominate = operation & 4 != 0;
+                let password = "a password of ours";
+                let check = stun::ask([*argument; 12], "ours:theirs", nominate, password);
+                let answer = ice.check(now, from, &check).expect("a good check");
+                assert!(answer.len() <= check.len() + 24);
+                assert!(ice.is_path(from) && ice.path().is_some());
+                assert!(!nominate || ice.path() == Some(from));
+                if !good.contains(&from) {
+                    good.push(from);
+                }
+                let at = usize::from(*argument) % check.len();
+                let mut changed = check;
+                changed[at] ^= operation | 1;
+                assert_eq!(ice.check(now, from, &changed), None, "changed at {at}");
+            }
+            _ => {
+                let len = rest.len().min(usize::from(*argument));
+                let (noise, tail) = rest.split_at(len);
+                rest = tail;
+                let mut noise = noise.to_vec();
+                // With this it gets as far as the attributes.
+                if noise.len() >= 20 && operation & 4 != 0 {
+                    let length = (noise.len() / 4 * 4 - 20) as u16;
+                    noise.truncate(noise.len() / 4 * 4);
+                    noise[..2].copy_from_slice(&[0, 1]);
+                    noise[2..4].copy_from_slice(&length.to_be_bytes());
+                    noise[4..8].copy_from_slice(&[0x21, 0x12, 0xa4, 0x42]);
+                }
+                assert!(!ice::is_stun(&noise) || ice.check(now, from, &noise).is_none());
+                assert_eq!(ice.is_path(from), known);
+            }
+        }
+        let paths = good.iter().filter(|path| ice.is_path(**path)).count();
+        assert!(paths <= PATHS_MAX);
     }
 }
 

@@ -55,3 +55,14 @@ fn handshakes_on_any_line() {
         dtls(start, &script);
     }
 }
+
+#[test]
+fn checks_of_any_kind() {
+    let start = Instant::now();
+    let mut random = StdRng::from_seed([31; 32]);
+    for _ in 0..400 {
+        let len = random.random_range(0..400usize);
+        let script: Vec<u8> = (0..len).map(|_| random.random()).collect();
+        checks(start, &script);
+    }
+}

@@ -16,6 +16,7 @@
 // Tables of test rows are plain tuples.
 #![cfg_attr(test, allow(clippy::type_complexity))]
 
+pub mod association;
 pub mod codec;
 pub mod comfort_noise;
 pub mod concealment;
@@ -25,6 +26,7 @@ pub mod dtmf_inband;
 pub mod echo;
 pub mod file;
 pub mod frame_clock;
+pub mod ice;
 pub mod jitter_buffer;
 pub mod playout;
 pub mod quality;

@@ -15,6 +15,7 @@ use std::f32::consts::TAU;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::association::Association;
 use crate::relay::Side;
 use crate::session::{Delivery, Input, MediaEvent, Output, Session, SessionConfig, Stats};
 use crate::{FRAME_SAMPLES, Frame, SAMPLE_RATE_HZ};
@@ -197,6 +198,16 @@ impl Transcoder {
         leg.has_events = config.telephone_event.is_some();
         leg.session.reconfigure(now, steady(config));
         self.join(now);
+    }
+
+    /// Goes on with paths and keys of one side that were agreed upon elsewhere on the same port; before the first input.
+    pub fn adopt(&mut self, side: Side, association: Box<Association>) {
+        self.legs[side.index()].session.adopt(association);
+    }
+
+    /// Gives paths and keys of one side up to whoever goes on with its port.
+    pub fn release(&mut self, side: Side) -> Option<Box<Association>> {
+        self.legs[side.index()].session.release()
     }
 
     /// Says goodbye to both by RTCP BYE; nothing comes out afterwards.

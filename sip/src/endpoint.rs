@@ -202,6 +202,7 @@ impl Endpoint {
         match input {
             Input::Datagram { flow, data } => self.on_datagram(now, flow, data),
             Input::StreamOpened { flow } => self.on_stream_opened(now, flow),
+            Input::StreamProven { conn, user } => self.on_stream_proven(conn, user),
             Input::StreamData { conn, data } => self.on_stream_data(now, conn, data),
             Input::StreamClosed { conn } => self.on_stream_closed(now, conn),
             Input::Timeout => {}

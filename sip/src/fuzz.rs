@@ -2,6 +2,8 @@
 //! What must hold for any octets at all: bodies for a fuzzer, run over a seeded corpus of broken messages by the tests.
 //! Each panics where its property does not hold.
 
+use std::net::SocketAddr;
+
 use crate::admission;
 use crate::digits;
 use crate::error::ParseError;
@@ -13,7 +15,10 @@ use crate::header::{
 use crate::identity;
 use crate::instant::{self, Content};
 use crate::message::Message;
-use crate::offer_answer::{self, AudioCodec, LocalMedia, LocalSecurity, SecurityPolicy};
+use crate::offer_answer::{
+    self, AudioCodec, Fingerprint, FingerprintHash, LocalIce, LocalMedia, LocalSecurity,
+    SecurityPolicy,
+};
 use crate::relayed::{self, RelayLocal};
 use crate::sdes::{CryptoLine, KeySeed};
 use crate::sdp::{Connection, Session};
@@ -273,7 +278,14 @@ fn leg(side: usize, kind: usize) -> RelayLocal {
             policy,
             signalling_is_private: kind & 8 != 0,
             key_seed: (kind & 16 != 0).then(|| KeySeed::new([side as u8; 32])),
-            ..LocalSecurity::default()
+            fingerprint: (kind & 64 != 0).then(|| Fingerprint {
+                hash: FingerprintHash::Sha256,
+                octets: vec![side as u8; 32],
+            }),
+            role: None,
+            ice: (kind & 64 != 0).then(|| LocalIce::new([side as u8; 32])),
+            offers_ice: kind & 128 != 0,
+            is_web: kind & 128 != 0,
         },
         extra_codecs: match kind & 32 {
             0 => Vec::new(),
@@ -298,15 +310,19 @@ fn assert_ours(text: &str, side: usize, sections: usize) -> Session {
         assert!(is_own(&media.connection));
         let ports = leg(side, 0).ports;
         assert!(media.port == 0 || ports.contains(&media.port));
-        for name in [
-            "candidate",
-            "ice-ufrag",
-            "ice-pwd",
-            "source-filter",
-            "key-mgmt",
-        ] {
+        for name in ["source-filter", "key-mgmt"] {
             assert_eq!(media.attribute(name), None);
             assert_eq!(session.attribute(name), None);
+        }
+        // Paths are ours or there are none.
+        let ice = LocalIce::new([side as u8; 32]);
+        let at = SocketAddr::new(OURS[side].into(), media.port);
+        let own = ice.attributes(at);
+        for name in ["candidate", "ice-ufrag", "ice-pwd"] {
+            assert_eq!(session.attribute(name), None);
+            let ours = own.iter().find(|one| one.name == name);
+            let ours = ours.and_then(|one| one.value.as_deref());
+            assert!(media.attributes_named(name).all(|one| Some(one) == ours));
         }
     }
     session

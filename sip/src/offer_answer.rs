@@ -9,6 +9,7 @@ use crate::sdp::{Attribute, Connection, Media, Origin, SdpError, Session};
 use crate::syntax;
 pub use codecs::{AudioCodec, OpusParams};
 pub(crate) use codecs::{Format, known_formats, rtpmap};
+pub use ice::{LocalIce, NegotiatedIce};
 pub(crate) use security::Profile;
 pub use security::{
     DtlsRole, Fingerprint, FingerprintHash, LocalSecurity, NegotiatedSecurity, SecurityPolicy,
@@ -16,6 +17,7 @@ pub use security::{
 pub use terms::{Direction, LocalMedia, NegotiatedAudio, OfferError};
 
 mod codecs;
+mod ice;
 pub(crate) mod security;
 mod terms;
 #[cfg(test)]
@@ -101,7 +103,9 @@ pub(crate) fn remote(session: &Session, media: &Media, muxes: bool) -> Result<Re
     // RFC 3264 §8.4: c=0.0.0.0 is how RFC 2543 put a call on hold.
     let is_held = connection
         .ip()
-        .is_some_and(|address| address.is_unspecified());
+        .is_some_and(|address| address.is_unspecified())
+        // A browser that names no address yet is found by its checks.
+        && ice::remote_ufrag(session, media).is_none();
     let direction = Direction::new(direction.sends(), direction.receives() && !is_held);
     let rtcp_mux = muxes && media.attribute("rtcp-mux").is_some();
     Ok(Remote {
@@ -175,7 +179,7 @@ pub fn answer(offer: &str, local: &LocalMedia) -> Result<(String, NegotiatedAudi
     for (mline, media) in live() {
         let known = known_formats(media);
         let audio = common_audio(&known, local);
-        let secured = security::answer(&offer, media, mline, &local.security);
+        let secured = security::answer(&offer, media, mline, &local.security, local.at());
         let secured = secured.and_then(|secured| match audio.first() {
             Some(first) => Ok((secured, *first)),
             None => Err(no_common_codec(local)),
@@ -232,10 +236,12 @@ pub fn answer(offer: &str, local: &LocalMedia) -> Result<(String, NegotiatedAudi
         events: event.into_iter().collect(),
         comfort_noise,
     };
+    mark_paths(&mut session, &negotiated.security);
     let mut extra = attributes;
     if negotiated.rtcp_mux {
         extra.push(flag("rtcp-mux"));
     }
+    extra.extend(same_name(&offer, media, &mut session));
     // RFC 5506 §5: reports without the compulsory parts are read as well.
     if media.attribute("rtcp-rsize").is_some() {
         extra.push(flag("rtcp-rsize"));
@@ -257,9 +263,47 @@ fn no_common_codec(local: &LocalMedia) -> OfferError {
     }
 }
 
+/// RFC 8839 section 5.3: we answer checks and make none.
+pub(crate) fn mark_paths(session: &mut Session, security: &NegotiatedSecurity) {
+    let is_new = session.attribute("ice-lite").is_none();
+    if is_new && matches!(security, NegotiatedSecurity::Dtls { ice: Some(_), .. }) {
+        session.attributes.push(flag("ice-lite"));
+    }
+}
+
+/// The same where we offer.
+pub(crate) fn mark_offered_paths(session: &mut Session, local: &LocalSecurity) {
+    if local.offers_ice && local.ice.is_some() && session.attribute("ice-lite").is_none() {
+        session.attributes.push(flag("ice-lite"));
+    }
+}
+
+/// The name a section has among others is echoed, RFC 8843 section 7.3; a group with it holds this section alone.
+pub(crate) fn same_name(offer: &Session, media: &Media, answer: &mut Session) -> Option<Attribute> {
+    let mid = media.attribute("mid").flatten()?;
+    let is_bundled = offer
+        .attributes
+        .iter()
+        .filter(|one| one.name == "group")
+        .filter_map(|one| one.value.as_deref()?.strip_prefix("BUNDLE "))
+        .any(|names| names.split(' ').any(|name| name == mid));
+    let value = Some(format!("BUNDLE {mid}"));
+    if is_bundled && answer.attribute("group").is_none() {
+        answer.attributes.push(Attribute {
+            name: "group".to_owned(),
+            value,
+        });
+    }
+    Some(Attribute {
+        name: "mid".to_owned(),
+        value: Some(mid.to_owned()),
+    })
+}
+
 /// Offers one audio stream, as the first description of a dialog.
 pub fn offer(local: &LocalMedia) -> String {
     let mut session = description(local);
+    mark_offered_paths(&mut session, &local.security);
     let formats = offered_formats(local, &[]);
     session.media = vec![offered_section(
         local,
@@ -282,6 +326,7 @@ pub fn reoffer(last: &str, local: &LocalMedia, direction: Direction) -> Result<S
     let before = &last.media[mline];
     let formats = offered_formats(local, &known_formats(before));
     let mut session = description(local);
+    mark_offered_paths(&mut session, &local.security);
     session.media = last.media.iter().map(refused).collect();
     // RFC 3264 §8.3.1: the protocol of a section does not change while it is in use.
     let protocol = Some(before.protocol.as_str());
@@ -344,7 +389,7 @@ fn offered_section(
     protocol: Option<&str>,
     direction: Direction,
 ) -> Media {
-    let (usual, mut extra) = security::offer(&local.security, mline, false);
+    let (usual, mut extra) = security::offer(&local.security, mline, false, local.at());
     if local.rtcp_mux {
         extra.push(flag("rtcp-mux"));
     }

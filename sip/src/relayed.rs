@@ -90,7 +90,7 @@ pub fn streams(sdp: &str) -> Result<usize, OfferError> {
 }
 
 /// Attributes that speak of the path, the keys or the grouping of one side: they end here.
-const OWN_TO_A_LEG: [&str; 24] = [
+const OWN_TO_A_LEG: [&str; 25] = [
     "candidate",
     "end-of-candidates",
     "remote-candidates",
@@ -112,9 +112,24 @@ const OWN_TO_A_LEG: [&str; 24] = [
     "rtcp-mux",
     "rtcp-mux-only",
     "group",
+    "mid",
     "bundle-only",
     "alt",
     "source-filter",
+];
+
+/// Attributes that browsers write and other phones make nothing of: they end with the last browser.
+const OF_BROWSERS: [&str; 10] = [
+    "extmap",
+    "extmap-allow-mixed",
+    "msid",
+    "msid-semantic",
+    "rid",
+    "rtcp-fb",
+    "rtcp-rsize",
+    "simulcast",
+    "ssrc",
+    "ssrc-group",
 ];
 
 const DIRECTIONS: [&str; 4] = ["sendrecv", "sendonly", "recvonly", "inactive"];
@@ -167,8 +182,13 @@ pub fn rewrite_offer(
     from: &LocalSecurity,
     to: &RelayLocal,
 ) -> Result<String, OfferError> {
-    let theirs = Session::parse(offer)?;
+    let mut theirs = Session::parse(offer)?;
+    let from_browser = from.is_web && !to.security.is_web;
+    if from_browser {
+        without_browser(&mut theirs);
+    }
     let mut ours = description(&theirs, to);
+    offer_answer::mark_offered_paths(&mut ours, &to.security);
     let mut is_open = false;
     let mut refusal = None;
     for (mline, media) in theirs.media.iter().enumerate() {
@@ -178,7 +198,7 @@ pub fn rewrite_offer(
             continue;
         };
         if !is_fax(media)
-            && let Err(error) = security::answer(&theirs, media, mline, from)
+            && let Err(error) = security::answer(&theirs, media, mline, from, to.at(mline))
         {
             refusal = Some(error);
             ours.media.push(offer_answer::refused(media));
@@ -194,8 +214,9 @@ pub fn rewrite_offer(
             ..media.clone()
         };
         if !is_fax(media) {
-            let with_feedback = media.protocol.to_ascii_uppercase().ends_with('F');
-            let (protocol, protection) = security::offer(&to.security, mline, with_feedback);
+            let with_feedback = !from_browser && media.protocol.to_ascii_uppercase().ends_with('F');
+            let (protocol, protection) =
+                security::offer(&to.security, mline, with_feedback, to.at(mline));
             section.protocol = protocol;
             append_codecs(&mut section, &to.extra_codecs);
             section.attributes.push(flag(remote.direction.as_str()));
@@ -210,6 +231,14 @@ pub fn rewrite_offer(
         (true, _) => Ok(ours.to_string()),
         (false, Some(refusal)) => Err(refusal),
         (false, None) => Err(OfferError::NoAudio),
+    }
+}
+
+fn without_browser(session: &mut Session) {
+    let stays = |one: &Attribute| !OF_BROWSERS.contains(&one.name.as_str());
+    session.attributes.retain(stays);
+    for media in &mut session.media {
+        media.attributes.retain(stays);
     }
 }
 
@@ -305,7 +334,10 @@ pub fn rewrite_answer(
 ) -> Result<Relayed, OfferError> {
     let offer = Session::parse(offer)?;
     let offered = Session::parse(offered)?;
-    let answer = Session::parse(answer)?;
+    let mut answer = Session::parse(answer)?;
+    if to_answerer.security.is_web && !to_offerer.security.is_web {
+        without_browser(&mut answer);
+    }
     if answer.media.len() != offered.media.len() || offered.media.len() != offer.media.len() {
         return Err(OfferError::Mismatch("another number of media sections"));
     }
@@ -329,7 +361,11 @@ pub fn rewrite_answer(
             asked,
             answer: (&answer, answered),
         };
-        let (section, stream) = sections.join(*port, to_offerer, to_answerer)?;
+        let (mut section, stream) = sections.join(*port, to_offerer, to_answerer)?;
+        offer_answer::mark_paths(&mut ours, &stream.offerer.security);
+        section
+            .attributes
+            .extend(offer_answer::same_name(&offer, theirs, &mut ours));
         ours.media.push(section);
         streams.push(stream);
     }
@@ -363,7 +399,10 @@ impl Sections<'_> {
         let is_fax = is_fax(theirs);
         let (near, protection) = match is_fax {
             true => Default::default(),
-            false => security::answer(offer, theirs, self.mline, &to_offerer.security)?,
+            false => {
+                let at = to_offerer.at(self.mline);
+                security::answer(offer, theirs, self.mline, &to_offerer.security, at)?
+            }
         };
         let far = match is_fax {
             true => NegotiatedSecurity::None,
@@ -469,6 +508,12 @@ fn is_of_formats(attribute: &Attribute, numbers: &[String]) -> bool {
 
 /// Our own side as offer and answer for ourselves want it: for a leg that ends here after all (voicemail, a tone).
 impl RelayLocal {
+    /// Where one section is received.
+    fn at(&self, mline: usize) -> SocketAddr {
+        let port = self.ports.get(mline).copied().unwrap_or_default();
+        SocketAddr::new(self.address, port)
+    }
+
     pub fn to_local_media(&self, codecs: Vec<AudioCodec>) -> Option<LocalMedia> {
         Some(LocalMedia {
             session_id: self.session_id,

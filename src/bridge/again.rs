@@ -25,6 +25,8 @@ pub(super) enum Keys {
     Usual,
     /// The secure profile, for phones that take no other.
     Insisted,
+    /// None but those of a handshake, for phones that take no other.
+    Handshake,
     /// None, for phones that stumble over them.
     Left,
 }
@@ -36,7 +38,8 @@ impl Wording {
         let wording = |keys, is_wide| Some(Wording { keys, is_wide });
         match (policy, self.keys, self.is_wide) {
             (SecurityPolicy::Optional, Keys::Usual, false) => wording(Keys::Insisted, false),
-            (SecurityPolicy::Optional, Keys::Insisted, false) => wording(Keys::Usual, true),
+            (SecurityPolicy::Optional, Keys::Insisted, false) => wording(Keys::Handshake, false),
+            (SecurityPolicy::Optional, Keys::Handshake, false) => wording(Keys::Usual, true),
             (SecurityPolicy::Optional, Keys::Usual, true) => wording(Keys::Insisted, true),
             (SecurityPolicy::Optional, Keys::Insisted, true) => wording(Keys::Left, true),
             (SecurityPolicy::Off | SecurityPolicy::Required, keys, false) => wording(keys, true),

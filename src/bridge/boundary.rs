@@ -59,6 +59,8 @@ pub struct Anchor {
     pub is_private: bool,
     /// Its signalling comes over TLS.
     pub is_encrypted: bool,
+    /// It is a browser: its signalling comes over a WebSocket.
+    pub is_web: bool,
 }
 
 /// Who somebody is, by proof.

@@ -2,7 +2,9 @@
 //! One dialog of a bridge and what was said in it about media: the last description of each side, and how the next one is
 //! written. Owns its version, keys and ports; not whose turn it is to speak (`session`). RFC 3264 section 8.
 
-use sip::offer_answer::{AudioCodec, LocalSecurity, SecurityPolicy};
+use sip::offer_answer::{
+    AudioCodec, Fingerprint, LocalIce, LocalSecurity, NegotiatedSecurity, SecurityPolicy,
+};
 use sip::relayed::{self, RelayLocal, Relayed};
 use sip::sdes::KeySeed;
 
@@ -21,6 +23,9 @@ pub(super) struct Line {
     pub(super) local: RelayLocal,
     /// What the owner wants; `local` has what holds for the offer at hand.
     policy: SecurityPolicy,
+    /// The means there are; `local` has those that stand in the offer at hand.
+    key_seed: Option<KeySeed>,
+    fingerprint: Option<Fingerprint>,
     /// How it is best spoken to, as far as it has let us know.
     pub(super) wording: Wording,
     codecs: Vec<AudioCodec>,
@@ -37,6 +42,8 @@ pub(super) struct Means {
     pub(super) session_id: u64,
     pub(super) policy: SecurityPolicy,
     pub(super) key_seed: KeySeed,
+    pub(super) fingerprint: Option<Fingerprint>,
+    pub(super) ice: LocalIce,
     pub(super) codecs: Vec<AudioCodec>,
 }
 
@@ -48,6 +55,13 @@ impl Line {
         means: Means,
         theirs: Option<String>,
     ) -> Line {
+        // A browser encrypts or does not speak at all, by handshake and over checked paths, whatever holds for phones.
+        let is_web = anchor.is_web && means.fingerprint.is_some();
+        let policy = match is_web {
+            true => SecurityPolicy::Required,
+            false => means.policy,
+        };
+        let key_seed = Some(means.key_seed).filter(|_| !is_web);
         Line {
             leg,
             party,
@@ -56,17 +70,23 @@ impl Line {
                 ports: Vec::new(),
                 session_id: means.session_id,
                 session_version: 0,
-                rtcp_mux: false,
+                rtcp_mux: is_web,
                 security: LocalSecurity {
-                    policy: means.policy,
+                    policy,
                     signalling_is_private: anchor.is_private,
-                    key_seed: Some(means.key_seed),
-                    ..LocalSecurity::default()
+                    key_seed: key_seed.clone(),
+                    fingerprint: means.fingerprint.clone(),
+                    role: None,
+                    ice: Some(means.ice),
+                    offers_ice: is_web,
+                    is_web,
                 },
                 extra_codecs: Vec::new(),
             },
             anchor,
-            policy: means.policy,
+            policy,
+            key_seed,
+            fingerprint: means.fingerprint,
             wording: Wording::default(),
             codecs: means.codecs,
             theirs,
@@ -106,25 +126,37 @@ impl Line {
     }
 
     pub(super) fn rewritten_for(&self, offer: &str, other: &mut Line) -> Result<String, u16> {
-        let from = LocalSecurity {
-            policy: self.policy,
-            ..self.local.security.clone()
-        };
+        let from = self.security();
         // Optional keys make an offer larger than a datagram should be: they go where they were offered to us, and where
         // signalling is encrypted.
         let has_shown_keys = other.theirs.as_deref().is_some_and(offers_keys);
         let is_worth_it = other.anchor.is_encrypted || has_shown_keys || offers_keys(offer);
+        let shakes_hands = other.shakes_hands_for(offer, self);
         // RFC 3264 section 8.3.1: the protocol of a section stays what it is.
         let is_secure = |sdp: &str| sdp.lines().any(|line| line.contains(" RTP/SAVP"));
+        let is_shaken = |sdp: &str| sdp.lines().any(|line| line.contains(" UDP/TLS/RTP/SAVP"));
         if other.stands && other.theirs.as_deref().is_some_and(is_secure) {
             other.wording.keys = Keys::Insisted;
+        } else if other.stands && other.theirs.as_deref().is_some_and(is_shaken) {
+            other.wording.keys = Keys::Handshake;
         }
         other.local.security.policy = match (other.policy, other.wording.keys) {
-            (SecurityPolicy::Optional, Keys::Insisted) => SecurityPolicy::Required,
+            (SecurityPolicy::Optional, Keys::Insisted | Keys::Handshake) => {
+                SecurityPolicy::Required
+            }
             (SecurityPolicy::Optional, Keys::Left) => SecurityPolicy::Off,
-            (SecurityPolicy::Optional, Keys::Usual) if !is_worth_it => SecurityPolicy::Off,
+            (SecurityPolicy::Optional, Keys::Usual) if !is_worth_it && !shakes_hands => {
+                SecurityPolicy::Off
+            }
             (policy, _) => policy,
         };
+        other.local.security.fingerprint = other.fingerprint.clone().filter(|_| shakes_hands);
+        other.local.security.key_seed = match other.wording.keys {
+            Keys::Handshake => None,
+            _ => other.key_seed.clone(),
+        };
+        other.local.security.offers_ice |= other.theirs.as_deref().is_some_and(checks_paths);
+        other.local.rtcp_mux |= shakes_hands;
         // Keys that a listener to its signalling could read are still better than no call with a phone that wants some.
         other.local.security.signalling_is_private = other.anchor.is_private
             || (other.policy == SecurityPolicy::Optional
@@ -139,15 +171,61 @@ impl Line {
         )
     }
 
+    /// All that may be agreed upon with this side.
+    fn security(&self) -> LocalSecurity {
+        LocalSecurity {
+            policy: self.policy,
+            key_seed: self.key_seed.clone(),
+            fingerprint: self.fingerprint.clone(),
+            ..self.local.security.clone()
+        }
+    }
+
+    /// Whether keys out of a handshake are offered here: to those who have shown that they can, to those who are called by
+    /// one who can, and where keys in the description would not do. Others would get a longer offer for nothing.
+    fn shakes_hands_for(&self, offer: &str, from: &Line) -> bool {
+        let has_shown = self.theirs.as_deref().is_some_and(has_fingerprint);
+        let is_only_way = self.policy == SecurityPolicy::Required && !self.anchor.is_private;
+        self.local.security.is_web
+            || has_shown
+            || is_only_way
+            || self.wording.keys == Keys::Handshake
+            || (has_fingerprint(offer) && !from.local.security.is_web)
+    }
+
     /// The answer of `answerer` for this side, which offered.
     pub(super) fn answer_of(
+        &mut self,
+        answerer: &mut Line,
+        offer: &str,
+        offered: &str,
+        answer: &str,
+    ) -> Result<Relayed, u16> {
+        self.local.security = self.security();
+        self.local.rtcp_mux |= has_fingerprint(offer);
+        let relayed = self.answer_for(answerer, offer, offered, answer)?;
+        // RFC 8842 section 5.5: who began the handshake stays who began it.
+        if let Some(stream) = relayed.streams.first() {
+            self.keep_role(&stream.offerer.security);
+            answerer.keep_role(&stream.answerer.security);
+        }
+        Ok(relayed)
+    }
+
+    fn keep_role(&mut self, agreed: &NegotiatedSecurity) {
+        self.local.security.role = match agreed {
+            NegotiatedSecurity::Dtls { role, .. } => Some(*role),
+            _ => None,
+        };
+    }
+
+    fn answer_for(
         &mut self,
         answerer: &Line,
         offer: &str,
         offered: &str,
         answer: &str,
     ) -> Result<Relayed, u16> {
-        self.local.security.policy = self.policy;
         let theirs = answerer.local.clone();
         self.describe(
             |local| {
@@ -175,6 +253,16 @@ impl Line {
         self.ours = Some(text(&next).to_owned());
         Ok(next)
     }
+}
+
+/// Whether a description announces a certificate, RFC 8122.
+fn has_fingerprint(sdp: &str) -> bool {
+    sdp.lines().any(|line| line.starts_with("a=fingerprint:"))
+}
+
+/// Whether its side checks paths, RFC 8839.
+fn checks_paths(sdp: &str) -> bool {
+    sdp.lines().any(|line| line.starts_with("a=ice-ufrag:"))
 }
 
 /// Whether a description has keys, RFC 4568.

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use rand::Rng as _;
+use sip::offer_answer::LocalIce;
 use sip::relayed::RelayedStream;
 use sip::sdes::KeySeed;
 
@@ -59,10 +60,14 @@ impl Bridges {
     pub(super) fn means(&mut self) -> Means {
         let mut octets = [0; 32];
         self.rng.fill_bytes(&mut octets);
+        let mut paths = [0; 32];
+        self.rng.fill_bytes(&mut paths);
         Means {
             session_id: self.rng.next_u64() & 0x3fff_ffff_ffff,
             policy: self.config.security,
             key_seed: KeySeed::new(octets),
+            fingerprint: self.config.fingerprint.clone(),
+            ice: LocalIce::new(paths),
             codecs: self.config.codecs.clone(),
         }
     }
@@ -120,9 +125,11 @@ impl Bridges {
         leg: LegId,
         sdp: &str,
     ) -> Option<String> {
-        let fork = bridge.forks.iter().find(|fork| fork.line.leg == leg)?;
+        let mut forks = bridge.forks.iter_mut();
+        let fork = forks.find(|fork| fork.line.leg == leg)?;
         let (offer, offered) = (bridge.a.theirs.clone()?, fork.offered.clone()?);
-        let relayed = bridge.a.answer_of(&fork.line, &offer, &offered, sdp).ok()?;
+        let answer = bridge.a.answer_of(&mut fork.line, &offer, &offered, sdp);
+        let relayed = answer.ok()?;
         let anchors = [bridge.a.anchor, fork.line.anchor];
         if let Some(relay) = bridge.relay {
             self.connect_between(relay, anchors, &relayed.streams, Side::A);

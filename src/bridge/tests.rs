@@ -90,6 +90,7 @@ fn anchor(host: u8) -> Anchor {
         peer: [10, 0, 0, host].into(),
         is_private: false,
         is_encrypted: false,
+        is_web: false,
     }
 }
 
@@ -149,6 +150,7 @@ impl Rig {
                 duration_max: Duration::from_secs(3600),
                 seed: [1; 32],
                 security,
+                fingerprint: None,
                 codecs: sip::offer_answer::AudioCodec::ALL.to_vec(),
             }),
             world: World {

@@ -77,8 +77,16 @@ impl Core {
     }
 
     pub(super) fn connect(&mut self, now: Instant, side: Side, peer: RelayPeer) {
-        if let Core::Transcode { .. } = self {
-            *self = Core::new(now);
+        if let Core::Transcode { transcoder, .. } = self {
+            // A side need not shake hands again because packets pass from now on.
+            let kept = Side::BOTH.map(|side| transcoder.release(side));
+            let mut relay = Relay::new(now);
+            for (side, association) in Side::BOTH.into_iter().zip(kept) {
+                if let Some(association) = association {
+                    relay.adopt(side, association);
+                }
+            }
+            *self = Core::Pass(Box::new(relay));
         }
         if let Core::Pass(relay) = self {
             relay.connect(now, side, peer);
@@ -109,9 +117,16 @@ impl Core {
                 transcoder.reconfigure(now, Side::A, a);
                 transcoder.reconfigure(now, Side::B, b);
             }
-            Core::Pass(_) => {
+            Core::Pass(relay) => {
+                let kept = Side::BOTH.map(|side| relay.release(side));
+                let mut transcoder = Box::new(Transcoder::new([a, b], seeds, now));
+                for (side, association) in Side::BOTH.into_iter().zip(kept) {
+                    if let Some(association) = association {
+                        transcoder.adopt(side, association);
+                    }
+                }
                 *self = Core::Transcode {
-                    transcoder: Box::new(Transcoder::new([a, b], seeds, now)),
+                    transcoder,
                     rtcp_mux: mux,
                     ears: silence_s.map(|silence_s| Ear::new(now, silence_s)),
                     events: Vec::new(),
@@ -121,7 +136,10 @@ impl Core {
     }
 
     pub(super) fn is_timed(&self) -> bool {
-        matches!(self, Core::Transcode { .. })
+        match self {
+            Core::Pass(relay) => relay.is_timed(),
+            Core::Transcode { .. } => true,
+        }
     }
 
     /// Takes one datagram. Where it passes, it is brought in line in its buffer, and this is where it goes.
@@ -169,22 +187,31 @@ impl Core {
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         match self {
-            // A few times a second, whatever it says.
-            Core::Pass(_) => None,
+            // A few times a second, whatever it says; a handshake wants more.
+            Core::Pass(relay) => relay.next_timeout(),
             Core::Transcode { transcoder, .. } => transcoder.next_timeout(),
         }
     }
 
     /// The next packet that does not merely pass. To be taken until there is none, before [`Core::poll_event`].
     pub(super) fn poll_packet(&mut self) -> Option<Packet> {
-        let Core::Transcode {
-            transcoder,
-            rtcp_mux,
-            events,
-            ..
-        } = self
-        else {
-            return None;
+        let (transcoder, rtcp_mux, events) = match self {
+            Core::Pass(relay) => {
+                let media::relay::Packet { side, to, data } = relay.poll_packet()?;
+                let port = Port::Rtp;
+                return Some(Packet {
+                    side,
+                    port,
+                    to,
+                    data,
+                });
+            }
+            Core::Transcode {
+                transcoder,
+                rtcp_mux,
+                events,
+                ..
+            } => (transcoder, rtcp_mux, events),
         };
         loop {
             let (side, port, to, data) = match transcoder.poll_output()? {
@@ -257,6 +284,8 @@ fn relay_event(side: Side, event: MediaEvent) -> Option<RelayEvent> {
         MediaEvent::FirstPacket { from } => RelayEvent::FirstPacket { side, from },
         MediaEvent::SourceLatched { from, .. } => RelayEvent::SourceChanged { side, from },
         MediaEvent::Stranger { from } => RelayEvent::Stranger { side, from },
+        MediaEvent::Secured => RelayEvent::Secured { side },
+        MediaEvent::NotSecured { why } => RelayEvent::NotSecured { side, why },
         _ => return None,
     })
 }

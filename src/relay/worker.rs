@@ -37,7 +37,7 @@ pub(super) enum Command {
     Remove {
         id: u64,
     },
-    /// This stream is transcoded from now on.
+    /// This stream goes by the clock from now on: it is transcoded, or shakes hands.
     Time {
         id: u64,
     },
@@ -154,7 +154,7 @@ struct Running {
     round: u64,
     ports: Ports,
     slots: Vec<Option<Entry>>,
-    /// Those that are transcoded.
+    /// Those that are transcoded, or shake hands.
     timed: Vec<usize>,
     free: Vec<usize>,
     places: HashMap<u64, usize>,
@@ -313,9 +313,14 @@ impl Running {
                     }
                 }
                 Ok(Command::Time { id }) => {
-                    if let Some(&slot) = self.places.get(&id)
-                        && !self.timed.contains(&slot)
-                    {
+                    let Some(&slot) = self.places.get(&id) else {
+                        continue;
+                    };
+                    // Whoever begins a handshake has something to send at once.
+                    if let Some(entry) = &self.slots[slot] {
+                        entry.finish(&mut entry.shared.lock());
+                    }
+                    if !self.timed.contains(&slot) {
                         self.timed.push(slot);
                     }
                 }

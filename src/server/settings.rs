@@ -61,6 +61,7 @@ pub(super) fn bridging_config(
             duration_max: Duration::from_secs(u64::from(config.calls.duration_s_max)),
             seed: rand::random(),
             security: config.media.security,
+            fingerprint: None,
             codecs: config.media.codecs.clone(),
         },
         advertise: advertised_for_sound(config, addresses),
@@ -73,12 +74,10 @@ pub(super) fn bridging_config(
 /// The certificate for handshakes beside the media is made anew at each start: phones learn its fingerprint with each
 /// call. Without one, keys still go through private signalling.
 pub(super) fn media_security(policy: SecurityPolicy) -> MediaSecurity {
-    let certificate = match policy {
-        SecurityPolicy::Off => None,
-        SecurityPolicy::Optional | SecurityPolicy::Required => media::dtls::Certificate::generate()
-            .inspect_err(|error| warn!(%error, "DTLS-SRTP is not available"))
-            .ok(),
-    };
+    // Made whatever the policy is: a browser speaks no other way.
+    let certificate = media::dtls::Certificate::generate()
+        .inspect_err(|error| warn!(%error, "neither DTLS-SRTP nor calls of browsers are available"))
+        .ok();
     MediaSecurity {
         policy,
         certificate,

@@ -45,11 +45,11 @@ pub(super) struct Connections {
     pub(super) barred: Barred,
     /// From the first octet to the end of the TLS and WebSocket handshakes.
     pub(super) handshake_max: Duration,
-    limits: Arc<Limits>,
+    pub(super) limits: Arc<Limits>,
     tls: Option<TlsAcceptor>,
     pub(super) ws_origins: Vec<String>,
     peers: TlsPeers,
-    next: AtomicU64,
+    pub(super) next: AtomicU64,
     crowded: Sparing,
     unshaken: Sparing,
 }
@@ -129,10 +129,10 @@ async fn welcome(door: Door, stream: TcpStream, remote: SocketAddr, all: &Connec
     match shaken.unwrap_or_else(|_| Err("it took too long".to_owned())) {
         Ok(Shaken::Tls(stream)) => serve(stream, flow(Transport::Tls), &all.inbox).await,
         Ok(Shaken::Ws(socket)) => {
-            web_socket::serve(*socket, flow(Transport::Ws), &all.inbox).await;
+            web_socket::serve(*socket, flow(Transport::Ws), None, &all.inbox).await;
         }
         Ok(Shaken::Wss(socket)) => {
-            web_socket::serve(*socket, flow(Transport::Wss), &all.inbox).await;
+            web_socket::serve(*socket, flow(Transport::Wss), None, &all.inbox).await;
         }
         Err(why) => match all.unshaken.due(Instant::now()) {
             Some(others) => info!(%remote, others, "connection closed before it was one: {why}"),
@@ -230,7 +230,12 @@ where
     let Some(conn) = flow.conn else { return };
     let (mut reader, mut writer) = tokio::io::split(stream);
     let (outbox, mut outgoing) = mpsc::channel::<Vec<u8>>(STREAM_OUTBOX_MAX);
-    if inbox.send(Inbound::Opened { flow, outbox }).await.is_err() {
+    let opened = Inbound::Opened {
+        flow,
+        outbox,
+        user: None,
+    };
+    if inbox.send(opened).await.is_err() {
         return;
     }
     let writing = async {

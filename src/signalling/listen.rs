@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tracing::warn;
 
 use super::certificate::Certificate;
+use super::page_phone;
 use crate::config::{Sip, Streams};
 
 /// Connections that wait to be accepted; the kernel refuses or forgets more.
@@ -23,6 +24,7 @@ pub struct Listeners {
     pub(super) streams: Vec<(Door, TcpListener)>,
     pub(super) certificate: Option<Certificate>,
     pub(super) config: Streams,
+    pub(super) page_phones: Option<page_phone::Arrivals>,
 }
 
 /// What a stream listener lets in.
@@ -79,6 +81,7 @@ impl Listeners {
             streams: Vec::new(),
             certificate,
             config: config.streams.clone(),
+            page_phones: None,
         };
         for wish in wishes(config, listeners.certificate.is_some()) {
             for &address in addresses {
@@ -92,6 +95,12 @@ impl Listeners {
             }
         }
         Ok(listeners)
+    }
+
+    /// Lets in the phones that come by the page.
+    pub fn with_page_phones(mut self, arrivals: page_phone::Arrivals) -> Listeners {
+        self.page_phones = Some(arrivals);
+        self
     }
 
     fn open(&mut self, address: IpAddr, wish: &Wish) -> Result<(), ListenError> {

@@ -72,7 +72,7 @@ async fn server_with(
 impl Server {
     async fn opened(&mut self) -> (Flow, mpsc::Sender<Vec<u8>>) {
         match self.inbound.recv().await {
-            Some(Inbound::Opened { flow, outbox }) => (flow, outbox),
+            Some(Inbound::Opened { flow, outbox, .. }) => (flow, outbox),
             _ => panic!("no connection"),
         }
     }

@@ -21,7 +21,7 @@ use super::connection::{STREAM_OUTBOX_MAX, WRITE_MAX};
 pub(super) type Socket<S> = WebSocketStream<S>;
 
 /// RFC 7118 §3.
-const SUBPROTOCOL: &str = "sip";
+pub(super) const SUBPROTOCOL: &str = "sip";
 /// The first octet of a TLS handshake record, RFC 8446 §5.1; no HTTP request starts with it.
 const TLS_HANDSHAKE: u8 = 22;
 /// Proxies and NATs forget a silent connection after a minute or more.
@@ -63,14 +63,18 @@ where
                 Ok(response)
             }
         };
-    let config = WebSocketConfig::default()
+    tokio_tungstenite::accept_hdr_async_with_config(stream, check, Some(limits()))
+        .await
+        .map_err(|error| format!("WebSocket: {error}"))
+}
+
+/// What one frame and what waits to be written may hold.
+pub(super) fn limits() -> WebSocketConfig {
+    WebSocketConfig::default()
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
         .max_write_buffer_size(8 * MESSAGE_BYTES_MAX)
-        .write_buffer_size(0);
-    tokio_tungstenite::accept_hdr_async_with_config(stream, check, Some(config))
-        .await
-        .map_err(|error| format!("WebSocket: {error}"))
+        .write_buffer_size(0)
 }
 
 /// Why a handshake is refused.
@@ -99,15 +103,20 @@ fn refusal(headers: &HeaderMap, origins: &[String]) -> Option<(StatusCode, &'sta
     (!is_welcome).then_some((StatusCode::FORBIDDEN, "not from this page"))
 }
 
-/// One WebSocket, until either side has enough.
-pub(super) async fn serve<S>(socket: Socket<S>, flow: Flow, inbox: &mpsc::Sender<Inbound>)
-where
+/// One WebSocket, until either side has enough. `user`: the account it is of, where that was proven before.
+pub(super) async fn serve<S>(
+    socket: Socket<S>,
+    flow: Flow,
+    user: Option<String>,
+    inbox: &mpsc::Sender<Inbound>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Some(conn) = flow.conn else { return };
     let (mut writer, mut reader) = socket.split();
     let (outbox, mut outgoing) = mpsc::channel::<Vec<u8>>(STREAM_OUTBOX_MAX);
-    if inbox.send(Inbound::Opened { flow, outbox }).await.is_err() {
+    let opened = Inbound::Opened { flow, outbox, user };
+    if inbox.send(opened).await.is_err() {
         return;
     }
     let mut heard_at = Instant::now();

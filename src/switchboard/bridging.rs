@@ -6,14 +6,14 @@ mod outputs;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use sip::offer_answer::{Direction, NegotiatedAudio, NegotiatedSecurity};
+use sip::offer_answer::{Direction, NegotiatedAudio};
 use sip::relayed::RelayedSide;
 use sip::{Advertised, CallKey, Caller, Endpoint, Event, Flow, FlowTarget, NameAddr};
 use tracing::{debug, info, warn};
 
 use super::call_id;
 use super::endings::cause;
-use super::session::{MediaSecurity, is_private, session_config, srtp_keys};
+use super::session::{MediaSecurity, is_private, relay_security, session_config};
 use super::trunks::Trunks;
 use super::{Command, Line, LineState, Switchboard, Waiting};
 use crate::bridge::joint::{Joint, NewCall, call_of};
@@ -34,7 +34,7 @@ use crate::relay::{
 use crate::routing::{Destination, DialPlan, Outside, Refused};
 use crate::store::Lasting;
 use media::codec::Codec;
-use media::relay::RelaySecurity;
+use media::dtls::Certificate;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// Counters of the store: what a user has dialled outside on a day, and what was left in message boxes.
@@ -65,6 +65,7 @@ pub struct BridgingConfig {
 pub struct Bridging {
     joint: Joint,
     config: BridgingConfig,
+    security: MediaSecurity,
     relays: HashMap<RelayId, RelayHandle>,
     /// What the sides of a relay's first stream send, where it is a codec we know.
     codecs: HashMap<RelayId, [Option<Codec>; 2]>,
@@ -143,6 +144,7 @@ fn anchor(flow: FlowTarget, advertise: &[Advertised]) -> Anchor {
         peer: flow.remote.ip().to_canonical(),
         is_private: is_private(flow.transport, flow.remote.ip()),
         is_encrypted: flow.transport.is_secure(),
+        is_web: flow.transport.is_web_socket(),
     }
 }
 
@@ -167,7 +169,21 @@ pub(super) struct Arrived {
 }
 
 impl Bridging {
-    pub(super) fn new(config: BridgingConfig) -> Bridging {
+    /// `security`: how calls with the assistant are protected. The certificate here is another one: a browser that goes
+    /// from there to somebody else learns by it that it has to shake hands again (RFC 8842 section 4).
+    pub(super) fn new(mut config: BridgingConfig, security: &MediaSecurity) -> Bridging {
+        let own = security
+            .certificate
+            .as_ref()
+            .map(|_| Certificate::generate());
+        let security = MediaSecurity {
+            policy: security.policy,
+            certificate: own.and_then(|own| {
+                own.inspect_err(|error| warn!(%error, "no handshakes between phones"))
+                    .ok()
+            }),
+        };
+        config.bridge.fingerprint = security.fingerprint();
         let mut joint = Joint::new(config.bridge.clone());
         let mut messages = HashMap::new();
         let mut outside: HashMap<&str, (u32, u32)> = HashMap::new();
@@ -191,6 +207,7 @@ impl Bridging {
             joint,
             messages,
             config,
+            security,
             relays: HashMap::new(),
             codecs: HashMap::new(),
             running: HashMap::new(),
@@ -437,6 +454,7 @@ impl Bridging {
             Some((*number, rate))
         };
         let silence_s = u32::try_from(self.config.silence_max.as_secs()).unwrap_or(u32::MAX);
+        let (security, ice) = relay_security(&peer.security, &self.security);
         let peer = RelayPeer {
             remote_rtp: peer.remote_rtp,
             remote_rtcp: peer.remote_rtcp,
@@ -444,15 +462,8 @@ impl Bridging {
             signalled_from: Some(anchor.peer),
             clock_rates_hz: peer.formats.iter().filter_map(clock_rate).collect(),
             telephone_events: peer.telephone_events.clone(),
-            security: match &peer.security {
-                NegotiatedSecurity::Sdes(keys) => {
-                    srtp_keys(keys).map_or_else(RelaySecurity::default, RelaySecurity::Srtp)
-                }
-                // Between phones there are no handshakes: none is offered or taken.
-                NegotiatedSecurity::None | NegotiatedSecurity::Dtls { .. } => {
-                    RelaySecurity::default()
-                }
-            },
+            security,
+            ice,
             // A phone on hold may be silent; fax and pictures may be anyway.
             silence_s: (peer.direction.receives()
                 && peer.direction.sends()
@@ -475,11 +486,10 @@ impl Bridging {
         let Some(handle) = self.relays.get(&relay) else {
             return;
         };
-        // Between phones there are no handshakes, so no certificate is needed.
-        let means = MediaSecurity::default();
+        let means = &self.security;
         let silence_s = u32::try_from(self.config.silence_max.as_secs()).unwrap_or(u32::MAX);
         let peers = peers.each_ref().map(|peer| TranscodedPeer {
-            config: session_config(Some(peer), cname, &means),
+            config: session_config(Some(peer), cname, means),
             rtcp_mux: peer.rtcp_mux,
             silence_s: (peer.direction == Direction::SendRecv && stream == 0).then_some(silence_s),
         });

@@ -1,5 +1,6 @@
 //! Descriptions within a call with the assistant: the answer that comes with an ACK, and offers anew (RFC 3264 section 8).
 
+use super::session::keep;
 use super::*;
 
 impl Switchboard {
@@ -28,6 +29,7 @@ impl Switchboard {
             };
             match negotiated {
                 Ok(negotiated) => {
+                    keep(&mut local.security, &negotiated.security);
                     heard.clone_from(&answer);
                     let config = session_config(
                         Some(&negotiated),
@@ -80,13 +82,14 @@ impl Switchboard {
         let is_late = offer.is_none();
         let theirs = offer.clone();
         // RFC 3264 section 8: each new description has the version counted up by one.
-        let next = LocalMedia {
+        let mut next = LocalMedia {
             session_version: local.session_version + 1,
             ..local.clone()
         };
         let answer = match offer {
             Some(offer) => match offer_answer::answer(&offer, &next) {
                 Ok((sdp, negotiated)) => {
+                    keep(&mut next.security, &negotiated.security);
                     let config = session_config(
                         Some(&negotiated),
                         &self.config.host_name,

@@ -5,12 +5,14 @@ use std::net::IpAddr;
 
 use media::codec::Codec;
 use media::dtls::{self, Certificate, DtlsConfig};
+use media::ice::IceConfig;
+use media::relay::RelaySecurity;
 use media::session::{OpusWishes, Security, SessionConfig};
 use media::srtp::{self, SrtpKeys};
 use sip::Transport;
 use sip::offer_answer::{
-    AudioCodec, DtlsRole, Fingerprint, FingerprintHash, LocalSecurity, NegotiatedAudio,
-    NegotiatedSecurity, OpusParams, SecurityPolicy,
+    AudioCodec, DtlsRole, Fingerprint, FingerprintHash, LocalIce, LocalSecurity, NegotiatedAudio,
+    NegotiatedIce, NegotiatedSecurity, OpusParams, SecurityPolicy,
 };
 use sip::sdes::{KeySalt, KeySeed, SdesKeys, Suite};
 
@@ -26,18 +28,43 @@ pub struct MediaSecurity {
 }
 
 impl MediaSecurity {
-    /// For one leg of a call: keys of its own. `is_private` as [`is_private`] says.
-    pub fn local(&self, is_private: bool) -> LocalSecurity {
+    /// For one leg of a call: keys of its own. `is_private` as [`is_private`] says; `is_web`: a browser, which encrypts or
+    /// does not speak at all, by handshake and over checked paths, whatever holds for phones.
+    pub fn local(&self, is_private: bool, is_web: bool) -> LocalSecurity {
+        let fingerprint = self.fingerprint();
+        let is_web = is_web && fingerprint.is_some();
         LocalSecurity {
-            policy: self.policy,
+            policy: match is_web {
+                true => SecurityPolicy::Required,
+                false => self.policy,
+            },
             signalling_is_private: is_private,
-            key_seed: Some(KeySeed::new(rand::random())),
-            fingerprint: self.certificate.as_ref().map(|own| Fingerprint {
-                hash: FingerprintHash::Sha256,
-                octets: own.fingerprint().to_vec(),
-            }),
+            key_seed: (!is_web).then(|| KeySeed::new(rand::random())),
+            fingerprint,
             role: None,
+            ice: Some(LocalIce::new(rand::random())),
+            offers_ice: is_web,
+            is_web,
         }
+    }
+
+    /// Of our certificate, as SDP shows it.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.certificate.as_ref().map(|own| Fingerprint {
+            hash: FingerprintHash::Sha256,
+            octets: own.fingerprint().to_vec(),
+        })
+    }
+}
+
+/// What later descriptions of a call keep: who began the handshake, and that paths are checked. RFC 8842 section 5.5.
+pub fn keep(local: &mut LocalSecurity, agreed: &NegotiatedSecurity) {
+    match agreed {
+        NegotiatedSecurity::Dtls { role, ice, .. } => {
+            local.role = Some(*role);
+            local.offers_ice = ice.is_some();
+        }
+        NegotiatedSecurity::None | NegotiatedSecurity::Sdes(_) => local.role = None,
     }
 }
 
@@ -66,31 +93,59 @@ pub fn srtp_keys(keys: &SdesKeys) -> Option<SrtpKeys> {
     })
 }
 
-fn security(agreed: &NegotiatedSecurity, means: &MediaSecurity) -> Security {
+fn dtls(certificate: &Certificate, role: DtlsRole, peer: &Fingerprint) -> DtlsConfig {
+    DtlsConfig {
+        certificate: certificate.clone(),
+        peer: dtls::Fingerprint {
+            hash: match peer.hash {
+                FingerprintHash::Sha256 => dtls::FingerprintHash::Sha256,
+                FingerprintHash::Sha384 => dtls::FingerprintHash::Sha384,
+                FingerprintHash::Sha512 => dtls::FingerprintHash::Sha512,
+            },
+            octets: peer.octets.clone(),
+        },
+        role: match role {
+            DtlsRole::Active => dtls::Role::Active,
+            DtlsRole::Passive => dtls::Role::Passive,
+        },
+    }
+}
+
+fn paths(ice: &NegotiatedIce) -> IceConfig {
+    IceConfig {
+        local_ufrag: ice.local_ufrag.clone(),
+        local_pwd: ice.local_pwd.expose().to_owned(),
+        remote_ufrag: ice.remote_ufrag.clone(),
+    }
+}
+
+fn security(agreed: &NegotiatedSecurity, means: &MediaSecurity) -> (Security, Option<IceConfig>) {
     match (agreed, &means.certificate) {
         (NegotiatedSecurity::Sdes(keys), _) => {
-            srtp_keys(keys).map_or(Security::None, Security::Sdes)
+            let keys = srtp_keys(keys).map_or(Security::None, Security::Sdes);
+            (keys, None)
         }
-        (NegotiatedSecurity::Dtls { role, peer }, Some(certificate)) => {
-            Security::Dtls(DtlsConfig {
-                certificate: certificate.clone(),
-                peer: dtls::Fingerprint {
-                    hash: match peer.hash {
-                        FingerprintHash::Sha256 => dtls::FingerprintHash::Sha256,
-                        FingerprintHash::Sha384 => dtls::FingerprintHash::Sha384,
-                        FingerprintHash::Sha512 => dtls::FingerprintHash::Sha512,
-                    },
-                    octets: peer.octets.clone(),
-                },
-                role: match role {
-                    DtlsRole::Active => dtls::Role::Active,
-                    DtlsRole::Passive => dtls::Role::Passive,
-                },
-            })
+        (NegotiatedSecurity::Dtls { role, peer, ice }, Some(certificate)) => {
+            let dtls = dtls(certificate, *role, peer);
+            (Security::Dtls(dtls), ice.as_ref().map(paths))
         }
         // Without a certificate none was announced, and so none agreed on.
-        (NegotiatedSecurity::None | NegotiatedSecurity::Dtls { .. }, _) => Security::None,
+        (NegotiatedSecurity::None | NegotiatedSecurity::Dtls { .. }, _) => (Security::None, None),
     }
+}
+
+/// The same for a stream that passes.
+pub fn relay_security(
+    agreed: &NegotiatedSecurity,
+    means: &MediaSecurity,
+) -> (RelaySecurity, Option<IceConfig>) {
+    let (security, ice) = security(agreed, means);
+    let security = match security {
+        Security::None => RelaySecurity::None,
+        Security::Sdes(keys) => RelaySecurity::Srtp(keys),
+        Security::Dtls(dtls) => RelaySecurity::Dtls(dtls),
+    };
+    (security, ice)
 }
 
 fn opus(wishes: &OpusParams) -> OpusWishes {
@@ -124,6 +179,7 @@ pub fn session_config(
     let Some(audio) = negotiated else {
         return base;
     };
+    let (security, ice) = security(&audio.security, means);
     SessionConfig {
         codec: codec(audio.codec),
         payload_type: audio.payload_type,
@@ -139,7 +195,8 @@ pub fn session_config(
         remote_rtp: audio.remote_rtp,
         remote_rtcp: audio.remote_rtcp,
         rtcp_mux: audio.rtcp_mux,
-        security: security(&audio.security, means),
+        security,
+        ice,
         send: audio.direction.sends(),
         receive: audio.direction.receives(),
         ..base

@@ -109,6 +109,7 @@ fn bridging(ports: Ports) -> BridgingConfig {
             duration_max: Duration::from_secs(600),
             seed: [1; 32],
             security: sip::offer_answer::SecurityPolicy::Off,
+            fingerprint: None,
             codecs: sip::offer_answer::AudioCodec::ALL.to_vec(),
         },
         advertise: Vec::new(),

@@ -20,6 +20,7 @@ const TARGETS: [(&str, Body, Option<&str>); 38] = [
     ("srtp", media::fuzz_secure::srtp, None),
     ("dtls", dtls, None),
     ("stun", sip::fuzz::answer_stun, None),
+    ("checks", checks, None),
     ("sdp", sip::fuzz::parse_sdp, None),
     ("rtp", media::fuzz::parse_rtp, None),
     ("rtcp", media::fuzz::parse_rtcp, None),
@@ -69,6 +70,10 @@ fn sip_calls(data: &[u8]) {
 
 fn dtls(data: &[u8]) {
     media::fuzz_secure::dtls(Instant::now(), data);
+}
+
+fn checks(data: &[u8]) {
+    media::fuzz_secure::checks(Instant::now(), data);
 }
 
 fn relay(data: &[u8]) {

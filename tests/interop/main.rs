@@ -20,6 +20,7 @@ mod telegram_stand_in;
 mod audio_api;
 mod barge_in;
 mod between;
+mod browser_phone;
 mod callback;
 mod callback_openclaw;
 mod calls;

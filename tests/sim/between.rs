@@ -156,6 +156,7 @@ fn anchor(peer: SocketAddr) -> Anchor {
         peer: peer.ip(),
         is_private: false,
         is_encrypted: false,
+        is_web: false,
     }
 }
 
@@ -213,6 +214,7 @@ fn joint(seed: u64) -> Joint {
         duration_max: Duration::from_secs(300),
         seed: [seed as u8; 32],
         security: sip::offer_answer::SecurityPolicy::Off,
+        fingerprint: None,
         codecs: sip::offer_answer::AudioCodec::ALL.to_vec(),
     })
 }

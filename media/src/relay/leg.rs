@@ -1,4 +1,4 @@
-//! One side of a relayed stream: its peer, its source, its keys and its figures.
+//! One side of a relayed stream: its peer, its source, its keys or its handshake, and its figures.
 //!
 //! Owns: what belongs to one side alone. Does not own: what passes between both (`relay`).
 //!
@@ -11,6 +11,7 @@ use super::continuity::Continuity;
 use super::heard::Heard;
 use super::source::{Source, is_sendable};
 use super::{Port, RelayPeer, RelaySecurity, SideStats};
+use crate::association::{Association, Outcome};
 use crate::dtmf;
 use crate::receiver::reception::{Reception, Sequence};
 use crate::rtp;
@@ -26,6 +27,10 @@ pub(super) struct Leg {
     pub(super) continuity: Continuity,
     /// Of both directions of this side.
     srtp: Option<(SrtpKeys, SrtpContext)>,
+    /// Where keys come out of a handshake instead.
+    pub(super) association: Option<Box<Association>>,
+    /// It was agreed on and is impossible: nothing passes.
+    is_closed: bool,
     pub(super) reception: Option<Reception>,
     pub(super) received_before: u64,
     pub(super) expected_before: u64,
@@ -46,6 +51,8 @@ impl Leg {
             rtcp_source: None,
             continuity: Continuity::default(),
             srtp: None,
+            association: None,
+            is_closed: false,
             reception: None,
             received_before: 0,
             expected_before: 0,
@@ -57,31 +64,73 @@ impl Leg {
         }
     }
 
-    /// Takes the keys that were agreed. Those that are the same go on counting.
-    pub(super) fn secure(&mut self, security: &RelaySecurity) {
-        self.srtp = match (security, self.srtp.take()) {
-            (RelaySecurity::None, _) => None,
+    /// Takes the protection that was agreed. What is the same goes on: counters, the handshake. What cannot be is told.
+    pub(super) fn secure(&mut self, now: Instant, peer: &RelayPeer) -> Option<Outcome> {
+        self.is_closed = false;
+        if let RelaySecurity::Dtls(dtls) = &peer.security {
+            self.srtp = None;
+            // One that came to nothing while the phone rang may come to something now.
+            let same = self.association.as_mut();
+            if let Some(association) = same.filter(|own| own.is_of(dtls) && !own.is_failed()) {
+                association.restart(peer.ice.as_ref());
+                return None;
+            }
+            return match Association::new(now, dtls, peer.ice.as_ref()) {
+                Ok(association) => {
+                    self.association = Some(Box::new(association));
+                    None
+                }
+                Err(_) => {
+                    self.association = None;
+                    self.is_closed = true;
+                    Some(Outcome::Failed("the handshake could not begin"))
+                }
+            };
+        }
+        self.association = None;
+        self.srtp = match (&peer.security, self.srtp.take()) {
+            (RelaySecurity::None | RelaySecurity::Dtls(_), _) => None,
             (RelaySecurity::Srtp(keys), Some((old, mut context))) => {
                 context.rekey(&old, keys);
                 Some((keys.clone(), context))
             }
             (RelaySecurity::Srtp(keys), None) => Some((keys.clone(), SrtpContext::new(keys))),
         };
+        None
     }
 
     pub(super) fn is_secure(&self) -> bool {
-        self.srtp.is_some()
+        self.srtp.is_some() || self.association.is_some() || self.is_closed
+    }
+
+    /// Where packets go: over the path the peer has chosen, or to where its packets come from.
+    pub(super) fn destination(&self) -> Option<SocketAddr> {
+        match &self.association {
+            Some(association) if association.has_paths() => association.path(),
+            _ => self.source.destination(),
+        }
+    }
+
+    /// With a handshake only the port it took place on has keys.
+    fn context(&mut self, port: Port) -> Option<&mut SrtpContext> {
+        match (&mut self.association, &mut self.srtp) {
+            (Some(association), _) if port == Port::Rtp => association.context(),
+            (None, Some((_, context))) => Some(context),
+            _ => None,
+        }
     }
 
     /// Opens a packet of this side in place; its length then. `None`: it is not the peer's.
-    pub(super) fn open(&mut self, buffer: &mut [u8], len: usize) -> Option<usize> {
-        let Some((_, context)) = &mut self.srtp else {
+    pub(super) fn open(&mut self, buffer: &mut [u8], len: usize, port: Port) -> Option<usize> {
+        if !self.is_secure() {
             return Some(len);
-        };
-        let result = if rtp::is_rtcp(&buffer[..len]) {
-            context.unprotect_rtcp_in(buffer, len)
-        } else {
-            context.unprotect_in(buffer, len)
+        }
+        let is_rtcp = rtp::is_rtcp(&buffer[..len]);
+        let result = match self.context(port) {
+            Some(context) if is_rtcp => context.unprotect_rtcp_in(buffer, len),
+            Some(context) => context.unprotect_in(buffer, len),
+            // No keys, or none yet.
+            None => Err(SrtpError::NotAuthentic),
         };
         match result {
             Ok(len) => return Some(len),
@@ -93,14 +142,15 @@ impl Leg {
     }
 
     /// Closes a packet to this side in place; its length then.
-    pub(super) fn seal(&mut self, buffer: &mut [u8], len: usize) -> Option<usize> {
-        let Some((_, context)) = &mut self.srtp else {
+    pub(super) fn seal(&mut self, buffer: &mut [u8], len: usize, port: Port) -> Option<usize> {
+        if !self.is_secure() {
             return Some(len);
-        };
-        let result = if rtp::is_rtcp(&buffer[..len]) {
-            context.protect_rtcp_in(buffer, len)
-        } else {
-            context.protect_in(buffer, len)
+        }
+        let is_rtcp = rtp::is_rtcp(&buffer[..len]);
+        let context = self.context(port)?;
+        let result = match is_rtcp {
+            true => context.protect_rtcp_in(buffer, len),
+            false => context.protect_in(buffer, len),
         };
         result.ok()
     }
@@ -121,7 +171,7 @@ impl Leg {
     }
 
     pub(super) fn rtcp_destination(&self) -> Option<(SocketAddr, Port)> {
-        let rtp = self.source.destination()?;
+        let rtp = self.destination()?;
         let peer = self.peer.as_ref()?;
         if peer.rtcp_mux {
             return Some((rtp, Port::Rtp));

@@ -3,13 +3,16 @@
 //! Owns: two sides and what passes between them. Payload types nobody knows, header extensions and feedback pass
 //! untouched; so do SSRC, sequence and timestamp, unless a side's source changed in the middle of the call (`continuity`).
 //! RTCP goes the way each side agreed, on a port of its own or beside RTP (RFC 5761). Keys pressed (RFC 4733) are seen,
-//! not taken out. Does not own: sockets, ports, SDP, sound (`session` is for those who decode it).
+//! not taken out. Each side is protected in its own way; handshakes and checked paths end here (`beside`). Does not own:
+//! sockets, ports, SDP, sound (`session` is for those who decode it).
 //!
-//! Contract: after [`Relay::receive`], [`Relay::connect`] and [`Relay::time`] take [`Relay::poll_event`] until it is
-//! empty. `time` is to be called a few times a second. Bound: [`EVENTS_MAX`] events; when full the oldest is dropped.
+//! Contract: after [`Relay::receive`], [`Relay::connect`] and [`Relay::time`] take [`Relay::poll_packet`] and
+//! [`Relay::poll_event`] until they are empty. `time` is to be called a few times a second, and at
+//! [`Relay::next_timeout`]. Bound: [`EVENTS_MAX`] events; when full the oldest is dropped.
 //!
 //! PURE.
 
+mod beside;
 pub mod continuity;
 #[doc(hidden)]
 pub mod fuzz;
@@ -21,10 +24,13 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use crate::dtls::DtlsConfig;
 use crate::dtmf;
+use crate::ice::IceConfig;
 use crate::receiver::reception::Reception;
 use crate::rtp;
 use crate::srtp::{GROWTH_MAX, SrtpKeys};
+pub use beside::Packet;
 use leg::Leg;
 use source::{Origin, canonical};
 
@@ -71,6 +77,8 @@ pub enum RelaySecurity {
     /// Keys from SDP (RFC 4568): the other side never sees them. A packet that they open is the peer's, from wherever it
     /// comes: a phone that changes its network is heard at its next packet.
     Srtp(SrtpKeys),
+    /// Keys out of a handshake on the RTP port (RFC 5764). RTCP passes only where it shares that port.
+    Dtls(DtlsConfig),
 }
 
 /// What signalling knows of one side of one stream.
@@ -91,6 +99,8 @@ pub struct RelayPeer {
     /// Without a usable packet for so many seconds, [`RelayEvent::NoPackets`] is told. `None` while the peer may be silent.
     pub silence_s: Option<u32>,
     pub security: RelaySecurity,
+    /// Paths are checked by the peer (RFC 8445), beside a handshake alone; addresses of SDP count for nothing then.
+    pub ice: Option<IceConfig>,
     /// Not RTP at all (fax by T.38 UDPTL): datagrams pass unread.
     pub is_opaque: bool,
 }
@@ -114,6 +124,10 @@ pub enum RelayEvent {
         digit: char,
         duration_ms: u32,
     },
+    /// The handshake of this side is over: from now on its packets pass.
+    Secured { side: Side },
+    /// The handshake of this side came to nothing; no packet of it will pass.
+    NotSecured { side: Side, why: &'static str },
     /// The relay cannot go on with this stream: end the call.
     Failed,
 }
@@ -146,6 +160,8 @@ pub struct SideStats {
     pub source_changes: u32,
     /// Where its packets really come from.
     pub source: Option<SocketAddr>,
+    /// Its keys came out of a handshake that is done.
+    pub is_secured: bool,
     /// Between us and this side, as its reports tell.
     pub round_trip_ms: Option<f64>,
     /// What this side says was lost of what it was sent: the share since its last report, 0 to 1, and all.
@@ -201,8 +217,11 @@ impl Relay {
         if is_another {
             leg.continuity.source_changed();
         }
-        leg.secure(&peer.security);
+        let outcome = leg.secure(now, &peer);
         leg.peer = Some(peer);
+        if let Some(outcome) = outcome {
+            self.tell_outcome(side, outcome);
+        }
     }
 
     /// Takes one datagram that came to `port` of `side`: the first `len` bytes of `buffer`, behind which there are at least
@@ -226,6 +245,7 @@ impl Relay {
         if is_opaque {
             return self.opaque(now, side, port, from, len);
         }
+        let from = self.beside(now, side, port, from, buffer.get(..len)?)?;
         let datagram = buffer.get(..len)?;
         if rtp::is_rtcp(datagram) {
             return self.rtcp(now, side, port, from, buffer, len);
@@ -242,6 +262,7 @@ impl Relay {
 
     /// Tells what is due by now.
     pub fn time(&mut self, now: Instant) {
+        self.shake_hands(now);
         for side in Side::BOTH {
             let leg = &mut self.legs[side.index()];
             let pressed = leg.keys.1.timeout(now);
@@ -275,6 +296,7 @@ impl Relay {
             packets_lost: expected as i64 - received as i64,
             jitter_ms: reception.map_or(0.0, Reception::jitter_ms),
             source: leg.source.current(),
+            is_secured: leg.association.as_ref().is_some_and(|own| own.is_ready()),
             round_trip_ms: leg.heard.round_trip_ms,
             remote_fraction_lost: leg.heard.fraction_lost,
             remote_packets_lost: leg.heard.packets_lost,
@@ -334,7 +356,7 @@ impl Relay {
         len: usize,
     ) -> Option<Forward> {
         // Opened first: with keys, a packet that opens is what makes a source.
-        let len = self.legs[side.index()].open(buffer, len)?;
+        let len = self.legs[side.index()].open(buffer, len, Port::Rtp)?;
         if !self.admit(now, side, from) {
             return None;
         }
@@ -361,12 +383,12 @@ impl Relay {
         for pressed in pressed.into_iter().flatten() {
             self.digit(side, pressed);
         }
-        let Some(to) = self.legs[side.other().index()].source.destination() else {
+        let Some(to) = self.legs[side.other().index()].destination() else {
             self.legs[side.index()].stats.packets_homeless += 1;
             return None;
         };
         let other = &mut self.legs[side.other().index()];
-        let len = other.seal(buffer, len)?;
+        let len = other.seal(buffer, len, Port::Rtp)?;
         other.stats.packets_sent += 1;
         other.stats.octets_sent += len as u64;
         let port = Port::Rtp;
@@ -385,7 +407,7 @@ impl Relay {
     ) -> Option<Forward> {
         let from = canonical(from);
         let leg = &mut self.legs[side.index()];
-        let len = leg.open(buffer, len)?;
+        let len = leg.open(buffer, len, port)?;
         let datagram = &mut buffer[..len];
         let named = leg.peer.as_ref().and_then(|peer| peer.remote_rtcp);
         let is_peer = leg.is_secure()
@@ -417,7 +439,7 @@ impl Relay {
         heard::listen(now, &mut leg.heard, &other.heard, datagram);
         continuity::rtcp(&leg.continuity, &other.continuity, datagram);
         let (to, port) = other.rtcp_destination()?;
-        let len = self.legs[side.other().index()].seal(buffer, len)?;
+        let len = self.legs[side.other().index()].seal(buffer, len, port)?;
         Some(Forward { to, port, len })
     }
 

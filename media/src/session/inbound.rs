@@ -148,6 +148,11 @@ impl Inbound {
         self.receiver.expect(config.remote_rtp);
     }
 
+    /// The peer is to be found at another address.
+    pub(super) fn expect(&mut self, remote_rtp: Option<SocketAddr>) {
+        self.receiver.expect(remote_rtp);
+    }
+
     pub(super) fn latch(&self) -> &Latch {
         self.receiver.latch()
     }

@@ -27,12 +27,13 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::association::{Association, Outcome};
 use crate::quality::Impairment;
 use crate::rtcp::{self, SenderInfo, reporter::Reporter};
 use crate::{Frame, rtp};
 use inbound::Inbound;
 use outbound::Outbound;
-use shield::{Outcome, Shield};
+use shield::Shield;
 
 /// Outputs that may wait to be drained.
 pub const OUTPUTS_MAX: usize = 2_048;
@@ -73,8 +74,10 @@ impl Session {
     /// A session that starts now. `seed` gives SSRC, first sequence number and timestamp, and report times.
     pub fn new(config: SessionConfig, seed: [u8; 32], start: Instant) -> Session {
         let mut random = StdRng::from_seed(seed);
+        let shield = Shield::new(start, &config);
+        let config = along_path(config, &shield);
         Session {
-            shield: Shield::new(start, &config.security),
+            shield,
             inbound: Inbound::new(start, &config),
             outbound: Outbound::new(&config, &mut random),
             reporter: Reporter::new(start, config.ntp_offset, config.cname.clone(), &mut random),
@@ -104,10 +107,17 @@ impl Session {
         let named = self.config.remote_rtp;
         match input {
             Input::Rtp { from, data } => match self.shield.open(now, from, named, data, true) {
-                // RFC 5761: one port for both.
-                Some(clear) if rtp::is_rtcp(&clear) => self.rtcp(now, from, &clear),
-                Some(clear) => self.rtp(now, from, &clear),
-                None => {}
+                Some(clear) => {
+                    let from = self.follow_path(from);
+                    // RFC 5761: one port for both.
+                    match rtp::is_rtcp(&clear) {
+                        true => self.rtcp(now, from, &clear),
+                        false => self.rtp(now, from, &clear),
+                    }
+                }
+                None => {
+                    self.follow_path(from);
+                }
             },
             Input::Rtcp { from, data } => {
                 if let Some(clear) = self.shield.open(now, from, named, data, false) {
@@ -151,6 +161,8 @@ impl Session {
         if self.over {
             return;
         }
+        self.shield.reconfigure(now, &config);
+        let config = along_path(config, &self.shield);
         let receives_anew = config.receive && !self.config.receive;
         if receives_anew || config.remote_rtp != self.config.remote_rtp {
             self.silent_since = now;
@@ -160,7 +172,6 @@ impl Session {
         {
             self.rtcp_source = None;
         }
-        self.shield.reconfigure(now, &config.security);
         self.inbound.reconfigure(&config);
         self.outbound.reconfigure(&self.config, &config);
         self.reporter.set_cname(config.cname.clone());
@@ -175,6 +186,23 @@ impl Session {
             self.report(now, true);
             self.over = true;
         }
+    }
+
+    /// Goes on with paths and keys that were agreed upon elsewhere on the same port; before the first input.
+    pub fn adopt(&mut self, association: Box<Association>) {
+        self.shield.adopt(association, &self.config);
+        self.config = along_path(self.config.clone(), &self.shield);
+        self.inbound.reconfigure(&self.config);
+    }
+
+    /// Gives paths and keys up to whoever goes on with this port. Nothing passes here any more.
+    pub fn release(&mut self) -> Option<Box<Association>> {
+        self.shield.release()
+    }
+
+    /// Whether what is sent can be heard: false until a handshake that was agreed on is over.
+    pub fn is_ready(&self) -> bool {
+        self.shield.is_ready()
     }
 
     /// The next output, in order.
@@ -285,6 +313,19 @@ impl Session {
             self.outputs.pop_front();
         }
         self.outputs.push_back(output);
+    }
+
+    /// Whatever path a packet took, the peer is the peer, and is answered over the path it has chosen.
+    fn follow_path(&mut self, from: SocketAddr) -> SocketAddr {
+        let Some(Some(path)) = self.shield.paths() else {
+            return from;
+        };
+        if self.config.remote_rtp != Some(path) {
+            self.config.remote_rtp = Some(path);
+            self.inbound.expect(Some(path));
+            self.rtcp_source = None;
+        }
+        path
     }
 
     /// The handshake's datagrams go to where the peer's come from, else to where its packets would.
@@ -473,6 +514,18 @@ impl Session {
         } else if let Some(to) = self.rtcp_destination() {
             self.output(Output::Rtcp { to, data });
         }
+    }
+}
+
+/// With checked paths it does not matter what addresses SDP names.
+fn along_path(config: SessionConfig, shield: &Shield) -> SessionConfig {
+    match shield.paths() {
+        Some(path) => SessionConfig {
+            remote_rtp: path,
+            remote_rtcp: None,
+            ..config
+        },
+        None => config,
     }
 }
 

@@ -1,6 +1,6 @@
-//! What stands between a session and the wire: nothing, keys from SDP, or a handshake and the keys out of it. Owns
-//! which datagrams are opened and sealed with what; does not own encryption (`srtp`), the handshake (`dtls`), or where
-//! packets go.
+//! What stands between a session and the wire: nothing, keys from SDP, or an association and the keys out of it. Owns
+//! which datagrams are opened and sealed with what; does not own encryption (`srtp`), handshakes and checked paths
+//! (`association`), or where packets go.
 //!
 //! As long as protection is agreed and there are no keys yet, nothing passes in either direction.
 //!
@@ -10,8 +10,8 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::types::Security;
-use crate::dtls::{self, Handshake, Progress};
+use super::types::{Security, SessionConfig};
+use crate::association::{Association, Outcome, Taken};
 use crate::rtp;
 use crate::srtp::{SrtpContext, SrtpKeys};
 
@@ -22,26 +22,9 @@ enum State {
         keys: SrtpKeys,
         context: Box<SrtpContext>,
     },
-    Handshake(Box<Association>),
+    Associated(Box<Association>),
     /// Agreed on, and impossible: nothing passes.
     Closed,
-}
-
-#[derive(Debug)]
-struct Association {
-    handshake: Handshake,
-    context: Option<Box<SrtpContext>>,
-    /// Where the peer's handshake really comes from.
-    source: Option<SocketAddr>,
-    /// It comes from the host that SDP names.
-    is_named: bool,
-}
-
-/// What has come about, told once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Secured,
-    Failed(&'static str),
 }
 
 #[derive(Debug)]
@@ -60,40 +43,54 @@ fn keyed(keys: &SrtpKeys) -> State {
 }
 
 impl Shield {
-    pub(super) fn new(now: Instant, security: &Security) -> Shield {
+    pub(super) fn new(now: Instant, config: &SessionConfig) -> Shield {
         let mut shield = Shield {
             state: State::Open,
             refused: 0,
             outcome: None,
         };
-        shield.reconfigure(now, security);
+        shield.reconfigure(now, config);
         shield
     }
 
     /// Takes what was agreed on. What is the same as before goes on as it was: counters, windows, the handshake.
-    pub(super) fn reconfigure(&mut self, now: Instant, security: &Security) {
-        match (&mut self.state, security) {
+    pub(super) fn reconfigure(&mut self, now: Instant, config: &SessionConfig) {
+        match (&mut self.state, &config.security) {
             (_, Security::None) => self.state = State::Open,
             (State::Keyed { keys, context }, Security::Sdes(next)) => {
                 context.rekey(keys, next);
                 *keys = next.clone();
             }
             (_, Security::Sdes(keys)) => self.state = keyed(keys),
-            (State::Handshake(old), Security::Dtls(next)) if old.handshake.config() == next => {}
-            (_, Security::Dtls(config)) => {
-                self.state = match Handshake::new(config.clone(), now) {
-                    Ok(handshake) => State::Handshake(Box::new(Association {
-                        handshake,
-                        context: None,
-                        source: None,
-                        is_named: false,
-                    })),
+            (State::Associated(association), Security::Dtls(next)) if association.is_of(next) => {
+                association.restart(config.ice.as_ref());
+            }
+            (_, Security::Dtls(dtls)) => {
+                self.state = match Association::new(now, dtls, config.ice.as_ref()) {
+                    Ok(association) => State::Associated(Box::new(association)),
                     Err(_) => {
                         self.outcome = Some(Outcome::Failed("the handshake could not begin"));
                         State::Closed
                     }
                 };
             }
+        }
+    }
+
+    /// Goes on with an association that was begun elsewhere, if it is of what was agreed on here.
+    pub(super) fn adopt(&mut self, mut association: Box<Association>, config: &SessionConfig) {
+        if let Security::Dtls(dtls) = &config.security
+            && association.is_of(dtls)
+        {
+            association.restart(config.ice.as_ref());
+            self.state = State::Associated(association);
+        }
+    }
+
+    pub(super) fn release(&mut self) -> Option<Box<Association>> {
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Associated(association) => Some(association),
+            _ => None,
         }
     }
 
@@ -109,25 +106,18 @@ impl Shield {
     ) -> Option<Cow<'a, [u8]>> {
         let context = match &mut self.state {
             State::Open => return Some(Cow::Borrowed(data)),
-            State::Keyed { context, .. } => Some(context),
-            State::Handshake(association) if on_rtp_port => {
-                if dtls::is_dtls(data) {
-                    // Records before the keys prove nothing. Once the host that SDP names has spoken, others are
-                    // strangers; until then it may be behind a NAT.
-                    let is_named = expected.is_some_and(|expected| expected.ip() == from.ip());
-                    if association.is_named && !is_named {
-                        self.refused += 1;
+            State::Keyed { context, .. } => Some(&mut **context),
+            State::Associated(association) if on_rtp_port => {
+                match association.take(now, from, expected, data) {
+                    Taken::Packet => association.context(),
+                    taken => {
+                        self.refused += u64::from(taken == Taken::Stranger);
+                        self.look();
                         return None;
                     }
-                    association.is_named |= is_named;
-                    association.source = Some(from);
-                    association.handshake.receive(now, data);
-                    self.look();
-                    return None;
                 }
-                association.context.as_mut()
             }
-            State::Handshake(_) | State::Closed => None,
+            State::Associated(_) | State::Closed => None,
         };
         let mut packet = data.to_vec();
         let opened = context.is_some_and(|context| match rtp::is_rtcp(data) {
@@ -142,9 +132,9 @@ impl Shield {
     pub(super) fn seal(&mut self, mut packet: Vec<u8>, on_rtp_port: bool) -> Option<Vec<u8>> {
         let context = match &mut self.state {
             State::Open => return Some(packet),
-            State::Keyed { context, .. } => context,
-            State::Handshake(association) if on_rtp_port => association.context.as_mut()?,
-            State::Handshake(_) | State::Closed => return None,
+            State::Keyed { context, .. } => &mut **context,
+            State::Associated(association) if on_rtp_port => association.context()?,
+            State::Associated(_) | State::Closed => return None,
         };
         let sealed = match rtp::is_rtcp(&packet) {
             true => context.protect_rtcp(&mut packet),
@@ -154,26 +144,23 @@ impl Shield {
     }
 
     pub(super) fn time(&mut self, now: Instant) {
-        if let State::Handshake(association) = &mut self.state {
-            association.handshake.time(now);
+        if let State::Associated(association) = &mut self.state {
+            association.time(now);
             self.look();
         }
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Handshake(association) => association.handshake.next_timeout(),
+            State::Associated(association) => association.next_timeout(),
             _ => None,
         }
     }
 
-    /// The next datagram of the handshake, and where the peer's came from, if any did.
+    /// The next datagram of checks and handshake, and where the peer's came from, if any did.
     pub(super) fn poll_datagram(&mut self) -> Option<(Option<SocketAddr>, Vec<u8>)> {
         match &mut self.state {
-            State::Handshake(association) => {
-                let datagram = association.handshake.poll_datagram()?;
-                Some((association.source, datagram))
-            }
+            State::Associated(association) => association.poll_datagram(),
             _ => None,
         }
     }
@@ -186,29 +173,30 @@ impl Shield {
         self.refused
     }
 
+    /// Whether packets come over checked paths only; then where they go, once one is checked.
+    pub(super) fn paths(&self) -> Option<Option<SocketAddr>> {
+        match &self.state {
+            State::Associated(association) if association.has_paths() => Some(association.path()),
+            _ => None,
+        }
+    }
+
     /// Whether packets can pass.
     pub(super) fn is_ready(&self) -> bool {
         match &self.state {
             State::Open | State::Keyed { .. } => true,
-            State::Handshake(association) => association.context.is_some(),
+            State::Associated(association) => association.is_ready(),
             State::Closed => false,
         }
     }
 
     fn look(&mut self) {
-        let State::Handshake(association) = &mut self.state else {
+        let State::Associated(association) = &mut self.state else {
             return;
         };
-        match association.handshake.progress() {
-            Progress::Done(keys) if association.context.is_none() => {
-                association.context = Some(Box::new(SrtpContext::new(keys)));
-                self.outcome = Some(Outcome::Secured);
-            }
-            Progress::Failed(why) => {
-                self.outcome = Some(Outcome::Failed(why));
-                self.state = State::Closed;
-            }
-            _ => {}
+        self.outcome = association.poll_outcome().or(self.outcome.take());
+        if association.is_failed() {
+            self.state = State::Closed;
         }
     }
 }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use crate::Frame;
 use crate::codec::Codec;
 use crate::dtls::DtlsConfig;
+use crate::ice::IceConfig;
 use crate::srtp::SrtpKeys;
 
 /// How frames are given out.
@@ -73,6 +74,8 @@ pub struct SessionConfig {
     /// Whether RTCP goes to the RTP port (RFC 5761). It is taken from there in any case.
     pub rtcp_mux: bool,
     pub security: Security,
+    /// Paths are checked by the peer (RFC 8445), beside a handshake alone; addresses of SDP count for nothing then.
+    pub ice: Option<IceConfig>,
     /// Where the peer's SDP asks for RTP. Packets may turn out to come from elsewhere (symmetric RTP).
     pub remote_rtp: Option<SocketAddr>,
     /// Where the peer's SDP asks for RTCP; without it the port above `remote_rtp`.
@@ -102,6 +105,7 @@ impl Default for SessionConfig {
             in_band_digits: true,
             rtcp_mux: false,
             security: Security::None,
+            ice: None,
             remote_rtp: None,
             remote_rtcp: None,
             cname: String::new(),

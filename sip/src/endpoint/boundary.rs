@@ -33,6 +33,12 @@ pub enum Input<'a> {
     StreamOpened {
         flow: Flow,
     },
+    /// Whose connection this is, proven outside of SIP, as RFC 7118 section 7 has it for browsers: its requests are that
+    /// account's, and are not challenged.
+    StreamProven {
+        conn: ConnId,
+        user: &'a str,
+    },
     StreamData {
         conn: ConnId,
         data: &'a [u8],

@@ -303,6 +303,13 @@ impl Endpoint {
     ) -> Option<String> {
         let source = flow.remote.ip();
         let unix_ms = self.unix_ms(now);
+        // An account that is gone is gone for its open connections too.
+        let proven = flow.conn.and_then(|conn| self.streams.user_of(conn));
+        if let Some(user) = proven.filter(|user| self.digest.knows(user)) {
+            let user = user.to_owned();
+            self.guard.vouch(now, source, VOUCHED_TOKENS);
+            return Some(user);
+        }
         // A phone that is registered goes on being one, whoever else shares its address.
         if let Some(wait) = self.lockout.address_locked(now, source)
             && !self.registrar.has_phone_at(flow.remote)

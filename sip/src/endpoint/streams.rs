@@ -21,6 +21,8 @@ struct Stream {
     pending_bytes: usize,
     /// Somebody authenticated over it, or we opened it.
     vouched: bool,
+    /// The account it was proven to be of when it was opened.
+    user: Option<String>,
     heard_at: Instant,
     /// The longest registration that came over it.
     registered_until: Option<Instant>,
@@ -54,6 +56,11 @@ impl Streams {
         self.streams.contains_key(&conn)
     }
 
+    /// The account a connection was proven to be of.
+    pub(super) fn user_of(&self, conn: ConnId) -> Option<&str> {
+        self.streams.get(&conn)?.user.as_deref()
+    }
+
     fn has_room_for(&self, remote: IpAddr) -> bool {
         self.streams.len() < self.config.streams_max
             && self.per_address.get(&remote).copied().unwrap_or(0)
@@ -69,6 +76,7 @@ impl Streams {
             pending: Vec::new(),
             pending_bytes: 0,
             vouched,
+            user: None,
             heard_at: now,
             registered_until: None,
             opened_at: now,
@@ -214,6 +222,13 @@ impl Endpoint {
         }
         self.streams.insert(now, conn, flow, true, ours);
         self.watch_stream(conn);
+    }
+
+    pub(super) fn on_stream_proven(&mut self, conn: ConnId, user: &str) {
+        if let Some(stream) = self.streams.streams.get_mut(&conn) {
+            stream.user = Some(user.to_owned());
+        }
+        self.vouch_stream(Some(conn));
     }
 
     pub(super) fn on_stream_data(&mut self, now: Instant, conn: ConnId, data: &[u8]) {

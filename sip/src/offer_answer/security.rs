@@ -8,8 +8,10 @@
 //! taken over any where protection is optional, and do not satisfy `Required` over clear signalling.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use super::OfferError;
+use super::ice::{self, LocalIce, NegotiatedIce};
 use crate::sdes::{CryptoLine, KeySeed, SdesKeys, Suite};
 use crate::sdp::{Attribute, Media, Session};
 
@@ -37,6 +39,12 @@ pub struct LocalSecurity {
     pub fingerprint: Option<Fingerprint>,
     /// Our part in the handshake that is already over, kept by later descriptions (RFC 8842 §5.5).
     pub role: Option<DtlsRole>,
+    /// Checked paths, beside a handshake. `None`: never.
+    pub ice: Option<LocalIce>,
+    /// Whether checked paths are offered, not only taken: to browsers, and to those who have them already.
+    pub offers_ice: bool,
+    /// The other side is a browser, which speaks one profile and no other (RFC 8827 section 6.5, RFC 8834 section 4.2).
+    pub is_web: bool,
 }
 
 /// What is agreed upon.
@@ -49,6 +57,8 @@ pub enum NegotiatedSecurity {
         role: DtlsRole,
         /// Of the other side's certificate: what the handshake has to show.
         peer: Fingerprint,
+        /// Packets go over checked paths.
+        ice: Option<NegotiatedIce>,
     },
 }
 
@@ -183,12 +193,14 @@ fn setup<'a>(session: &'a Session, media: &'a Media) -> &'a str {
         .unwrap_or("active")
 }
 
-/// What is agreed upon for a section that is offered to us, and the attributes that say so in the answer.
+/// What is agreed upon for a section that is offered to us, and the attributes that say so in the answer. `at`: where we
+/// receive it.
 pub(crate) fn answer(
     session: &Session,
     media: &Media,
     mline: usize,
     local: &LocalSecurity,
+    at: SocketAddr,
 ) -> Result<(NegotiatedSecurity, Vec<Attribute>), OfferError> {
     let unsupported = || OfferError::Protocol(media.protocol.clone());
     let profile = Profile::of(media).ok_or_else(unsupported)?;
@@ -228,11 +240,16 @@ pub(crate) fn answer(
             "actpass" => local.role.unwrap_or(DtlsRole::Passive),
             _ => return None,
         };
-        let attributes = vec![
+        let mut attributes = vec![
             attribute("fingerprint", own.to_string()),
             attribute("setup", role.as_str()),
         ];
-        Some((NegotiatedSecurity::Dtls { role, peer }, attributes))
+        let paths = local.ice.as_ref().zip(ice::remote_ufrag(session, media));
+        let ice = paths.map(|(own, remote_ufrag)| {
+            attributes.extend(own.attributes(at));
+            own.with(remote_ufrag)
+        });
+        Some((NegotiatedSecurity::Dtls { role, peer, ice }, attributes))
     };
     // Keys that strangers could have read give way to a handshake; else they are ready at once.
     let secured = if local.signalling_is_private {
@@ -264,7 +281,7 @@ const OFFERED: [Suite; 3] = [
     Suite::AeadAes256Gcm,
 ];
 
-/// The protocol to offer a section with, and its attributes. `with_feedback`: the AVPF family.
+/// The protocol to offer a section with, and its attributes. `with_feedback`: the AVPF family. `at`: where we receive it.
 ///
 /// Optional protection is offered in the plain profile: who knows the attributes answers with them, who does not
 /// ignores them.
@@ -272,6 +289,7 @@ pub(crate) fn offer(
     local: &LocalSecurity,
     mline: usize,
     with_feedback: bool,
+    at: SocketAddr,
 ) -> (String, Vec<Attribute>) {
     let mut attributes = Vec::new();
     let has_keys = local.signalling_is_private && local.key_seed.is_some();
@@ -293,6 +311,9 @@ pub(crate) fn offer(
             attributes.push(attribute("fingerprint", own.to_string()));
             let setup = local.role.map_or("actpass", DtlsRole::as_str);
             attributes.push(attribute("setup", setup));
+            if let Some(ice) = local.ice.as_ref().filter(|_| local.offers_ice) {
+                attributes.extend(ice.attributes(at));
+            }
         }
     }
     let protocol = match (is_required, has_keys || local.fingerprint.is_none()) {
@@ -300,7 +321,10 @@ pub(crate) fn offer(
         (true, true) => "RTP/SAVP",
         (true, false) => "UDP/TLS/RTP/SAVP",
     };
-    let feedback = if with_feedback { "F" } else { "" };
+    let feedback = match with_feedback || local.is_web {
+        true => "F",
+        false => "",
+    };
     (format!("{protocol}{feedback}"), attributes)
 }
 
@@ -350,7 +374,12 @@ pub(crate) fn accept(
             // `actpass` is no answer, RFC 5763 §5; whoever says it waits.
             (None, _) => DtlsRole::Active,
         };
-        return Ok(NegotiatedSecurity::Dtls { role, peer });
+        let was_offered = offered.attribute("ice-ufrag").is_some();
+        let paths = local.ice.as_ref().filter(|_| was_offered);
+        let ice = paths
+            .zip(ice::remote_ufrag(session, answered))
+            .map(|(own, remote_ufrag)| own.with(remote_ufrag));
+        return Ok(NegotiatedSecurity::Dtls { role, peer, ice });
     }
     match (profile, local.policy) {
         (Profile::Plain, SecurityPolicy::Required) => Err(OfferError::NotSecure),

@@ -13,7 +13,7 @@ fn local(policy: SecurityPolicy, is_private: bool, octet: u8) -> LocalMedia {
                 hash: FingerprintHash::Sha256,
                 octets: vec![octet; 32],
             }),
-            role: None,
+            ..LocalSecurity::default()
         },
         ..LocalMedia::new([192, 0, 2, octet].into(), 40_000)
     }
@@ -131,7 +131,7 @@ fn we_understand_ourselves() {
                 assert_ne!(near.send, near.receive);
             }
             (
-                NegotiatedSecurity::Dtls { role, peer },
+                NegotiatedSecurity::Dtls { role, peer, .. },
                 NegotiatedSecurity::Dtls { role: other, .. },
             ) => {
                 assert_ne!(role, other);

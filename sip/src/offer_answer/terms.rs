@@ -47,6 +47,10 @@ impl LocalMedia {
             security: LocalSecurity::default(),
         }
     }
+
+    pub(crate) fn at(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.rtp_port)
+    }
 }
 
 /// Seen from our side.

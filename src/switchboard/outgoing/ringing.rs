@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use super::super::bridging::{CALLS, SECONDS};
 use super::super::endings::cause;
+use super::super::session::keep;
 use super::super::{
     Advertised, Answerer, Command, EngineState, Line, LineState, Switchboard, today,
 };
@@ -120,7 +121,10 @@ impl Switchboard {
         let local = LocalMedia {
             session_id: unix_ms() & 0x7fff_ffff_ffff,
             codecs: self.config.codecs.clone(),
-            security: self.config.security.local(target.anchor.is_private),
+            security: self
+                .config
+                .security
+                .local(target.anchor.is_private, target.anchor.is_web),
             ..LocalMedia::new(Advertised::of(&self.config.advertise, address), port)
         };
         let said = offer_answer::offer(&local);
@@ -215,6 +219,8 @@ impl Switchboard {
                 return commands;
             }
         };
+        let mut leg = leg;
+        keep(&mut leg.local.security, &negotiated.security);
         let Some(ringing) = self.outgoing.rings.remove(&id) else {
             return Vec::new();
         };

@@ -1,0 +1,155 @@
+// The browser phone in a real Chromium, played through a list of steps: a person at the page, without the page around it.
+// Arguments: CHROMIUM BASE TOKEN ACCOUNT SOUND SCRIPT FOLDER STEP… where SOUND is the wav its microphone hears (from the
+// first use on, once), SCRIPT is phone.js, FOLDER is for its profile. Steps: `call:NUMBER`, `answer`, `hangup`, `dtmf:KEY`,
+// `mute`, `until:STATE`, `sleep:SECONDS`, `drop` (its socket breaks), `stats`. Each state and figure is a line on stdout.
+// Chromium is spoken to over its debugging pipe (Chrome DevTools Protocol); nothing else is needed.
+
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+const [chromium, base, token, account, sound, script, folder, ...steps] = process.argv.slice(2);
+const STATE_MAX_MS = 30000;
+
+const browser = spawn(chromium, [
+  "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--mute-audio",
+  "--remote-debugging-pipe", `--user-data-dir=${folder}`, "--autoplay-policy=no-user-gesture-required",
+  "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", `--use-file-for-fake-audio-capture=${sound}%noloop`,
+], { stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"] });
+let said = "";
+browser.stderr.on("data", (data) => (said = (said + data).slice(-4000)));
+browser.on("exit", (code) => fail(`chromium ended with ${code}: ${said}`));
+
+function fail(why) {
+  console.log(`FAILED ${why}`);
+  browser.kill("SIGKILL");
+  process.exit(1);
+}
+
+let number = 0;
+const waiting = new Map();
+const states = [];
+let hear = () => {};
+let rest = "";
+browser.stdio[4].on("data", (data) => {
+  const parts = (rest + data).split("\0");
+  rest = parts.pop();
+  for (const part of parts) {
+    const message = JSON.parse(part);
+    const done = waiting.get(message.id);
+    waiting.delete(message.id);
+    done?.(message);
+    if (message.method === "Runtime.bindingCalled") told(message.params.payload);
+    if (message.method === "Runtime.exceptionThrown") console.log(`ERROR ${JSON.stringify(message.params.exceptionDetails).slice(0, 600)}`);
+  }
+});
+
+function told(payload) {
+  const state = JSON.parse(payload);
+  console.log(`STATE ${Date.now()} ${state.name} ${state.peer} ${state.why}`.trim());
+  states.push(state.name);
+  hear();
+}
+
+let page;
+function ask(method, params = {}) {
+  const id = ++number;
+  browser.stdio[3].write(`${JSON.stringify({ id, method, params, sessionId: page })}\0`);
+  return new Promise((done) => waiting.set(id, done)).then(({ result, error }) => {
+    if (error) fail(`${method}: ${error.message}`);
+    return result;
+  });
+}
+
+async function run(expression) {
+  const { result, exceptionDetails } = await ask("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
+  if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+  return result.value;
+}
+
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** The state has been there since the last step that waited. */
+function until(wanted) {
+  return new Promise((done) => {
+    const limit = setTimeout(() => fail(`no state ${wanted}, only ${states.join(" ")}`), STATE_MAX_MS);
+    hear = () => {
+      const at = states.indexOf(wanted);
+      if (at < 0) return;
+      states.splice(0, at + 1);
+      clearTimeout(limit);
+      hear = () => {};
+      done();
+    };
+    hear();
+  });
+}
+
+async function pass() {
+  const got = await fetch(`${base}/api/phone`, {
+    method: "POST", headers: { authorization: `Bearer ${token}`, "content-type": "application/json" }, body: JSON.stringify({ account }),
+  });
+  if (!got.ok) fail(`no pass: ${got.status}`);
+  return got.json();
+}
+
+const STATS = `(async () => {
+  const all = [...(await phone.line.pc.getStats()).values()];
+  const of = (type) => all.find((each) => each.type === type && each.kind !== "video") ?? {};
+  const [into, out, pair] = [of("inbound-rtp"), of("outbound-rtp"), all.find((each) => each.type === "candidate-pair" && each.nominated) ?? {}];
+  const codec = all.find((each) => each.id === out.codecId) ?? {};
+  const transport = of("transport");
+  return {
+    received: into.packetsReceived ?? 0, lost: into.packetsLost ?? 0, heard: into.totalAudioEnergy ?? 0, jitter_ms: (into.jitter ?? 0) * 1000,
+    sent: out.packetsSent ?? 0, codec: codec.mimeType, dtls: transport.dtlsState, srtp: transport.srtpCipher, tls: transport.tlsVersion,
+    round_trip_ms: (pair.currentRoundTripTime ?? 0) * 1000, buffer_ms: (1000 * (into.jitterBufferDelay ?? 0)) / (into.jitterBufferEmittedCount || 1),
+  };
+})()`;
+
+const step = {
+  call: (to) => run(`void phone.call(${JSON.stringify(to)}).catch(() => {})`),
+  answer: () => run("void phone.answer()"),
+  hangup: () => run("phone.hangup()"),
+  dtmf: (key) => run(`phone.dtmf(${JSON.stringify(key)})`),
+  mute: () => run("phone.mute(true)"),
+  drop: () => run("phone.socket.close()"),
+  sleep: (seconds) => sleep(Number(seconds) * 1000),
+  until,
+  stats: async () => console.log(`STATS ${JSON.stringify(await run(STATS))}`),
+};
+
+const { targetInfos } = await ask("Target.getTargets");
+const { targetId } = targetInfos.find((each) => each.type === "page") ?? (await ask("Target.createTarget", { url: "about:blank" }));
+page = (await ask("Target.attachToTarget", { targetId, flatten: true })).sessionId;
+await ask("Page.enable");
+await ask("Runtime.enable");
+// The page that is served here allows no script; this one is put in by hand.
+await ask("Page.setBypassCSP", { enabled: true });
+await ask("Runtime.addBinding", { name: "told" });
+await ask("Page.navigate", { url: `${base}/healthz` });
+await sleep(500);
+const source = Buffer.from(readFileSync(script)).toString("base64");
+try {
+  await run(`(async () => {
+    const { Phone } = await import("data:text/javascript;base64,${source}");
+    window.passes = ${JSON.stringify([await pass(), await pass(), await pass()])};
+    window.phone = new Phone({
+      ticket: async () => window.passes.shift(),
+      onstate: (state) => told(JSON.stringify(state)),
+      onlevel: ({ in: own, out }) => { window.loudest = [Math.max(window.loudest?.[0] ?? 0, own), Math.max(window.loudest?.[1] ?? 0, out)]; },
+    });
+  })()`);
+  await until("ready");
+  for (const each of steps) {
+    const at = each.indexOf(":");
+    const [name, value] = at < 0 ? [each, ""] : [each.slice(0, at), each.slice(at + 1)];
+    console.log(`STEP ${each}`);
+    await step[name](value);
+  }
+  console.log(`LEVELS ${JSON.stringify(await run("window.loudest ?? [0, 0]"))}`);
+} catch (error) {
+  fail(error.message);
+}
+console.log("DONE");
+browser.removeAllListeners("exit");
+browser.kill("SIGKILL");
+process.exit(0);
