@@ -140,7 +140,12 @@ impl Line {
         } else if other.stands && other.theirs.as_deref().is_some_and(is_shaken) {
             other.wording.keys = Keys::Handshake;
         }
-        other.local.security.policy = match (other.policy, other.wording.keys) {
+        let keys = match other.wording.keys {
+            // Without a certificate there are no other words than the usual ones, which were refused.
+            Keys::Handshake if other.fingerprint.is_none() => Keys::Usual,
+            keys => keys,
+        };
+        other.local.security.policy = match (other.policy, keys) {
             (SecurityPolicy::Optional, Keys::Insisted | Keys::Handshake) => {
                 SecurityPolicy::Required
             }
@@ -151,7 +156,7 @@ impl Line {
             (policy, _) => policy,
         };
         other.local.security.fingerprint = other.fingerprint.clone().filter(|_| shakes_hands);
-        other.local.security.key_seed = match other.wording.keys {
+        other.local.security.key_seed = match keys {
             Keys::Handshake => None,
             _ => other.key_seed.clone(),
         };
@@ -186,11 +191,12 @@ impl Line {
     fn shakes_hands_for(&self, offer: &str, from: &Line) -> bool {
         let has_shown = self.theirs.as_deref().is_some_and(has_fingerprint);
         let is_only_way = self.policy == SecurityPolicy::Required && !self.anchor.is_private;
-        self.local.security.is_web
+        let is_due = self.local.security.is_web
             || has_shown
             || is_only_way
             || self.wording.keys == Keys::Handshake
-            || (has_fingerprint(offer) && !from.local.security.is_web)
+            || (has_fingerprint(offer) && !from.local.security.is_web);
+        is_due && self.fingerprint.is_some()
     }
 
     /// The answer of `answerer` for this side, which offered.

@@ -67,16 +67,15 @@ fn the_path_chosen_last_is_the_one() {
 }
 
 #[test]
-fn whoever_thinks_that_we_choose_is_told() {
+fn a_role_that_was_changed_on_the_way_is_no_proof() {
     let mut request = asked("ours:theirs", false, "password of ours");
-    // The sample with the other role, signed anew.
+    // The other role, without another proof.
     let place = request
         .windows(2)
         .position(|pair| pair == [0x80, 0x2a])
         .unwrap();
     request[place + 1] = 0x29;
     let mut ice = ice();
-    // Its proof no longer fits: no answer at all.
     assert_eq!(ice.check(Instant::now(), at(1), &request), None);
     assert_eq!(ice.refused, 1);
 }

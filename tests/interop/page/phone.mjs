@@ -1,7 +1,9 @@
 // The browser phone in a real Chromium, played through a list of steps: a person at the page, without the page around it.
 // Arguments: CHROMIUM BASE TOKEN ACCOUNT SOUND SCRIPT FOLDER STEP… where SOUND is the wav its microphone hears (from the
 // first use on, once), SCRIPT is phone.js, FOLDER is for its profile. Steps: `call:NUMBER`, `answer`, `hangup`, `dtmf:KEY`,
-// `mute`, `until:STATE`, `sleep:SECONDS`, `drop` (its socket breaks), `stats`. Each state and figure is a line on stdout.
+// `mute`, `until:STATE`, `sleep:SECONDS`, `drop` (its socket breaks), `stats`, `gap:SECONDS` (watches for so long; then the
+// milliseconds from the last sound of each thing said at the microphone to the first sound of what follows from the other
+// side, as they leave the jitter buffer). Each state and figure is a line on stdout.
 // Chromium is spoken to over its debugging pipe (Chrome DevTools Protocol); nothing else is needed.
 
 import { spawn } from "node:child_process";
@@ -105,7 +107,31 @@ const STATS = `(async () => {
   };
 })()`;
 
+// Looks every few milliseconds at both sounds, in windows of 5 ms; what is louder than a whisper is voice.
+const GAP = (ms) => `(async () => {
+  const { line } = phone;
+  const listen = (stream) => {
+    const analyser = line.audio.createAnalyser();
+    analyser.fftSize = 256;
+    line.audio.createMediaStreamSource(stream).connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
+    return () => (analyser.getFloatTimeDomainData(samples), Math.sqrt(samples.reduce((sum, each) => sum + each * each, 0) / samples.length) > 0.01);
+  };
+  const [own, theirs] = [listen(line.mine), listen(line.player.srcObject)];
+  const gaps = [];
+  let said = 0, heard = 0;
+  for (const end = performance.now() + ${ms}; performance.now() < end; await new Promise((done) => setTimeout(done, 4))) {
+    const now = performance.now();
+    const is_theirs = theirs();
+    if (own()) said = now;
+    else if (is_theirs && said > heard && now - said > 100) gaps.push(Math.round(now - said));
+    if (is_theirs) heard = now;
+  }
+  return gaps;
+})()`;
+
 const step = {
+  gap: async (seconds) => console.log(`GAPS ${JSON.stringify(await run(GAP(Number(seconds) * 1000)))}`),
   call: (to) => run(`void phone.call(${JSON.stringify(to)}).catch(() => {})`),
   answer: () => run("void phone.answer()"),
   hangup: () => run("phone.hangup()"),
