@@ -74,6 +74,8 @@ pub struct Call {
     playout: Playout,
     wiring: Wiring,
     reflector: Option<Reflector>,
+    /// Sound for the echo of an encrypted call.
+    echoes: VecDeque<media::Frame>,
     conversation: Conversation,
     desk: Desk,
     scene: Option<approval::Scene>,
@@ -142,6 +144,7 @@ impl Call {
             playout,
             wiring: Wiring::default(),
             reflector,
+            echoes: VecDeque::new(),
             conversation,
             desk: approval::desk(&settings),
             scene: None,
@@ -220,6 +223,7 @@ impl Call {
             CallInput::Timeout => self.timeout(now),
         }
         self.offer_floor(now);
+        self.give_echo(now);
         debug_assert!(self.outputs.len() <= OUTPUTS_MAX);
     }
 
@@ -336,6 +340,7 @@ impl Call {
             self.seen_from = Some(from);
             self.pace_playout();
             if stats.sending_to == Some(from)
+                && !self.media.is_protected()
                 && !media::rtp::is_rtcp(data)
                 && let Some(reflector) = &mut self.reflector
                 && let Some(data) = reflector.reflect(data)
@@ -416,6 +421,7 @@ impl Call {
     /// One 20 ms frame of the caller, in order.
     fn frame(&mut self, now: Instant, pcm: &media::Frame) {
         if self.reflector.is_some() {
+            self.keep_for_echo(pcm);
             return;
         }
         // What comes from a phone that holds us is music, or talk that is not for us.

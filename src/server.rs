@@ -156,7 +156,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     // Ports before models: a port that is taken is said at once, not after a download.
     let sip_addresses = addresses(&config.sip.bind).await;
     let certificate = certificate(&home, &config, &sip_addresses).await?;
-    let (page_phones, arrivals) = PageDoor::new(config.sip.realm.clone());
+    let (page_phones, arrivals) = PageDoor::new(config.sip.realm.clone(), config.web.port);
     let listeners = Listeners::bind(&sip_addresses, &config.sip, certificate)
         .await?
         .with_page_phones(arrivals);

@@ -132,6 +132,7 @@ impl Line {
         let has_shown_keys = other.theirs.as_deref().is_some_and(offers_keys);
         let is_worth_it = other.anchor.is_encrypted || has_shown_keys || offers_keys(offer);
         let shakes_hands = other.shakes_hands_for(offer, self);
+        let shakes_hands_anyway = shakes_hands && has_fingerprint(offer);
         // RFC 3264 section 8.3.1: the protocol of a section stays what it is.
         let is_secure = |sdp: &str| sdp.lines().any(|line| line.contains(" RTP/SAVP"));
         let is_shaken = |sdp: &str| sdp.lines().any(|line| line.contains(" UDP/TLS/RTP/SAVP"));
@@ -143,6 +144,9 @@ impl Line {
         let keys = match other.wording.keys {
             // Without a certificate there are no other words than the usual ones, which were refused.
             Keys::Handshake if other.fingerprint.is_none() => Keys::Usual,
+            // Who is called by one who shakes hands is likelier to do so than to want keys in the description.
+            Keys::Insisted if shakes_hands && !other.stands => Keys::Handshake,
+            Keys::Handshake if shakes_hands_anyway && !other.stands => Keys::Insisted,
             keys => keys,
         };
         other.local.security.policy = match (other.policy, keys) {

@@ -69,6 +69,7 @@ struct Inner {
     tickets: Mutex<VecDeque<Ticket>>,
     arrivals: mpsc::Sender<Arrival>,
     domain: String,
+    port: u16,
 }
 
 /// A phone that has come in.
@@ -90,13 +91,14 @@ struct Place {
 }
 
 impl PageDoor {
-    /// `domain`: the host of our accounts' SIP addresses.
-    pub fn new(domain: String) -> (PageDoor, Arrivals) {
+    /// `domain`: the host of our accounts' SIP addresses; `port`: the page's own.
+    pub fn new(domain: String, port: u16) -> (PageDoor, Arrivals) {
         let (arrivals, waiting) = mpsc::channel(ARRIVALS_MAX);
         let inner = Inner {
             tickets: Mutex::default(),
             arrivals,
             domain,
+            port,
         };
         (PageDoor(Arc::new(inner)), waiting)
     }
@@ -168,7 +170,7 @@ async fn open(
     let Ok(permit) = door.0.arrivals.clone().try_reserve_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many phones at once\n").into_response();
     };
-    let place = place_of(from, request.headers());
+    let place = place_of(from, door.0.port, request.headers());
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match tokio::time::timeout(UPGRADE_MAX, upgraded).await {
@@ -221,7 +223,7 @@ fn upgrade_key(headers: &HeaderMap) -> Result<HeaderValue, (StatusCode, &'static
 
 /// A proxy on this machine says where the browser is; nobody else is believed. Sound has to reach it there, over the
 /// address of ours that leads to it.
-fn place_of(from: SocketAddr, headers: &HeaderMap) -> Place {
+fn place_of(from: SocketAddr, port: u16, headers: &HeaderMap) -> Place {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_proxied = from.ip().to_canonical().is_loopback();
     let told: Option<IpAddr> = text("x-forwarded-for")
@@ -232,7 +234,7 @@ fn place_of(from: SocketAddr, headers: &HeaderMap) -> Place {
         true => std::net::Ipv4Addr::UNSPECIFIED.into(),
         false => std::net::Ipv6Addr::UNSPECIFIED.into(),
     };
-    let local = SocketAddr::new(source_address(any, remote), 0);
+    let local = SocketAddr::new(source_address(any, remote), port);
     let is_encrypted = is_proxied && text("x-forwarded-proto") == Some("https");
     Place {
         local,
@@ -286,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_ticket_is_good_once_and_not_for_long() {
-        let (door, _arrivals) = PageDoor::new("home".to_owned());
+        let (door, _arrivals) = PageDoor::new("home".to_owned(), 8060);
         let now = Instant::now();
         let pass = door.pass(now, "anna");
         assert_eq!((pass.user.as_str(), pass.domain.as_str()), ("anna", "home"));
@@ -350,7 +352,7 @@ mod tests {
             for &(name, value) in given {
                 headers.insert(name, HeaderValue::from_static(value));
             }
-            let place = place_of(from.parse().expect("an address"), &headers);
+            let place = place_of(from.parse().expect("an address"), 8060, &headers);
             assert_eq!(place.remote.ip().to_string(), host, "{given:?}");
             assert_eq!(place.is_encrypted, is_encrypted, "{given:?}");
         }

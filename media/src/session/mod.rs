@@ -200,6 +200,11 @@ impl Session {
         self.shield.release()
     }
 
+    /// Whether packets are protected on the wire, so that none can go back as it came.
+    pub fn is_protected(&self) -> bool {
+        self.config.security != Security::None
+    }
+
     /// Whether what is sent can be heard: false until a handshake that was agreed on is over.
     pub fn is_ready(&self) -> bool {
         self.shield.is_ready()

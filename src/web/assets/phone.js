@@ -359,7 +359,7 @@ export class Phone {
     });
     if (this.line !== line) return this.close_sound(line);
     // The server answers our checks wherever they come from: no other servers, and no waiting for candidates.
-    const pc = (line.pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" }));
+    const pc = (line.pc = new RTCPeerConnection());
     line.player = new Audio();
     line.player.autoplay = true;
     pc.ontrack = ({ track }) => {
