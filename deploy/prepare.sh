@@ -11,7 +11,7 @@ purpose=${1:-build}
 build_packages=(build-essential cmake pkg-config flite1-dev ca-certificates)
 test_packages=(baresip-core sip-tester espeak-ng)
 # The page is tried in a real browser. Ubuntu has it as a snap only; there those tests are skipped.
-if grep -qs '^ID=debian' /etc/os-release; then test_packages+=(chromium); fi
+if grep -qs '^ID=debian' /etc/os-release; then test_packages+=(chromium nodejs); fi
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'offhook: %s\n' "$*" >&2; exit 1; }

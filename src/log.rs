@@ -74,11 +74,11 @@ pub fn start(log: &Log) -> io::Result<LogGuard> {
     redact::show_private(log.transcripts);
     let (lines, guard) = lines(io::stderr())?;
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    // It says what agents ask for, word by word.
-    let filter = match "rmcp=warn".parse() {
-        Ok(quiet) => filter.add_directive(quiet),
-        Err(_) => filter,
-    };
+    // One says what agents ask for, word by word; the other, what browsers offer beyond what it knows, with each handshake.
+    let quiet = ["rmcp=warn", "rtc_dtls=error"].into_iter();
+    let filter = quiet
+        .filter_map(|one| one.parse().ok())
+        .fold(filter, EnvFilter::add_directive);
     let registry = tracing_subscriber::registry().with(filter);
     let set = match log.format {
         LogFormat::Json => registry

@@ -347,6 +347,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         agents: agents_shown,
         approvals: approvals.clone(),
         hub: hub.clone(),
+        phones: page_phones.clone(),
     });
     let signalling = tokio::spawn(signalling::run(
         endpoint,

@@ -13,6 +13,7 @@ mod connect;
 mod house;
 mod live;
 mod login;
+mod phone;
 pub mod sessions;
 
 use std::net::{IpAddr, SocketAddr};
@@ -39,6 +40,7 @@ use crate::home::Home;
 use crate::hub::Hub;
 use crate::records::{Recorder, unix_ms};
 use crate::redact::Secret;
+use crate::signalling::page_phone::PageDoor;
 use crate::switchboard::Command;
 
 /// The largest request but for sound.
@@ -68,6 +70,8 @@ pub struct PageParts {
     pub agents: Agents,
     pub approvals: Approvals,
     pub hub: Hub,
+    /// Where the page's phones come in.
+    pub phones: PageDoor,
 }
 
 /// Clones share it.
@@ -205,6 +209,7 @@ pub fn routes<S: Clone + Send + Sync + 'static>(page: Page) -> Router<S> {
         .merge(approvals::routes())
         .merge(connect::routes())
         .merge(login::routes_inside())
+        .merge(phone::routes())
         .route("/api/web/events", get(live::events))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route_layer(middleware::from_fn_with_state(page.clone(), door));

@@ -22,6 +22,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/assets/chat.js", JS, include_str!("assets/chat.js")),
     ("/assets/voice.js", JS, include_str!("assets/voice.js")),
     ("/assets/dial.js", JS, include_str!("assets/dial.js")),
+    ("/assets/phone.js", JS, include_str!("assets/phone.js")),
     ("/assets/calls.js", JS, include_str!("assets/calls.js")),
     ("/assets/house.js", JS, include_str!("assets/house.js")),
     ("/assets/connect.js", JS, include_str!("assets/connect.js")),
