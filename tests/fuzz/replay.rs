@@ -9,7 +9,7 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 38] = [
+const TARGETS: [(&str, Body, Option<&str>); 39] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_calls", sip_calls, None),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
