@@ -6,7 +6,6 @@
 mod approving;
 mod boundary;
 pub mod core;
-mod engine_sounds;
 mod happenings;
 mod lanes;
 pub mod people;
@@ -32,7 +31,6 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::records::Recorder;
 use crate::store::Role;
 pub use boundary::*;
-pub use engine_sounds::EngineSounds;
 pub use happenings::{Happening, Happenings};
 pub use sounds::{NoSounds, Sounds};
 pub use task::{HubParts, load};
