@@ -9,6 +9,8 @@ use oxideav_aac::decode::{DecodedFrame, StreamDecoder};
 use super::{Clip, FileError, Mono, guarded};
 use crate::resample::RATE_HZ_RANGE;
 
+/// Longest sound decoded: this decoder takes a core's second for about a second of sound.
+const SECONDS_MAX: u32 = 60;
 /// Frames in a row that cannot be decoded before the rest is given up.
 const DAMAGED_MAX: u32 = 20;
 
@@ -42,7 +44,7 @@ impl Frames {
             decoder: StreamDecoder::new(),
             mono: None,
             damaged: 0,
-            max_s,
+            max_s: max_s.min(SECONDS_MAX),
         }
     }
 

@@ -76,11 +76,12 @@ fn files_of_other_programs_hold_what_was_put_in() {
 
 #[test]
 fn a_lie_about_sizes_costs_nothing() {
-    let (_, m4a) = corpus!("note.m4a");
+    // Opus, because AAC costs a hundred times as much to decode.
+    let (_, mp4) = corpus!("opus.mp4");
     // 32 bit fields of the index, one after the other, say that there is no end.
-    let index = m4a.windows(4).position(|w| w == b"moov").expect("an index");
-    for at in (index..m4a.len() - 4).step_by(12) {
-        let mut lie = m4a.to_vec();
+    let index = mp4.windows(4).position(|w| w == b"moov").expect("an index");
+    for at in (index..mp4.len() - 4).step_by(4) {
+        let mut lie = mp4.to_vec();
         lie[at..at + 4].copy_from_slice(&u32::MAX.to_be_bytes());
         if let Ok(clip) = read_up_to(&lie, 5) {
             assert!(clip.duration_ms() <= 5_000);
