@@ -36,6 +36,21 @@ pub struct Floor {
 
 static TURN: Mutex<()> = Mutex::new(());
 
+/// What a test needs that no package has. None, and said so, when it was not `found`.
+pub fn require<T>(test: &str, what: &str, from: &str, found: Option<T>) -> Option<T> {
+    if found.is_none() {
+        assert!(
+            std::env::var_os("OFFHOOK_REQUIRE_PEERS").is_none(),
+            "{what} is not installed ({from}) and OFFHOOK_REQUIRE_PEERS is set"
+        );
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test}: {what} is not installed ({from})"
+        );
+    }
+    found
+}
+
 /// Whether a test's second peer is there; says so past the test harness where not. Not every machine that must have the
 /// others has this one.
 pub fn is_installed(test: &str, peer: Peer) -> bool {
