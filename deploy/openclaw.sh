@@ -29,6 +29,8 @@ ln -sfn "$binary" "$folder/node"
 
 # Its installer asks for the node of PATH. These two are the wheel's own wrappers.
 export PATH="$folder/venv/bin:$PATH"
+# Where a company's proxy signs with its own certificate the system knows it, and Node would not ask.
+export NODE_USE_SYSTEM_CA=1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 printf '{"name":"openclaw-for-tests","private":true}\n' >"$folder/package.json"
