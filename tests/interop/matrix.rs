@@ -1,6 +1,8 @@
 //! The whole program as somebody's contact on a real Synapse: asked in words and by voice, killed in the middle, away for a
 //! while. What the channel does by itself is in `matrix_channel.rs`. Needs OFFHOOK_SYNAPSE; skipped by name without it.
 
+// The test of the channel itself uses the rest of it.
+#[allow(dead_code)]
 mod synapse;
 
 use crate::offhook::{Offhook, make_private_file};
