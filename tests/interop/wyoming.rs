@@ -46,6 +46,6 @@ fn home_assistants_package_hears_and_speaks() {
         .collect();
     assert_eq!(heard.len(), 2, "{out}");
     for line in heard {
-        assert_eq!(words_in_order("what time is it", line), 5, "{out}");
+        assert_eq!(words_in_order("what time is it", line), 4, "{out}");
     }
 }

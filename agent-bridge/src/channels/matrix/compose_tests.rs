@@ -1,4 +1,4 @@
-//! What we send.
+//! What we send: texts, voice notes and questions as events.
 
 use super::*;
 
