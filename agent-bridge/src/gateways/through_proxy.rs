@@ -13,8 +13,9 @@ use futures_util::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::{OwnedMutexGuard, broadcast, mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::openclaw::AGAIN_AFTER;
 use super::{
     AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo, Progress,
     Role, Told, Wait,
@@ -518,9 +519,10 @@ impl Run {
         });
     }
 
-    /// Whether the gateway knows what was said in this turn. A message that it ignores is sent once more, as another run.
+    /// Whether the gateway knows what was said in this turn. A message that it ignores is sent again, as another run.
     async fn follow(&self) -> bool {
-        for _ in 0..2 {
+        for pause in std::iter::once(Duration::ZERO).chain(AGAIN_AFTER) {
+            sleep(pause).await;
             match self.send_once().await {
                 RunEvent::Ignored if !self.runner.has_arrived() => {}
                 RunEvent::Done => return true,

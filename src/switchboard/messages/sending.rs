@@ -23,12 +23,15 @@ impl Switchboard {
         endpoint: &mut Endpoint,
     ) {
         let mut keys = Vec::new();
+        let mut is_under_way = false;
         let phones = self.text_params(user, text, domain, endpoint);
         let is_nobody = phones.is_empty();
         for params in phones {
             match endpoint.send_text(Instant::now(), params) {
                 Ok(key) => keys.push(key),
-                Err(error @ (TextError::Full | TextError::UnderWay)) => {
+                // Its answer is still to come.
+                Err(TextError::UnderWay) => is_under_way = true,
+                Err(error @ TextError::Full) => {
                     debug!(%user, %error, "text not sent now");
                 }
                 Err(error) => warn!(%user, %error, "text not sent"),
@@ -37,6 +40,9 @@ impl Switchboard {
         let (user, id) = (user.to_owned(), text.id.clone());
         if is_nobody {
             self.messages.tell(Input::Nobody { user, id });
+            return;
+        }
+        if keys.is_empty() && is_under_way {
             return;
         }
         if keys.is_empty() {

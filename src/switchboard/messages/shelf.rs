@@ -163,8 +163,14 @@ impl Shelf {
         Some(text)
     }
 
-    /// A phone of this person has registered.
+    /// A phone of this person has registered. What is under way to another, which may have gone without a word, goes to
+    /// this one too.
     pub fn phone_came(&mut self) {
+        self.under_way = None;
+        self.calm();
+    }
+
+    fn calm(&mut self) {
         self.is_away = false;
         self.retry_at = None;
         self.retries = 0;
@@ -178,12 +184,12 @@ impl Shelf {
         }
         match outcome {
             Outcome::Delivered => {
-                self.phone_came();
+                self.calm();
                 self.texts.pop_front();
                 None
             }
             Outcome::Refused(_) => {
-                self.phone_came();
+                self.calm();
                 self.texts.pop_front()
             }
             Outcome::PutOff | Outcome::Away => {

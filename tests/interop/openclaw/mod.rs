@@ -262,7 +262,8 @@ async fn approvals_are_obeyed(gateway: &OpenClaw, claw: &Claw) {
 /// The program on a phone line of its own, with this OpenClaw behind it.
 fn phone_line(name: &str, claw: &Claw) -> Offhook {
     let config = format!(
-        "[agent]\nkind = \"openclaw\"\nurl = \"ws://127.0.0.1:{}\"\napi_key_file = \"token\"\n",
+        "[agent]\nkind = \"openclaw\"\nurl = \"ws://127.0.0.1:{}\"\napi_key_file = \"token\"\n\
+         [levels]\ndefault = \"owner\"\n",
         claw.port
     );
     let mut offhook = Offhook::install(name, &config);

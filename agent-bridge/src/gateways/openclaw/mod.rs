@@ -34,6 +34,8 @@ use words::{FirstLine, Reply, late, message, session_key, warmup_key};
 
 /// Conversations that are remembered; the one that was silent longest is forgotten, and with it a note at most.
 const MEMORY_MAX: usize = 1_024;
+/// A message that the gateway ends without taking it up, as it does after a restart, is sent again after these.
+pub(super) const AGAIN_AFTER: [Duration; 2] = [Duration::ZERO, Duration::from_millis(1_500)];
 /// After such a silence the agent is told again that it is on the telephone.
 const FORGETS_AFTER: Duration = Duration::from_secs(600);
 const WARM_EVERY: Duration = Duration::from_secs(60);
@@ -204,7 +206,7 @@ impl OpenClaw {
             session: request.session,
             run,
             message: text,
-            is_again: false,
+            ignored: 0,
             reply: Reply {
                 text: String::new(),
                 is_aborted: true,

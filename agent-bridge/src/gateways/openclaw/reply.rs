@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::words::{FirstLine, Reply};
-use super::{Memory, OpenClawConfig, SharedLink, ms};
+use super::{AGAIN_AFTER, Memory, OpenClawConfig, SharedLink, ms};
 use crate::gateways::{GatewayError, GatewayEvent, Progress, Wait};
 use crate::openclaw::{Client, LinkError, QueueMode, RunEvent};
 
@@ -28,8 +28,8 @@ pub(super) struct Going<'a> {
     pub(super) run: String,
     /// What was sent.
     pub(super) message: String,
-    /// The message was ignored once, and sent again.
-    pub(super) is_again: bool,
+    /// How often the message was ignored, and sent again.
+    pub(super) ignored: usize,
     pub(super) reply: Reply,
     pub(super) ending: Ending,
     pub(super) events: &'a mpsc::Sender<GatewayEvent>,
@@ -138,9 +138,10 @@ impl Going<'_> {
                     let rest = self.first_line.finish();
                     return self.say(rest).await;
                 }
-                // Once more under a new name; a second time somebody else is asked, or the caller told.
-                Some(RunEvent::Ignored) if !self.is_again => {
-                    self.is_again = true;
+                // Again under a new name; in the end somebody else is asked, or the caller told.
+                Some(RunEvent::Ignored) if self.ignored < AGAIN_AFTER.len() => {
+                    sleep(AGAIN_AFTER[self.ignored]).await;
+                    self.ignored += 1;
                     self.run = self.link.new_run();
                     incoming = self.send().await?;
                     continue;

@@ -261,7 +261,7 @@ async fn a_turn_streams_and_the_next_one_knows_what_was_heard() {
 }
 
 #[tokio::test]
-async fn an_ignored_message_is_sent_once_more_and_no_more() {
+async fn an_ignored_message_is_sent_twice_more_and_no_more() {
     for is_heard in [true, false] {
         let scripted = scripted(OpenClawConfig::default()).await;
         let (_asked, mut told) = scripted.ask(&["Are you there?"]);
@@ -278,6 +278,9 @@ async fn an_ignored_message_is_sent_once_more_and_no_more() {
             assert_eq!(all(&mut told).await, [text("Yes."), DONE]);
         } else {
             peer.event("chat", nothing(&second)).await;
+            let (third, again) = peer.taken().await;
+            assert_eq!(message, again);
+            peer.event("chat", nothing(&third)).await;
             assert_eq!(
                 all(&mut told).await,
                 [GatewayEvent::Failed(GatewayError::Empty)]
