@@ -86,6 +86,8 @@ struct Line {
     state: LineState,
 }
 
+// One for each call, and nearly all are up.
+#[allow(clippy::large_enum_variant)]
 enum LineState {
     /// Ringing until the engines are warm.
     Waiting(Box<Waiting>),

@@ -76,6 +76,8 @@ impl Authority {
 }
 
 /// What the world tells a call.
+// Handed over by value and never kept: packets are most of them, and a box would cost each new description alone.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum CallInput<'a> {
     /// The ACK has arrived: the caller is there and listens.
