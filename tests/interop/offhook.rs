@@ -1,11 +1,13 @@
 //! The program under test: its binary with a home folder and ports of its own, started and stopped as a person would.
 
 use crate::process::{Folder, Process, wait_until};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_offhook");
@@ -33,10 +35,13 @@ pub struct Offhook {
 
 /// A port nobody has now, over UDP and TCP.
 pub fn free_port() -> u16 {
+    /// The kernel likes to name a port again that was just let go.
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     for _ in 0..100 {
         let udp = UdpSocket::bind("127.0.0.1:0").expect("a free UDP port");
         let port = udp.local_addr().expect("a bound socket").port();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let is_new = || GIVEN.lock().expect("no panic").insert(port);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && is_new() {
             return port;
         }
     }

@@ -449,6 +449,33 @@ fn a_voice_note_is_heard_and_answered() {
 }
 
 #[test]
+fn the_phone_of_the_page_calls_the_assistant() {
+    let test = "the_phone_of_the_page_calls_the_assistant";
+    let Some(_floor) = floor_with_browser(test) else {
+        return;
+    };
+    let mut offhook = Offhook::start("page-phone");
+    let spoken = offhook.speak("What time is it?");
+    let mut browser = signed_in(&offhook, Browser::start(Some(&spoken)));
+    open_view(&mut browser, "phone");
+    browser.expect("document.querySelector('input.number')", SOON);
+    browser.write("input.number", "100");
+    browser.press(".buttons .main");
+    let is_talking = "document.querySelector('.status .clock')?.innerText.startsWith('0:')";
+    browser.expect(is_talking, SOON * 2);
+    // What it says comes out of the loudspeaker, and stands beside the keys.
+    browser.expect(
+        "[...document.querySelectorAll('meter')].some((each) => each.ariaLabel === 'The other side' && each.value > 0.02)",
+        SOON,
+    );
+    browser.expect("document.querySelector('.captions .caption')", SOON * 2);
+    browser.press(".buttons .danger");
+    browser.expect("document.querySelector('.buttons .main')", SOON);
+    offhook.expect_log("call ended", SOON);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
 fn an_action_is_approved_on_the_page() {
     let test = "an_action_is_approved_on_the_page";
     let Some(_floor) = floor_with_browser(test) else {
