@@ -40,7 +40,11 @@ pub fn free_port() -> u16 {
     for _ in 0..100 {
         let udp = UdpSocket::bind("127.0.0.1:0").expect("a free UDP port");
         let port = udp.local_addr().expect("a bound socket").port();
-        let is_new = || GIVEN.lock().expect("no panic").insert(port);
+        // The next one too: a phone takes it for TLS.
+        let is_new = || {
+            let mut given = GIVEN.lock().expect("no panic");
+            given.insert(port) && given.insert(port.wrapping_add(1))
+        };
         if TcpListener::bind(("127.0.0.1", port)).is_ok() && is_new() {
             return port;
         }

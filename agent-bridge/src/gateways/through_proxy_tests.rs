@@ -263,7 +263,7 @@ async fn a_message_that_was_ignored_is_sent_once_more() {
 
 #[tokio::test]
 async fn one_that_ignores_everything_is_told_what_it_missed() {
-    let desk = Desk::new(Manner::Ignoring(2)).await;
+    let desk = Desk::new(Manner::Ignoring(3)).await;
     desk.world.script(Script::words(&["It is ten."]));
     let (handle, mut events) = desk.ask("anna", "What time is it?", true);
     handle.commit();
