@@ -279,7 +279,7 @@ async fn one_that_ignores_everything_is_told_what_it_missed() {
     while missed().is_none() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(desk.claw.sent.load(SeqCst), 2);
+    assert_eq!(desk.claw.sent.load(SeqCst), 3);
 }
 
 #[tokio::test]
