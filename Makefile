@@ -26,7 +26,7 @@ run: build
 
 build:
 	@deploy/prepare.sh build
-	@[ -x $(BINARY) ] || echo "First build: 5 to 7 minutes on 2 cores. Later ones take seconds."
+	@[ -x $(BINARY) ] || echo "First build: 8 to 9 minutes on 2 cores. Later ones take seconds."
 	@cargo build --release --locked
 
 test:
@@ -42,7 +42,7 @@ lint:
 deny:
 	cargo deny check licenses bans sources
 
-# One target after the other, FUZZ_S seconds each. Needs: a nightly toolchain and `cargo install cargo-fuzz`.
+# One target after the other, FUZZ_S seconds each. Needs `cargo install cargo-fuzz`; on nightly with AddressSanitizer too.
 FUZZ_S ?= 60
 fuzz:
 	@tests/fuzz/run.sh $(FUZZ_S)

@@ -22,6 +22,7 @@ use agent_bridge::router::place::Place;
 use agent_bridge::router::{Member, Router, RouterConfig, Rules};
 use agent_bridge::tools::toolbox::Toolbox;
 use anyhow::{Context as _, bail};
+use tracing::warn;
 
 use crate::approvals::owner_of;
 use crate::config::{AgentEntry, AgentKind, Config, FallbackAgent, OnlyAnswers};
@@ -65,7 +66,7 @@ fn routed(
     books: &Arc<dyn Books>,
 ) -> Arc<dyn Gateway> {
     let first = chain.remove(0);
-    if chain.is_empty() && first.traits.place == Place::Local {
+    if chain.is_empty() && first.traits.stays_home() {
         return first.gateway;
     }
     let router = RouterConfig {
@@ -306,12 +307,16 @@ fn chain_of(
                 agent.model
             );
         }
+        let traits = Traits {
+            asks_cloud: agent.kind == AgentKind::OpenClaw && config.proxies_cloud(),
+            ..Traits::at(place)
+        };
         let local_max = config.cloud.local_chars_max;
         Ok(Member {
             gateway,
             traits: Traits {
-                chars_max: local_max.filter(|_| place == Place::Local),
-                ..Traits::at(place)
+                chars_max: local_max.filter(|_| traits.stays_home()),
+                ..traits
             },
             tokens_max: wish.tokens_max,
         })
@@ -393,6 +398,7 @@ fn one(
                 total_timeout_ms: wish.total_timeout_ms.max(least.total_timeout_ms),
             };
             let gateway = OpenClaw::new(client, config, rand::random())?;
+            gateway.log_to(|line| warn!("{line}"));
             match proxy {
                 // Whether it asks its model there shows with its first request.
                 Some(proxy) => Arc::new(gateway.through(proxy.clone(), rand::random())),
@@ -419,6 +425,10 @@ pub fn messages(silence: Duration) -> Arc<dyn Gateway> {
 pub const MESSAGE_THANKS: &str = "Thank you. Your message has been taken. Goodbye.";
 
 #[cfg(test)]
+#[path = "agents_cloud_tests.rs"]
+mod cloud_tests;
+
+#[cfg(test)]
 mod tests {
     use agent_bridge::gateways::{AskRequest, Asker, GatewayError, GatewayEvent};
     use agent_bridge::turn::ReplyId;
@@ -427,6 +437,36 @@ mod tests {
     use crate::records::Recorder;
     use crate::store::Store;
     use crate::testing::Scratch;
+
+    /// A home with this config.
+    pub(super) struct Installed {
+        pub config: Config,
+        pub home: Home,
+        pub secrets: SecretStore,
+        pub books: Arc<dyn Books>,
+        _scratch: Scratch,
+    }
+
+    impl Installed {
+        pub fn new(text: &str) -> Installed {
+            let scratch = Scratch::new("agents");
+            let (config, _) = Config::parse(text, &[]).expect("a config");
+            let home = Home::at(scratch.path());
+            let (secrets, _) =
+                SecretStore::open_or_create(&home.secrets_path(), "offhook").expect("a store");
+            crate::testing::install_tls();
+            let store = Store::open(&scratch.path().join("a.db")).expect("a store");
+            let (recorder, _) = Recorder::start(store, false).expect("a thread");
+            let books = crate::spend::books(&config, &[], recorder);
+            Installed {
+                config,
+                home,
+                secrets,
+                books,
+                _scratch: scratch,
+            }
+        }
+    }
 
     fn shared(books: &Arc<dyn Books>) -> Shared<'_> {
         Shared {
@@ -437,18 +477,17 @@ mod tests {
     }
 
     fn models(text: &str) -> Result<Vec<String>, String> {
-        let scratch = Scratch::new("agents");
-        let (config, _) = Config::parse(text, &[]).expect("a config");
-        let home = Home::at(scratch.path());
-        let (secrets, _) =
-            SecretStore::open_or_create(&home.secrets_path(), "offhook").expect("a store");
-        crate::testing::install_tls();
-        let chain = chain(&config, &secrets, &home, None).map_err(|error| format!("{error:#}"))?;
-        let store = Store::open(&scratch.path().join("a.db")).expect("a store");
-        let (recorder, _) = Recorder::start(store, false).expect("a thread");
-        let books = crate::spend::books(&config, &[], recorder);
-        let agents = build_all(&config, &secrets, &home, &[], shared(&books))
-            .map_err(|e| format!("{e:#}"))?;
+        let installed = Installed::new(text);
+        let Installed {
+            config,
+            home,
+            secrets,
+            books,
+            ..
+        } = &installed;
+        let chain = chain(config, secrets, home, None).map_err(|error| format!("{error:#}"))?;
+        let agents =
+            build_all(config, secrets, home, &[], shared(books)).map_err(|e| format!("{e:#}"))?;
         assert_eq!(agents.first.gateway.describe(), chain[0].describe());
         Ok(chain.iter().map(|one| one.describe().model).collect())
     }
@@ -519,18 +558,16 @@ mod tests {
              url = 'ws://127.0.0.1:{port}'
              model = 'main'"
         );
-        let scratch = Scratch::new("agents-off");
-        let (config, _) = Config::parse(&text, &[]).expect("a config");
-        let home = Home::at(scratch.path());
-        let (secrets, _) =
-            SecretStore::open_or_create(&home.secrets_path(), "offhook").expect("a store");
-        crate::testing::install_tls();
-        let store = Store::open(&scratch.path().join("a.db")).expect("a store");
-        let (recorder, _) = Recorder::start(store, false).expect("a thread");
-        let books = crate::spend::books(&config, &[], recorder);
-        let agents = build_all(&config, &secrets, &home, &[], shared(&books)).expect("agents");
+        let Installed {
+            config,
+            home,
+            secrets,
+            books,
+            ..
+        } = &Installed::new(&text);
+        let agents = build_all(config, secrets, home, &[], shared(books)).expect("agents");
         let mut gateways = agents.gateways();
-        gateways.extend(chain(&config, &secrets, &home, None).expect("a chain"));
+        gateways.extend(chain(config, secrets, home, None).expect("a chain"));
         for gateway in gateways {
             let asker = Asker {
                 level: Some(Level::Owner),

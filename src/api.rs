@@ -37,6 +37,7 @@ pub fn routes<S: Clone + Send + Sync + 'static>(api: Api) -> Router<S> {
         .route("/api/calls", get(calls::list).post(calls::place))
         .route("/api/calls/{id}", get(calls::show).delete(calls::end))
         .route("/api/calls/{id}/say", post(calls::say))
+        .route("/api/calls/{id}/put_through", post(calls::put_through))
         .route("/api/messages", get(messages::list).post(messages::leave))
         .route("/api/messages/{id}/read", post(messages::read))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -91,7 +92,9 @@ impl From<DeskError> for Problem {
         let status = match &error {
             DeskError::Wrong(_) => StatusCode::BAD_REQUEST,
             DeskError::NotAllowed(_) => StatusCode::FORBIDDEN,
-            DeskError::Ask(AskError::KeyTaken) | DeskError::NotTalking(_) => StatusCode::CONFLICT,
+            DeskError::Ask(AskError::KeyTaken) | DeskError::NotTalking(_) | DeskError::Busy(_) => {
+                StatusCode::CONFLICT
+            }
             DeskError::Ask(AskError::TooManyOpen(_) | AskError::Full) | DeskError::TooMany => {
                 StatusCode::TOO_MANY_REQUESTS
             }

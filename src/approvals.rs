@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_bridge::approvals::desk::DeskConfig;
+use agent_bridge::approvals::desk::{DeskConfig, PinVerdict};
 use agent_bridge::approvals::{ApprovalKind, ApprovalRequest, Decision};
 use agent_bridge::gateways::Gateway;
 use agent_bridge::levels::{Caller, Level, Origin, Rules};
@@ -26,8 +26,10 @@ use crate::call::driver::Control;
 use crate::call::{Authority, DeskWish};
 use crate::config::Config;
 use crate::records::Recorder;
+use crate::redact::Secret;
 use crate::secrets::Pin;
-use office::{Message, Office, PIN_COUNTER};
+use crate::store::ApprovalRow;
+use office::{Message, Office, PIN_COUNTER, PinFrom};
 
 /// Messages to the office; senders wait when it is full.
 const INBOX_MAX: usize = 256;
@@ -79,21 +81,31 @@ impl Ruling {
     }
 }
 
-/// Who hears what guests leave: as configured, else the first owner, else the first account. `accounts` are the oldest
-/// first, so that nobody becomes the owner by a name.
+/// Who hears what guests leave: as configured, else the owner.
 pub fn owner_of(config: &Config, accounts: &[String]) -> Option<String> {
-    if !config.levels.messages_for.is_empty() {
-        return Some(config.levels.messages_for.clone());
+    match config.levels.messages_for.as_str() {
+        "" => owner_among(config, accounts).or_else(|| {
+            // Whoever will be it as soon as there are accounts, which may come while the program runs.
+            let names: Vec<String> = config.users.iter().map(|user| user.name.clone()).collect();
+            owner_among(config, &names)
+        }),
+        name => Some(name.to_owned()),
     }
-    let owner = config
-        .users
-        .iter()
-        .find(|user| user.level.unwrap_or(config.levels.default) == Level::Owner);
-    let first = config.users.first().map(|user| user.name.clone());
-    owner
-        .map(|user| user.name.clone())
-        .or(first)
-        .or_else(|| accounts.first().cloned())
+}
+
+/// The owner: the first account of `[[users]]` that is one, else the first there of which no level is said, else the oldest
+/// account of which none is said. Whose level is said to be another one never is. `accounts` are the oldest first, so that
+/// nobody becomes the owner by a name.
+pub fn owner_among(config: &Config, accounts: &[String]) -> Option<String> {
+    let is_there = |name: &String| accounts.contains(name);
+    let users = || config.users.iter().filter(|user| is_there(&user.name));
+    let of_owner = users().find(|user| user.level.unwrap_or(config.levels.default) == Level::Owner);
+    let unsaid = || users().find(|user| user.level.is_none());
+    let named = of_owner.or_else(unsaid).map(|user| user.name.clone());
+    named.or_else(|| {
+        let is_named = |name: &&String| config.users.iter().any(|user| user.name == **name);
+        accounts.iter().find(|name| !is_named(name)).cloned()
+    })
 }
 
 /// Wrong PINs of today by account, out of all that was counted today.
@@ -119,6 +131,18 @@ struct Standing {
 pub struct View {
     pub is_frozen: bool,
     pub waiting: Vec<WaitingView>,
+    /// The last that were decided or ran out, the newest last.
+    #[serde(skip)]
+    pub lately: Vec<OverView>,
+}
+
+/// What became of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverView {
+    pub id: String,
+    pub is_allowed: bool,
+    /// Where it was decided: `phone`, `web`, `telegram` …; none: nobody did in time.
+    pub channel: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -154,6 +178,8 @@ pub struct OfficePlan {
     pub wrong_pins: HashMap<String, u32>,
     /// A stop of an earlier run stands.
     pub is_frozen: bool,
+    /// What waited when the last run ended. Nothing of it counts but whose conversation each was.
+    pub earlier: Vec<ApprovalRow>,
     pub gateways: Vec<Arc<dyn Gateway>>,
 }
 
@@ -268,6 +294,20 @@ impl Approvals {
     pub async fn set_frozen(&self, is_frozen: bool, channel: &'static str) {
         let message = Message::SetFrozen { is_frozen, channel };
         let _ = self.inbox.send(message).await;
+    }
+
+    /// Tries the PIN of an account from elsewhere than a call. Wrong ones count with those of calls, for a day. `Failed`: it
+    /// has none, or the program is stopping.
+    pub async fn try_pin(&self, user: &str, digits: Secret, channel: &'static str) -> PinVerdict {
+        let (answer, answered) = oneshot::channel();
+        let user = user.to_owned();
+        let from = PinFrom::Channel {
+            channel,
+            user,
+            answer,
+        };
+        let _ = self.inbox.send(Message::CheckPin { from, digits }).await;
+        answered.await.unwrap_or(PinVerdict::Failed)
     }
 
     /// The accounts' PINs, as they are now.

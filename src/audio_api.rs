@@ -45,7 +45,7 @@ struct Inner {
     token: Secret,
     file_mib_max: u32,
     /// Requests that may be in memory at once.
-    bodies: Semaphore,
+    bodies: Arc<Semaphore>,
 }
 
 /// What the configuration allows.
@@ -81,7 +81,7 @@ pub fn routes<S: Clone + Send + Sync + 'static>(
         work,
         token,
         file_mib_max: wish.file_mib_max,
-        bodies: Semaphore::new(wish.at_once + wish.waiting_max),
+        bodies: Arc::new(Semaphore::new(wish.at_once + wish.waiting_max)),
     }));
     let file_bytes_max = wish.file_mib_max as usize * 1024 * 1024;
     let hear = post(transcriptions::transcribe)

@@ -54,8 +54,9 @@ pub struct BridgeConfig {
     pub seed: [u8; 32],
     /// Whether the media of both sides is encrypted, each with keys of its own.
     pub security: SecurityPolicy,
-    /// Of our certificate. `None`: no handshakes, and so no browsers.
-    pub fingerprint: Option<Fingerprint>,
+    /// Of our certificates. Whoever goes from one relay to another is shown another one than before, and so shakes hands
+    /// again; that wants two. Empty: no handshakes, and so no browsers.
+    pub fingerprints: Vec<Fingerprint>,
     /// What we can decode and encode, best first, for two phones that have no codec in common.
     pub codecs: Vec<AudioCodec>,
 }
@@ -489,11 +490,12 @@ impl Bridges {
             bridge.answered_at = Some(now);
             let longest = bridge.hunt.longest.unwrap_or(self.config.duration_max);
             bridge.end_at = Some(now + longest.min(self.config.duration_max));
-            self.put(Output::Talking {
-                bridge: bridge.id,
-                with,
-            });
         }
+        self.put(Output::Talking {
+            bridge: bridge.id,
+            relay: bridge.relay,
+            parties: [bridge.a.party.clone(), with],
+        });
     }
 
     /// Ends both sides because they cannot be joined. The bridge is over when its legs say so.

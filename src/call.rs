@@ -39,7 +39,7 @@ use media::tones::ToneDetector;
 
 use crate::config::Answerer;
 pub use boundary::{
-    Authority, CallInput, CallOutput, CallSettings, DeskWish, HangupCause, Note, Question,
+    Authority, CallInput, CallOutput, CallSettings, Caption, DeskWish, HangupCause, Note, Question,
     ReplyEvent, Sound, Words,
 };
 use echo::Reflector;

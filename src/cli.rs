@@ -242,7 +242,7 @@ impl PasswordArgs {
 
 #[derive(Args)]
 struct TranscribeArgs {
-    /// WAV or Ogg/Opus file; - is standard input
+    /// WAV, Ogg/Opus, WebM/Opus, MP3, M4A/MP4, AAC or FLAC file, told by its content; - is standard input
     file: PathBuf,
     /// Model name or file, instead of [asr] model
     #[arg(long, value_name = "NAME")]

@@ -136,7 +136,6 @@ impl Config {
             &mut self.turn.end_of_turn_model,
             &mut self.sip.streams.certificate,
             &mut self.sip.streams.certificate_key,
-            &mut self.telegram.token.file,
         ];
         let fallback = &mut self.agent.fallback;
         let others = self.agents.iter_mut();

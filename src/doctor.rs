@@ -2,6 +2,7 @@
 //! do about each thing that is wrong.
 
 mod agent;
+mod channels;
 mod trunks;
 
 use std::net::{IpAddr, SocketAddr};
@@ -109,6 +110,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<bool> {
     let engines = ears_and_voice(&mut report, &home, &config).await;
     if let Some(secrets) = &secrets {
         agent::check(&mut report, &home, &config, secrets, is_running).await;
+        channels::check(&mut report, &home, &config, secrets).await;
     }
     match (is_running, engines) {
         (true, Some(engines)) => test_call(&mut report, &home, &config, &engines).await,

@@ -1,6 +1,7 @@
 //! The ears and the voice that all calls share, and their warming up.
 //! Owns the choice of model and voice from the configuration; not their work (`asr`, `tts`).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,13 +18,28 @@ use crate::redact::Secret;
 use crate::remote::{Line, RemoteEars, RemoteError, RemoteVoice};
 
 /// Engines ready for traffic.
+#[derive(Clone)]
 pub struct Engines {
-    pub asr: asr::worker::Worker,
+    pub asr: Arc<asr::worker::Worker>,
     /// The owner's end-of-turn model, if there is one.
-    pub turn_model: Option<asr::end_of_turn::EndOfTurnWorker>,
-    pub tts: tts::worker::Worker,
+    pub turn_model: Option<Arc<asr::end_of_turn::EndOfTurnWorker>>,
+    pub tts: Arc<tts::worker::Worker>,
     pub ears: EngineInfo,
     pub voice: VoiceInfo,
+    /// Those of agents that hear or speak otherwise, by the agents' names.
+    pub own: BTreeMap<String, Arc<Engines>>,
+}
+
+/// How one agent hears and speaks, where that is not as the others do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnEngines {
+    pub agent: String,
+    pub voice: Option<String>,
+    /// Name of its voice at the other machine, where there is one.
+    pub remote_voice: Option<String>,
+    pub language: Option<String>,
+    /// Synthesised at start.
+    pub prompts: Vec<String>,
 }
 
 /// Which engines are wanted.
@@ -47,6 +63,8 @@ pub struct EnginePlan {
     pub prompts: Vec<String>,
     /// Engines at another machine, asked before those at home.
     pub elsewhere: Elsewhere,
+    /// Agents with a voice or a language of their own.
+    pub own: Vec<OwnEngines>,
 }
 
 /// Engines at other machines, with the keys they want.
@@ -103,48 +121,122 @@ pub fn start(plan: EnginePlan) -> watch::Receiver<EngineState> {
 
 /// Opens the engines and waits until they are warm.
 pub fn open(plan: &EnginePlan) -> Result<Engines, EngineError> {
-    let ears = ears(plan)?;
+    let first = whisper(plan)?;
+    let ears = ears_of(plan, &first)?;
     let ears_info = ears[0].info();
     let mut voices = Vec::new();
     for _ in 0..plan.tts_engines.max(1) {
         voices.push(voice(plan)?);
     }
     let voice_info = voices[0].info();
-    let asr = asr::worker::Worker::start(
-        ears,
-        asr::worker::WorkerConfig {
-            queue_max: plan.asr_queue_max,
-        },
-    )?;
-    let tts = tts::worker::Worker::start(
-        voices,
-        tts::worker::WorkerConfig {
-            queue_max: plan.tts_queue_max,
-            cache_bytes_max: plan.tts_cache_bytes_max,
-        },
-    )?;
+    let asr = start_ears(plan, ears)?;
+    let tts = start_voices(plan, voices)?;
     tts.prefetch(&plan.prompts);
     let turn_model = match &plan.turn_model {
-        Some(path) => Some(EndOfTurnWorker::start(EndOfTurnModel::open(path)?)?),
+        Some(path) => {
+            let worker = EndOfTurnWorker::start(EndOfTurnModel::open(path)?)?;
+            Some(Arc::new(worker))
+        }
         None => None,
     };
-    Ok(Engines {
+    let mut engines = Engines {
         asr,
         turn_model,
         tts,
         ears: ears_info,
         voice: voice_info,
-    })
+        own: BTreeMap::new(),
+    };
+    engines.own = own(plan, &engines, &first)?;
+    Ok(engines)
+}
+
+/// The engines of agents that want others. What two of them have in common is there once; each has one thread.
+fn own(
+    plan: &EnginePlan,
+    shared: &Engines,
+    first: &WhisperEngine,
+) -> Result<BTreeMap<String, Arc<Engines>>, EngineError> {
+    let mut heard = BTreeMap::new();
+    let mut spoken = BTreeMap::new();
+    let mut all = BTreeMap::new();
+    for wish in &plan.own {
+        let mut engines = shared.clone();
+        if let Some(language) = wish.language.as_ref().filter(|own| **own != plan.language) {
+            let plan = EnginePlan {
+                language: language.clone(),
+                asr_engines: 1,
+                ..plan.clone()
+            };
+            if !heard.contains_key(language) {
+                let ears = ears_of(&plan, &first.fork_with(&settings(&plan))?)?;
+                let info = ears[0].info();
+                heard.insert(language.clone(), (start_ears(&plan, ears)?, info));
+            }
+            if let Some((asr, info)) = heard.get(language) {
+                (engines.asr, engines.ears) = (asr.clone(), info.clone());
+            }
+        }
+        if wish.voice.is_some() || wish.remote_voice.is_some() {
+            let key = (wish.voice.clone(), wish.remote_voice.clone());
+            if !spoken.contains_key(&key) {
+                let voice = voice(&speaking(plan, wish))?;
+                let info = voice.info();
+                spoken.insert(key.clone(), (start_voices(plan, vec![voice])?, info));
+            }
+            if let Some((tts, info)) = spoken.get(&key) {
+                (engines.tts, engines.voice) = (tts.clone(), info.clone());
+                tts.prefetch(&wish.prompts);
+            }
+        }
+        all.insert(wish.agent.clone(), Arc::new(engines));
+    }
+    Ok(all)
+}
+
+/// The plan with the agent's own voice. One that is named for this machine only is spoken on this machine.
+fn speaking(plan: &EnginePlan, wish: &OwnEngines) -> EnginePlan {
+    let mut own = plan.clone();
+    if let Some(voice) = &wish.voice {
+        own.voice.clone_from(voice);
+    }
+    match &wish.remote_voice {
+        Some(name) => own.elsewhere.voice_name.clone_from(name),
+        None => own.elsewhere.voice = None,
+    }
+    own
+}
+
+fn start_ears(
+    plan: &EnginePlan,
+    ears: Vec<Box<dyn asr::engine::Engine>>,
+) -> Result<Arc<asr::worker::Worker>, EngineError> {
+    let config = asr::worker::WorkerConfig {
+        queue_max: plan.asr_queue_max,
+    };
+    Ok(Arc::new(asr::worker::Worker::start(ears, config)?))
+}
+
+fn start_voices(
+    plan: &EnginePlan,
+    voices: Vec<Box<dyn tts::engine::Engine>>,
+) -> Result<Arc<tts::worker::Worker>, EngineError> {
+    let config = tts::worker::WorkerConfig {
+        queue_max: plan.tts_queue_max,
+        cache_bytes_max: plan.tts_cache_bytes_max,
+    };
+    Ok(Arc::new(tts::worker::Worker::start(voices, config)?))
 }
 
 /// The planned recognisers, at least one, not yet warm.
 pub fn ears(plan: &EnginePlan) -> Result<Vec<Box<dyn asr::engine::Engine>>, EngineError> {
-    let first = whisper(plan)?;
-    let mut all = Vec::new();
-    for _ in 1..plan.asr_engines.max(1) {
-        all.push(first.fork());
-    }
-    all.push(first);
+    ears_of(plan, &whisper(plan)?)
+}
+
+fn ears_of(
+    plan: &EnginePlan,
+    first: &WhisperEngine,
+) -> Result<Vec<Box<dyn asr::engine::Engine>>, EngineError> {
     let with_remote = |home: WhisperEngine| -> Result<Box<dyn asr::engine::Engine>, EngineError> {
         let line = match &plan.elsewhere.ears {
             Some((wish, key)) => Line::open(wish, key.clone())?,
@@ -155,7 +247,8 @@ pub fn ears(plan: &EnginePlan) -> Result<Vec<Box<dyn asr::engine::Engine>>, Engi
             None => Box::new(home),
         })
     };
-    all.into_iter().map(with_remote).collect()
+    let all = (0..plan.asr_engines.max(1)).map(|_| with_remote(first.fork()));
+    all.collect()
 }
 
 /// One voice as planned, not yet warm.
@@ -172,24 +265,30 @@ fn voice(plan: &EnginePlan) -> Result<Box<dyn tts::engine::Engine>, EngineError>
     })
 }
 
+fn settings(plan: &EnginePlan) -> WhisperConfig {
+    WhisperConfig {
+        threads: plan.asr_threads,
+        language: plan.language.clone(),
+        initial_prompt: plan.prompt.clone(),
+        ..WhisperConfig::default()
+    }
+}
+
 /// One recogniser of the planned model, not yet warm.
 pub fn whisper(plan: &EnginePlan) -> Result<WhisperEngine, asr::AsrError> {
     let source = match &plan.model {
         Some(path) => ModelSource::File(path.clone()),
         None => ModelSource::Embedded,
     };
-    WhisperEngine::open(
-        &source,
-        &WhisperConfig {
-            threads: plan.asr_threads,
-            language: plan.language.clone(),
-            initial_prompt: plan.prompt.clone(),
-            ..WhisperConfig::default()
-        },
-    )
+    WhisperEngine::open(&source, &settings(plan))
 }
 
 impl Engines {
+    /// What this agent hears and speaks with.
+    pub fn of(self: &Arc<Engines>, agent: &str) -> Arc<Engines> {
+        Arc::clone(self.own.get(agent).unwrap_or(self))
+    }
+
     /// Speaks `text` and waits for all of it: 16 kHz samples. Not for use on a thread of the runtime.
     pub fn speak(&self, text: &str) -> Result<Vec<i16>, EngineError> {
         let (tell, told) = std::sync::mpsc::sync_channel(CHUNKS_MAX);
@@ -197,6 +296,7 @@ impl Engines {
             caller: OWN_CALLER,
             reply: 0,
             clause: 0,
+            is_note: false,
             text: text.to_owned(),
             cancelled: Arc::default(),
             on: Box::new(move |chunk| drop(tell.send(chunk))),
@@ -240,3 +340,7 @@ impl Engines {
 const CHUNKS_MAX: usize = 64;
 /// Calls count from 1; this is the program itself.
 const OWN_CALLER: u64 = 0;
+
+#[cfg(test)]
+#[path = "engines_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ mod approving;
 mod boundary;
 pub mod core;
 mod happenings;
+mod keeping;
 mod lanes;
 pub mod people;
 mod sounds;
@@ -21,11 +22,13 @@ mod kill_tests;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_bridge::channels::{Address, Channel, Inbound, Memory, MemoryError};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::records::Recorder;
@@ -33,7 +36,7 @@ use crate::store::Role;
 pub use boundary::*;
 pub use happenings::{Happening, Happenings};
 pub use sounds::{NoSounds, Sounds};
-pub use task::{HubParts, load};
+pub use task::{HubParts, load, notice_of};
 pub use wording::WRITTEN_BEFORE;
 
 /// Requests to the hub's task; who asks waits when it is full.
@@ -42,6 +45,8 @@ const ASKS_MAX: usize = 256;
 const LIVE_MAX: usize = 512;
 /// Messages that one look at the history hands out.
 const HISTORY_MAX: usize = 200;
+/// Longest key of a letter that is its name as it is, in bytes; of a longer one the name is a digest.
+const KEY_BYTES_MAX: usize = 60;
 
 /// The way to the hub. Clones share it.
 #[derive(Clone)]
@@ -56,7 +61,8 @@ enum Ask {
     Receive(Box<Inbound>, oneshot::Sender<Result<Received, HubError>>),
     Send(Box<Letter>, oneshot::Sender<Result<DeliveryId, HubError>>),
     Attach(Arc<dyn Channel>),
-    TakeBack(String),
+    /// From this person, what has a key that begins so.
+    TakeBack(String, String),
     Code(Address, String, String, oneshot::Sender<Option<String>>),
     People,
     Accounts(Vec<String>),
@@ -77,7 +83,8 @@ pub struct Letter {
     pub key: Option<String>,
     /// Not before this.
     pub due_unix_ms: Option<UnixMs>,
-    /// As whose words it is written down in the conversation; none: it is not.
+    /// As whose words it is written down in the conversation; none: it is not. What is due later is written down as
+    /// the program's words, once it has gone out.
     pub record_as: Option<Role>,
     /// (channel, place), where it does not go where the person wants to be written to.
     pub to: Option<(String, String)>,
@@ -113,6 +120,15 @@ impl Hub {
         self.live.of(person).subscribe()
     }
 
+    /// What a person's conversation with an agent (its number or name; empty: that of `[agent]`) is called.
+    pub async fn conversation(&self, person: &str, agent: &str) -> Result<String, HubError> {
+        let (person, agent) = (person.to_owned(), agent.to_owned());
+        let conversation = self
+            .ask(|reply| Ask::Conversation(person, agent, reply))
+            .await?;
+        conversation.ok_or(HubError::Stranger)
+    }
+
     /// The latest messages of a person's conversation with an agent (its number or name; empty: that of `[agent]`), the
     /// oldest first. `before`: those with smaller ids.
     pub async fn history(
@@ -122,11 +138,7 @@ impl Hub {
         before: Option<i64>,
         most: usize,
     ) -> Result<Vec<Shown>, HubError> {
-        let (person, agent) = (person.to_owned(), agent.to_owned());
-        let conversation = self
-            .ask(|reply| Ask::Conversation(person, agent, reply))
-            .await?;
-        let conversation = conversation.ok_or(HubError::Stranger)?;
+        let conversation = self.conversation(person, agent).await?;
         let most = most.min(HISTORY_MAX);
         let rows = self
             .recorder
@@ -159,9 +171,10 @@ impl Hub {
         self.ask(|reply| Ask::Send(Box::new(letter), reply)).await?
     }
 
-    /// Calls off letters whose keys begin so and that have not gone out.
-    async fn take_back(&self, prefix: &str) {
-        let _ = self.asks.send(Ask::TakeBack(letter_id(prefix))).await;
+    /// Calls off letters to this person whose keys begin so and that are not being sent. `prefix`: letters, digits, `-`.
+    async fn take_back(&self, person: &str, prefix: &str) {
+        let ask = Ask::TakeBack(person.to_owned(), format!("k-{prefix}"));
+        let _ = self.asks.send(ask).await;
     }
 
     /// Starts a channel, and delivers through it from now on.
@@ -282,25 +295,46 @@ impl Hub {
     }
 }
 
-/// What a letter with this key is called: letters, digits and `-`.
+/// What a letter with this key is called: at most 64 letters, digits and `-`, and never what another key gives.
 fn letter_id(key: &str) -> String {
-    let letters = key
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-    format!("k-{}", letters.collect::<String>())
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if key.len() <= KEY_BYTES_MAX && key.chars().all(is_plain) {
+        return format!("k-{key}");
+    }
+    let head: String = key.chars().filter(|c| is_plain(*c)).take(20).collect();
+    let digest = Sha256::digest(key.as_bytes());
+    let digest: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
+    format!("k-{head}-{digest}")
 }
 
 /// Everything that happens, to whom it is shown.
 struct LiveDoor {
     /// One per person who ever looked; as many as there are accounts.
     people: Mutex<HashMap<String, broadcast::Sender<Live>>>,
+    /// The last number of a message that is shown and not kept.
+    unkept: AtomicI64,
 }
 
 impl LiveDoor {
     fn new() -> LiveDoor {
         LiveDoor {
             people: Mutex::default(),
+            unkept: AtomicI64::new(0),
         }
+    }
+
+    /// A number for a message that is kept nowhere: negative, and not one of an earlier run that a page still shows. Later
+    /// ones are smaller.
+    fn unkept_id(&self, now: UnixMs) -> i64 {
+        // Exact in JavaScript too, with a thousand in each millisecond.
+        let least = i64::try_from(now.saturating_mul(1_000)).map_or(i64::MIN, |now| -now);
+        let next = |last: i64| Some(last.saturating_sub(1).min(least));
+        let last = self
+            .unkept
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        last.unwrap_or_else(|last| last)
+            .saturating_sub(1)
+            .min(least)
     }
 
     fn of(&self, person: &str) -> broadcast::Sender<Live> {

@@ -13,6 +13,7 @@ use sip::{Ban, Binding, Flow, Output, Transport};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
+use crate::call::Caption;
 use crate::call::driver::Summary;
 use crate::call::figures::QualityTotals;
 use crate::call::record::{Blame, Termination, TurnRecord};
@@ -400,7 +401,15 @@ impl CallRecorder {
     }
 
     /// What is being heard or said in the call just now.
-    pub fn caption(&self, role: Role, text: &str, is_final: bool) {
+    pub fn being_said(&self, words: &Caption) {
+        let role = match words.role {
+            SpokenBy::User => Role::Caller,
+            _ => Role::Assistant,
+        };
+        self.caption(role, &words.text, false);
+    }
+
+    fn caption(&self, role: Role, text: &str, is_final: bool) {
         self.recorder.happened(Happening::Caption {
             conversation: self.conversation.clone(),
             call: self.id.clone(),

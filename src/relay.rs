@@ -55,7 +55,7 @@ impl Default for RelayConfig {
     fn default() -> RelayConfig {
         RelayConfig {
             threads: 0,
-            interval: Duration::from_micros(250),
+            interval: Duration::from_micros(300),
             streams_per_thread: 400,
         }
     }

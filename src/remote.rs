@@ -24,13 +24,15 @@ pub use voice::RemoteVoice;
 use crate::config::{Config, Remote};
 use crate::engines::Elsewhere;
 use crate::home::Home;
-use crate::redact::Secret;
+use crate::redact::{Private, Secret};
 use crate::secrets::SecretStore;
 use crate::wyoming::event::Event;
 use crate::wyoming::stream::{self, StreamError};
 
 /// How long one that failed is left alone.
 pub const REST: Duration = Duration::from_secs(30);
+/// Longest that one job takes there, however steadily something arrives: the engine thread is needed.
+const TOTAL_MAX: Duration = Duration::from_secs(60);
 /// How often work is looked at for whether anybody still wants it.
 const LOOK: Duration = Duration::from_millis(20);
 /// Longest answer in text.
@@ -44,9 +46,16 @@ pub enum RemoteError {
     #[error("{0}")]
     Http(#[from] reqwest::Error),
     #[error("it says: {0}")]
-    Refused(String),
+    Refused(reqwest::StatusCode),
+    /// In its own words, which may hold what was said.
+    #[error("it says: {}", Private(.0))]
+    Said(String),
     #[error("its answer makes no sense")]
     Malformed,
+    #[error("its answer is {0}, and no sound as it was asked for")]
+    NotPcm(String),
+    #[error("it gave no sound")]
+    Empty,
     #[error("no answer in time")]
     TimedOut,
     #[error("nobody wants it any more")]
@@ -156,22 +165,13 @@ impl Line {
         }
     }
 
-    /// Runs `work` to its end, or until `is_unwanted` says so.
+    /// Runs `work` to its end, or for [`TOTAL_MAX`], or until `is_unwanted` says so.
     fn run<T>(
         runtime: &Runtime,
         work: impl Future<Output = Result<T, RemoteError>>,
-        is_unwanted: impl Fn() -> bool,
+        is_unwanted: impl FnMut() -> bool,
     ) -> Result<T, RemoteError> {
-        runtime.block_on(async {
-            tokio::pin!(work);
-            loop {
-                match tokio::time::timeout(LOOK, &mut work).await {
-                    Ok(outcome) => return outcome,
-                    Err(_) if is_unwanted() => return Err(RemoteError::Stopped),
-                    Err(_) => {}
-                }
-            }
-        })
+        runtime.block_on(watched(work, TOTAL_MAX, is_unwanted))
     }
 
     /// Whether it is there and knows what is asked of it: `what` is `asr` or `tts`. In words, for the doctor.
@@ -197,7 +197,7 @@ impl Line {
                 let status = answer.status();
                 match status.is_success() {
                     true => Ok("an OpenAI-compatible API".to_owned()),
-                    false => Err(RemoteError::Refused(status.to_string())),
+                    false => Err(RemoteError::Refused(status)),
                 }
             }
         }
@@ -216,6 +216,27 @@ impl Line {
             Some(key) => request.bearer_auth(key.expose()),
             None => request,
         }
+    }
+}
+
+async fn watched<T>(
+    work: impl Future<Output = Result<T, RemoteError>>,
+    total: Duration,
+    mut is_unwanted: impl FnMut() -> bool,
+) -> Result<T, RemoteError> {
+    let watched = async {
+        tokio::pin!(work);
+        loop {
+            match tokio::time::timeout(LOOK, &mut work).await {
+                Ok(outcome) => return outcome,
+                Err(_) if is_unwanted() => return Err(RemoteError::Stopped),
+                Err(_) => {}
+            }
+        }
+    };
+    match tokio::time::timeout(total, watched).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(RemoteError::TimedOut),
     }
 }
 
@@ -264,7 +285,7 @@ impl Link {
                 let event = stream::read(&mut self.socket, self.within).await?;
                 if event.kind == "error" {
                     let text = event.text("text").unwrap_or("an error without a text");
-                    return Err(RemoteError::Refused(text.chars().take(200).collect()));
+                    return Err(RemoteError::Said(text.chars().take(200).collect()));
                 }
                 if kinds.contains(&event.kind.as_str()) {
                     return Ok(event);

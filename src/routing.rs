@@ -281,6 +281,13 @@ impl DialPlan {
         (shown, number.unwrap_or_else(|| name.to_owned()))
     }
 
+    /// Whether somebody here is shown under this name, in whatever case.
+    pub fn is_called_so(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        let mut users = self.users.iter();
+        users.any(|user| !name.is_empty() && user.display_name.trim().to_lowercase() == name)
+    }
+
     /// The numbers of the assistant.
     pub fn numbers(&self) -> &Numbers {
         &self.numbers

@@ -1,9 +1,9 @@
 //! Start and stop order of the program: what is opened when, what is printed, and how it ends.
 //! Owns supervision and the start banner; every part it starts owns itself.
 
-mod chat;
+pub(crate) mod chat;
 mod logins;
-mod matrix;
+pub(crate) mod matrix;
 mod settings;
 
 use std::net::IpAddr;
@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use agent_bridge::phone_text::{PromptFacts, system_prompt};
 use agent_bridge::proxy::CloudBooks;
-use agent_bridge::router::place::Place;
 use anyhow::Context as _;
 use sip::offer_answer::SecurityPolicy;
 use sip::{Advertised, Endpoint, EndpointConfig};
@@ -43,7 +42,7 @@ use crate::signalling::page_phone::PageDoor;
 use crate::signalling::{self, Listeners, advertise};
 use crate::store::{Store, TraceStore};
 use crate::switchboard::messages::files::Files;
-use crate::switchboard::messages::office::Office;
+use crate::switchboard::messages::office::{Office, OnTaken};
 use crate::switchboard::{
     BridgingConfig, Command, MediaSecurity, Switchboard, SwitchboardConfig, Trunks, today,
 };
@@ -139,7 +138,8 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let counted = store
         .load_counters(i64::from(today()))
         .context("today's counters")?;
-    // Who asked in an earlier run does not wait any more.
+    // Who asked in an earlier run waits only where its gateway says so: then it is asked again.
+    let earlier_approvals = store.approvals().context("approvals")?;
     store.forget_approvals().context("approvals")?;
     let is_frozen = store.freeze().context("stop of approvals")?.is_some();
     let wrong_pins = approvals::wrong_pins(&counted);
@@ -170,7 +170,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     let by_age = accounts.clone();
     let books = spend::books(&config, &spent, recorder.clone());
     let proxy = served.as_ref().map(|served| &served.proxy);
-    if let Some(proxy) = proxy.filter(|_| config.cloud.place(&config.proxy.url) == Place::Cloud) {
+    if let Some(proxy) = proxy.filter(|_| config.proxies_cloud()) {
         proxy.keep_books(CloudBooks {
             books: books.clone(),
             agent: agents::FIRST.to_owned(),
@@ -222,6 +222,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         pins: secrets.pins(),
         wrong_pins,
         is_frozen,
+        earlier: earlier_approvals,
         gateways: agents.gateways(),
     };
     let (approvals, office) = Approvals::start(plan, recorder.clone());
@@ -256,6 +257,7 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
         Arc::new(Files::open(home.root()).context("texts that wait for phones")?),
         commands.clone(),
         text_accounts,
+        on_text_taken(recorder.clone()),
     );
     switchboard.set_texts(text_inputs);
     let desk = Desk::start(DeskParts {
@@ -424,6 +426,20 @@ pub async fn run(home: Home, config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A phone has taken a text. A message that could not be said is read then; one that is not marked is shown once more.
+fn on_text_taken(recorder: Recorder) -> OnTaken {
+    Box::new(move |delivery| {
+        let taken = delivery.to_owned();
+        recorder.queue("receipt", move |store| {
+            store.note_receipt(&taken, None, false).map(|_| ())
+        });
+        let Some(notice) = hub::notice_of(delivery) else {
+            return;
+        };
+        drop(recorder.begin(move |store| store.read_notices(&[notice], records::unix_ms())));
+    })
+}
+
 /// Why the engines did not start; never returns when they did.
 async fn engines_failed(mut engines: watch::Receiver<EngineState>) -> String {
     let failed = engines
@@ -528,16 +544,33 @@ pub fn engine_plan(config: &Config, model: Option<std::path::PathBuf>) -> Engine
         tts_cache_bytes_max: config.tts.cache_mib * 1024 * 1024,
         prompts: prompts(config),
         elsewhere: engines::Elsewhere::default(),
+        own: config.agents.iter().filter_map(own_engines).collect(),
     }
+}
+
+/// None: this agent hears and speaks as the others do.
+fn own_engines(entry: &crate::config::AgentEntry) -> Option<engines::OwnEngines> {
+    let own = [&entry.voice, &entry.remote_voice, &entry.language];
+    let greeting = entry.greeting.as_deref().unwrap_or_default();
+    own.iter()
+        .any(|own| own.is_some())
+        .then(|| engines::OwnEngines {
+            agent: entry.name.clone(),
+            voice: entry.voice.clone(),
+            remote_voice: entry.remote_voice.clone(),
+            language: entry.language.clone(),
+            prompts: said([greeting, GOODBYE]),
+        })
 }
 
 /// What is said in almost every call.
 fn prompts(config: &Config) -> Vec<String> {
-    [config.agent.greeting.as_str(), READBACK_GREETING, GOODBYE]
-        .into_iter()
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
-        .collect()
+    said([config.agent.greeting.as_str(), READBACK_GREETING, GOODBYE])
+}
+
+fn said<const N: usize>(texts: [&str; N]) -> Vec<String> {
+    let said = texts.into_iter().filter(|text| !text.is_empty());
+    said.map(str::to_owned).collect()
 }
 
 /// How much longer than a caller of the assistant a phone may be silent that talks with another.

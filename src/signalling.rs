@@ -46,6 +46,8 @@ const INBOX_MAX: usize = 1024;
 const SAVED_MAX: usize = 1024;
 /// Chunks of connections, and saves that are through, that are taken in one go.
 const ITEMS_AT_ONCE: usize = 64;
+/// Why the calls of a browser end that was signed out: RFC 3326.
+const SIGNED_OUT: &str = "SIP;cause=403;text=\"signed out\"";
 /// Batches of datagrams that are taken in before connections and calls get their turn.
 const BATCHES_AT_ONCE: usize = 4;
 
@@ -59,6 +61,10 @@ enum Inbound {
     Chunk {
         conn: ConnId,
         data: Vec<u8>,
+    },
+    /// Whoever opened it has no right to it any more: what goes on over it ends first.
+    SignedOut {
+        conn: ConnId,
     },
     Closed {
         conn: ConnId,
@@ -228,6 +234,17 @@ impl Shell {
                 self.endpoint
                     .handle(now, Input::StreamData { conn, data: &data });
             }
+            Inbound::SignedOut { conn } => {
+                let calls = self.endpoint.calls_on(conn);
+                let hang_up = |call| Command::Hangup {
+                    call,
+                    reason: Some(SIGNED_OUT.to_owned()),
+                };
+                self.pending.extend(calls.into_iter().map(hang_up));
+                self.drain();
+                // Behind the BYEs.
+                self.outgoing.push(Outgoing::Close { conn });
+            }
             Inbound::Closed { conn } => {
                 self.outboxes.remove(&conn);
                 self.endpoint.handle(now, Input::StreamClosed { conn });
@@ -381,17 +398,6 @@ impl Shell {
             }
             Command::TransferProgress { call, status } => {
                 self.endpoint.transfer_progress(now, call, status)
-            }
-            Command::Transfer {
-                call,
-                target,
-                reply,
-            } => {
-                let more = self
-                    .switchboard
-                    .transfer(call, &target, reply, &self.endpoint);
-                self.pending.extend(more);
-                Ok(())
             }
             Command::Bridge(output) => {
                 let more = self.switchboard.perform(*output, &mut self.endpoint);

@@ -18,7 +18,7 @@ use asr::window;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use media::file::{self, FileError};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tts::TtsError;
 use tts::clause::{Splitter, SplitterConfig};
 use tts::worker::Chunk;
@@ -141,7 +141,11 @@ pub enum SoundError {
 
 /// Ears and voice, shared by all who ask. Cheap to clone.
 #[derive(Clone)]
-pub struct SoundWork(Arc<Inner>);
+pub struct SoundWork {
+    inner: Arc<Inner>,
+    /// Whose ears and voice they are; none: the usual ones.
+    agent: Option<Arc<str>>,
+}
 
 struct Inner {
     engines: watch::Receiver<EngineState>,
@@ -153,29 +157,31 @@ struct Inner {
 
 /// So many inside, so many in front of it.
 struct Gate {
-    inside: Semaphore,
-    all: Semaphore,
+    inside: Arc<Semaphore>,
+    all: Arc<Semaphore>,
 }
 
-/// A place inside a [`Gate`].
-struct Place<'a> {
-    _inside: SemaphorePermit<'a>,
-    _all: SemaphorePermit<'a>,
+/// A place inside a [`Gate`]. It goes with the work, also onto a thread that goes on when nobody waits any more.
+struct Place {
+    _inside: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
 }
 
 impl Gate {
     fn new(limits: &SoundLimits) -> Gate {
         let at_once = limits.at_once.max(1);
         Gate {
-            inside: Semaphore::new(at_once),
-            all: Semaphore::new(at_once + limits.waiting_max),
+            inside: Arc::new(Semaphore::new(at_once)),
+            all: Arc::new(Semaphore::new(at_once + limits.waiting_max)),
         }
     }
 
-    async fn enter(&self) -> Result<Place<'_>, SoundError> {
-        let all = self.all.try_acquire().map_err(|_| SoundError::Busy)?;
+    async fn enter(&self) -> Result<Place, SoundError> {
+        let all = Arc::clone(&self.all).try_acquire_owned();
+        let all = all.map_err(|_| SoundError::Busy)?;
         // Semaphores of ours are never closed.
-        let inside = self.inside.acquire().await.map_err(|_| SoundError::Busy)?;
+        let inside = Arc::clone(&self.inside).acquire_owned().await;
+        let inside = inside.map_err(|_| SoundError::Busy)?;
         Ok(Place {
             _inside: inside,
             _all: all,
@@ -194,26 +200,41 @@ impl Drop for EndOnDrop {
 
 impl SoundWork {
     pub fn new(engines: watch::Receiver<EngineState>, limits: SoundLimits) -> SoundWork {
-        SoundWork(Arc::new(Inner {
+        let inner = Inner {
             engines,
             ears: Gate::new(&limits),
             voice: Gate::new(&limits),
             limits,
             next_caller: AtomicU64::new(FIRST_CALLER),
-        }))
+        };
+        SoundWork {
+            inner: Arc::new(inner),
+            agent: None,
+        }
+    }
+
+    /// The same work with this agent's ears and voice.
+    pub fn of(&self, agent: &str) -> SoundWork {
+        SoundWork {
+            inner: Arc::clone(&self.inner),
+            agent: Some(agent.into()),
+        }
     }
 
     pub fn limits(&self) -> &SoundLimits {
-        &self.0.limits
+        &self.inner.limits
     }
 
     /// The engines, waited for while they warm up.
     pub async fn engines(&self) -> Result<Arc<Engines>, SoundError> {
-        let mut engines = self.0.engines.clone();
+        let mut engines = self.inner.engines.clone();
         let ready = engines.wait_for(|state| !matches!(state, EngineState::Warming));
         match tokio::time::timeout(WARMING_MAX, ready).await {
             Ok(Ok(state)) => match &*state {
-                EngineState::Ready(engines) => Ok(Arc::clone(engines)),
+                EngineState::Ready(engines) => Ok(match &self.agent {
+                    Some(agent) => engines.of(agent),
+                    None => Arc::clone(engines),
+                }),
                 EngineState::Failed(why) => Err(SoundError::NotReady(why.clone())),
                 EngineState::Warming => Err(SoundError::NotReady("warming up".to_owned())),
             },
@@ -226,19 +247,22 @@ impl SoundWork {
     ///
     /// Errors: [`SoundError::File`] for what is no sound file or too long a one; [`SoundError::Busy`];
     /// [`SoundError::NotReady`]; [`SoundError::Asr`].
-    pub async fn transcribe(&self, bytes: Vec<u8>) -> Result<Transcribed, SoundError> {
-        let _place = self.0.ears.enter().await?;
-        let pcm = decode(bytes, self.0.limits.duration_s_max).await?;
+    pub async fn transcribe(
+        &self,
+        bytes: impl AsRef<[u8]> + Send + 'static,
+    ) -> Result<Transcribed, SoundError> {
+        let place = self.inner.ears.enter().await?;
+        let (pcm, _place) = decode(bytes, self.inner.limits.duration_s_max, place).await?;
         self.hear_inside(pcm).await
     }
 
     /// Hears `pcm`: mono, 16 kHz. Errors as those of [`SoundWork::transcribe`].
     pub async fn hear(&self, pcm: Vec<i16>) -> Result<Transcribed, SoundError> {
-        let max_s = self.0.limits.duration_s_max;
+        let max_s = self.inner.limits.duration_s_max;
         if pcm.len() as u64 > u64::from(max_s) * u64::from(asr::SAMPLE_RATE_HZ) {
             return Err(FileError::TooLong { max_s }.into());
         }
-        let _place = self.0.ears.enter().await?;
+        let _place = self.inner.ears.enter().await?;
         self.hear_inside(pcm).await
     }
 
@@ -258,25 +282,28 @@ impl SoundWork {
             Ok(outcome) => outcome?,
             Err(_) => return Err(SoundError::Busy),
         }
-        let text = window::join(
-            heard
-                .iter()
-                .map(|(piece, transcript)| (transcript.text.as_str(), piece.overlaps_previous)),
-        );
-        let segments = heard
-            .into_iter()
-            .filter(|(_, transcript)| !transcript.text.trim().is_empty())
-            .map(|(piece, transcript)| {
-                let sounding = sounding(&pcm[piece.range.clone()]);
-                Segment {
-                    start_ms: ms(piece.range.start + sounding.start),
-                    end_ms: ms(piece.range.start + sounding.end),
-                    text: transcript.text.trim().to_owned(),
-                    avg_logprob: transcript.avg_logprob,
-                    certainty: transcript.certainty,
-                }
-            })
-            .collect();
+        let as_heard = heard
+            .iter()
+            .map(|(piece, transcript)| (transcript.text.as_str(), piece.overlaps_previous));
+        let text = window::join(as_heard.clone());
+        // Where nobody pauses, pieces share sound: no word is given twice, and no time.
+        let texts = window::texts(as_heard);
+        let mut segments: Vec<Segment> = Vec::with_capacity(heard.len());
+        for ((piece, transcript), text) in heard.iter().zip(texts) {
+            if text.is_empty() {
+                continue;
+            }
+            let sounding = sounding(&pcm[piece.range.clone()]);
+            let before = segments.last().map_or(0, |segment| segment.end_ms);
+            let start_ms = ms(piece.range.start + sounding.start).max(before);
+            segments.push(Segment {
+                start_ms,
+                end_ms: ms(piece.range.start + sounding.end).max(start_ms),
+                text,
+                avg_logprob: transcript.avg_logprob,
+                certainty: transcript.certainty,
+            });
+        }
         let language = match engines.ears.languages.as_slice() {
             [only] => Some(only.clone()),
             _ => None,
@@ -296,7 +323,7 @@ impl SoundWork {
         loop {
             let (tell, told) = oneshot::channel();
             let job = asr::Job {
-                caller: self.0.next_caller.fetch_add(1, Ordering::Relaxed),
+                caller: self.inner.next_caller.fetch_add(1, Ordering::Relaxed),
                 utterance: 0,
                 kind: Kind::Note,
                 pcm: Arc::clone(&pcm),
@@ -341,7 +368,7 @@ impl SoundWork {
         &self,
         text: &str,
     ) -> Result<mpsc::Receiver<Result<Vec<i16>, SoundError>>, SoundError> {
-        let max = self.0.limits.text_chars_max;
+        let max = self.inner.limits.text_chars_max;
         if text.chars().count() > max {
             return Err(SoundError::TextTooLong { max });
         }
@@ -367,9 +394,9 @@ impl SoundWork {
         clauses: Vec<String>,
         sender: &mpsc::Sender<Result<Vec<i16>, SoundError>>,
     ) -> Result<(), SoundError> {
-        let _place = self.0.voice.enter().await?;
+        let _place = self.inner.voice.enter().await?;
         let engines = self.engines().await?;
-        let caller = self.0.next_caller.fetch_add(1, Ordering::Relaxed);
+        let caller = self.inner.next_caller.fetch_add(1, Ordering::Relaxed);
         for (n, clause) in (0u32..).zip(clauses) {
             let pcm = say(&engines, caller, n, clause);
             let pcm = tokio::time::timeout(CLAUSE_MAX, pcm)
@@ -385,9 +412,10 @@ impl SoundWork {
 
 /// The hub's way to them.
 impl Sounds for SoundWork {
-    fn hear(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<String, String>> {
-        async {
-            let heard = self.transcribe(bytes).await;
+    fn hear(&self, agent: &str, bytes: Vec<u8>) -> BoxFuture<'_, Result<String, String>> {
+        let work = self.of(agent);
+        async move {
+            let heard = work.transcribe(bytes).await;
             heard
                 .map(|heard| heard.text)
                 .map_err(|error| error.to_string())
@@ -395,9 +423,14 @@ impl Sounds for SoundWork {
         .boxed()
     }
 
-    fn say<'a>(&'a self, words: &'a str) -> BoxFuture<'a, Result<(Vec<u8>, u32), String>> {
-        async {
-            let spoken = self.speak(words).await.map_err(|error| error.to_string())?;
+    fn say<'a>(
+        &'a self,
+        agent: &str,
+        words: &'a str,
+    ) -> BoxFuture<'a, Result<(Vec<u8>, u32), String>> {
+        let work = self.of(agent);
+        async move {
+            let spoken = work.speak(words).await.map_err(|error| error.to_string())?;
             let duration_ms = spoken.duration_ms();
             let bytes = to_ogg_opus(spoken.pcm).await;
             Ok((bytes.map_err(|error| error.to_string())?, duration_ms))
@@ -421,6 +454,7 @@ async fn say(
         caller,
         reply: 0,
         clause,
+        is_note: true,
         text,
         cancelled: Arc::clone(&end.0),
         on: Box::new(move |chunk| {
@@ -447,13 +481,19 @@ async fn say(
     }
 }
 
-/// `bytes` of a sound file as 16 kHz mono, decoded off the runtime's threads.
-async fn decode(bytes: Vec<u8>, max_s: u32) -> Result<Vec<i16>, SoundError> {
+/// `bytes` of a sound file as 16 kHz mono, decoded off the runtime's threads. That cannot be stopped, so the file and
+/// `place` stay with it to its end.
+async fn decode<P: Send + 'static>(
+    bytes: impl AsRef<[u8]> + Send + 'static,
+    max_s: u32,
+    place: P,
+) -> Result<(Vec<i16>, P), SoundError> {
     let decoded = tokio::task::spawn_blocking(move || {
-        file::read_up_to(&bytes, max_s).map(file::Clip::into_internal_rate)
+        let clip = file::read_up_to(bytes.as_ref(), max_s)?;
+        Ok::<_, FileError>((clip.into_internal_rate(), place))
     });
     match decoded.await {
-        Ok(pcm) => Ok(pcm?),
+        Ok(decoded) => Ok(decoded?),
         Err(_) => Err(SoundError::CutOff("the file's decoder failed")),
     }
 }

@@ -7,18 +7,8 @@ use asr::fake::{FakeEngine, Gate as FakeGate, Line};
 fn scripted(lines: Vec<Line>) -> (watch::Receiver<EngineState>, FakeGate, Arc<Engines>) {
     let ears = FakeEngine::new(lines);
     let gate = ears.gate();
-    let info = asr::engine::Engine::info(&ears);
     let voice = tts::voices::open("flite:slt", 1.0).expect("built in");
-    let voice_info = voice.info();
-    let engines = Arc::new(Engines {
-        asr: asr::Worker::start(vec![Box::new(ears)], asr::WorkerConfig { queue_max: 8 })
-            .expect("starts"),
-        turn_model: None,
-        tts: tts::worker::Worker::start(vec![voice], tts::worker::WorkerConfig::default())
-            .expect("starts"),
-        ears: info,
-        voice: voice_info,
-    });
+    let engines = Arc::new(crate::testing::engines(Box::new(ears), voice));
     let (sender, receiver) = watch::channel(EngineState::Ready(Arc::clone(&engines)));
     drop(sender);
     (receiver, gate, engines)
@@ -62,6 +52,66 @@ async fn long_recordings_come_in_segments() {
         .map(|segment| (segment.start_ms, segment.end_ms))
         .collect();
     assert_eq!(times, [(0, 11_000), (12_000, 15_000)]);
+}
+
+#[tokio::test]
+async fn an_agent_has_ears_of_its_own() {
+    let say = |text: &str| vec![Line::Say(text.to_owned())];
+    let (_, _, usual) = scripted(say("usual"));
+    let (_, _, own) = scripted(say("own"));
+    let engines = Engines {
+        own: [("cellar".to_owned(), own)].into(),
+        ..Arc::into_inner(usual).expect("nobody else has it")
+    };
+    let (_sender, engines) = watch::channel(EngineState::Ready(Arc::new(engines)));
+    let work = SoundWork::new(engines, limits());
+    for (agent, words) in [("cellar", "own"), ("attic", "usual")] {
+        let heard = work.of(agent).hear(tones(&[(1, 0)])).await.expect("heard");
+        assert_eq!(heard.text, words);
+    }
+}
+
+#[tokio::test]
+async fn words_that_two_pieces_heard_are_given_once() {
+    let lines = ["one two three four", "three four five six"];
+    let (engines, _, _) = scripted(lines.map(|text| Line::Say(text.to_owned())).to_vec());
+    // Nobody pauses: the pieces share a second.
+    let heard = SoundWork::new(engines, limits())
+        .hear(tones(&[(40, 0)]))
+        .await
+        .expect("heard");
+    assert_eq!(heard.text, "one two three four five six");
+    let texts: Vec<&str> = heard.segments.iter().map(|s| s.text.as_str()).collect();
+    assert_eq!(texts, ["one two", "three four five six"]);
+    let times: Vec<u64> = heard
+        .segments
+        .iter()
+        .flat_map(|segment| [segment.start_ms, segment.end_ms])
+        .collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[tokio::test]
+async fn a_file_keeps_its_place_until_it_is_decoded() {
+    /// Bytes that are not given before the test says so.
+    struct Held(std::sync::mpsc::Receiver<()>, Vec<u8>);
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            let _ = self.0.recv();
+            &self.1
+        }
+    }
+    let (engines, _, _) = scripted(vec![]);
+    let work = SoundWork::new(engines, limits());
+    let (give, held) = std::sync::mpsc::channel();
+    // Whoever sent the first file goes at once; it is being decoded all the same.
+    let first = work.transcribe(Held(held, Vec::new()));
+    assert!(tokio::time::timeout(Duration::ZERO, first).await.is_err());
+    assert_eq!(work.inner.ears.inside.available_permits(), 0);
+    drop(give);
+    let second = work.transcribe(b"hello".to_vec()).await;
+    assert_eq!(second, Err(FileError::Unknown.into()));
+    assert_eq!(work.inner.ears.inside.available_permits(), 1);
 }
 
 #[tokio::test]
@@ -142,7 +192,7 @@ async fn so_many_at_once_and_dropping_makes_room() {
     // One inside, one in front: the third is told at once.
     let second = spawn(&work);
     tokio::task::yield_now().await;
-    while work.0.ears.all.available_permits() > 0 {
+    while work.inner.ears.all.available_permits() > 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(work.hear(tones(&[(1, 0)])).await, Err(SoundError::Busy));

@@ -3,8 +3,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use agent_bridge::budget::{Count, HoldId, Ledger, Reached, Spent};
+use agent_bridge::budget::{Count, HoldId, Ledger, Price, Reached, Spent, What};
 use agent_bridge::router::books::{Books, CloudAsk, CloudEnd};
+use agent_bridge::router::choice::CloudWhy;
 use anyhow::Context as _;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
@@ -13,6 +14,7 @@ use crate::audit::{Event, Kind};
 use crate::config::{Config, DayLimits};
 use crate::records::{Recorder, unix_ms};
 use crate::store::{Lasting, Store};
+use crate::tools::channel_of;
 
 /// Its counters' names begin with this.
 const COUNTER: &str = "cloud/";
@@ -90,6 +92,18 @@ impl Spending {
         self.ledger().spent()
     }
 
+    /// Where money counts, a model without a price costs as much as the dearest that has one: a request that comes to the
+    /// model proxy names any model it likes.
+    fn price(&self, model: &str) -> Option<Price> {
+        let known = self.limits.price(model);
+        let prices = self.limits.prices.iter().map(|known| known.price);
+        let dearest = prices.reduce(|a, b| Price {
+            prompt_micros: a.prompt_micros.max(b.prompt_micros),
+            completion_micros: a.completion_micros.max(b.completion_micros),
+        });
+        known.or(dearest.filter(|_| self.limits.counts_money()))
+    }
+
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,7 +121,11 @@ impl Spending {
             call: ask.asker.call.clone(),
             user: ask.asker.user.clone(),
             level: ask.asker.level,
-            channel: "phone".to_owned(),
+            channel: match ask.why {
+                CloudWhy::Proxy => "proxy",
+                _ => channel_of(ask.asker.call.as_deref()),
+            }
+            .to_owned(),
             kind: Kind::CloudRequest,
             what: format!(
                 "{} at {} for {}: {}{early}",
@@ -124,9 +142,18 @@ impl Spending {
 
 impl Books for Spending {
     fn open(&self, ask: &CloudAsk) -> Result<HoldId, Reached> {
-        let price = self.limits.price(&ask.model).unwrap_or_default();
         let day = day_in(&self.timezone);
-        let opened = self.ledger().open(day, &ask.agent, ask.guess, price);
+        // Where money counts, nothing leaves whose price nobody knows.
+        let opened = match self.price(&ask.model) {
+            None if self.limits.counts_money() => Err(Reached {
+                what: What::Money,
+                is_total: true,
+            }),
+            price => {
+                let price = price.unwrap_or_default();
+                self.ledger().open(day, &ask.agent, ask.guess, price)
+            }
+        };
         match opened {
             Ok((hold, counts)) => {
                 self.keep(counts);
@@ -149,7 +176,7 @@ impl Books for Spending {
             how,
         } = end;
         let about = if *is_guessed { "about " } else { "" };
-        let cost = match self.limits.price(&ask.model) {
+        let cost = match self.price(&ask.model) {
             Some(_) => format!(", cost {}.{:06}", micros / MICROS, micros % MICROS),
             None => String::new(),
         };
@@ -165,10 +192,9 @@ impl Books for Spending {
 
 #[cfg(test)]
 mod tests {
-    use agent_bridge::budget::{Limits, Price, What};
+    use agent_bridge::budget::Limits;
     use agent_bridge::gateways::{Asker, Usage};
     use agent_bridge::levels::Level;
-    use agent_bridge::router::choice::CloudWhy;
 
     use super::*;
     use crate::config::ModelPrice;
@@ -191,6 +217,73 @@ mod tests {
                 prompt_tokens: 100,
                 completion_tokens: 100,
             },
+        }
+    }
+
+    fn priced(model: &str, prompt_micros: u64, completion_micros: u64) -> ModelPrice {
+        ModelPrice {
+            model: model.to_owned(),
+            price: Price {
+                prompt_micros,
+                completion_micros,
+            },
+        }
+    }
+
+    /// A request that comes to the model proxy names its own model, and may name one that nobody has priced.
+    #[test]
+    fn a_model_without_a_price_is_the_dearest() {
+        let money = Limits {
+            micros: Some(1_000),
+            ..Limits::default()
+        };
+        let prices = || {
+            vec![
+                priced("big", 2_500_000, 1_000_000),
+                priced("small", 1, 5_000_000),
+            ]
+        };
+        for (total, prices, model, wanted) in [
+            // 100 tokens each way: 250 + 100, 1 + 500, and 250 + 500 of the thousand.
+            (money, prices(), "big", Ok(350)),
+            (money, prices(), "small", Ok(501)),
+            (money, prices(), "who knows", Ok(750)),
+            (money, Vec::new(), "who knows", Err(What::Money)),
+            (Limits::default(), prices(), "who knows", Ok(0)),
+            (Limits::default(), Vec::new(), "who knows", Ok(0)),
+        ] {
+            let scratch = Scratch::new("spend-price");
+            let store = Store::open(&scratch.path().join("a.db")).expect("a store");
+            let (recorder, thread) = Recorder::start(store, false).expect("a thread");
+            let limits = DayLimits {
+                total,
+                prices,
+                ..DayLimits::default()
+            };
+            let spending = Spending::new(limits, "UTC", &[], recorder);
+            let ask = CloudAsk {
+                model: model.to_owned(),
+                why: CloudWhy::Proxy,
+                asker: Asker::default(),
+                ..ask()
+            };
+            let opened = spending.open(&ask).map(|hold| {
+                let end = CloudEnd {
+                    usage: ask.guess,
+                    is_guessed: false,
+                    how: "answered".to_owned(),
+                };
+                spending.close(hold, &ask, &end);
+                spending.spent().micros
+            });
+            assert_eq!(opened.map_err(|reached| reached.what), wanted, "{model}");
+            spending.recorder.stop();
+            thread.join().expect("the store's thread ends");
+            let store = Store::open(&scratch.path().join("a.db")).expect("a store");
+            let rows = store.audit(10).expect("rows");
+            assert!(rows.iter().all(|row| row.channel == "proxy"));
+            let has_cost = rows.iter().any(|row| row.result.contains(", cost 0.000"));
+            assert_eq!(has_cost, wanted.is_ok_and(|micros| micros > 0), "{model}");
         }
     }
 

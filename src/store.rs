@@ -9,6 +9,7 @@
 mod audit;
 mod callbacks;
 mod export;
+mod identities;
 mod lasting;
 mod queue;
 mod rows;
@@ -33,11 +34,11 @@ mod traces_tests;
 
 pub use audit::{AUDIT_ROWS_MAX, ApprovalRow, AuditRow, Freeze};
 pub use callbacks::{CallbackRow, NoticeRow};
+pub use identities::{IdentityRow, PairingRow};
 pub use lasting::{BINDINGS_PER_USER_MAX, Lasting};
 pub use rows::*;
 pub use texts::{
-    IdentityRow, InboxRow, NewMessage, OutboxRow, PairingRow, ShownRow, TextChange, TextKept,
-    TextsSaved,
+    InboxRow, NOTED, NOTED_BY, NewMessage, OutboxRow, ShownRow, TextChange, TextKept, TextsSaved,
 };
 pub use traces::{TraceError, TraceStore, load_trace};
 pub use web::WebSessionRow;
@@ -377,10 +378,7 @@ impl Store {
                 "DELETE FROM callback WHERE is_over = 1 AND asked_unix_ms < ?1",
                 before,
             )?;
-            connection.execute(
-                "DELETE FROM notice WHERE read_unix_ms IS NOT NULL AND at_unix_ms < ?1",
-                before,
-            )?;
+            connection.execute("DELETE FROM notice WHERE at_unix_ms < ?1", before)?;
             connection.execute(
                 "DELETE FROM inbox WHERE is_over = 1 AND at_unix_ms < ?1",
                 before,

@@ -110,6 +110,7 @@ struct Waiting {
     message_for: Option<String>,
     /// It was answered before, and is handed to us: we offer.
     standing: bool,
+    /// As it came; of a call that was handed to us our last description.
     offer: Option<String>,
     user_agent: Option<String>,
 }
@@ -208,7 +209,7 @@ impl Switchboard {
                     }
                     self.phone_registered(&user);
                 }
-                self.texts_may_go(&user);
+                self.texts_may_go(&user, !refreshed);
                 Vec::new()
             }
             Event::Unregistered { user, why, .. } => {
@@ -278,7 +279,7 @@ impl Switchboard {
                 "as many calls as allowed are up (`max` in [calls])",
             );
         }
-        let (party, shown) = self.bridging.shown(&arrived);
+        let (party, shown) = self.bridging.shown(&arrived.caller, &arrived.from);
         let line = Line {
             user,
             target: arrived.target,
@@ -418,7 +419,14 @@ impl Switchboard {
                 session::keep(&mut local.security, &negotiated.security);
                 (sdp, Some(negotiated))
             }
-            None => (offer_answer::offer(&local), None),
+            None => {
+                // What was agreed upon before stays in its place (RFC 3264 section 8).
+                let last = offer.as_deref();
+                let again =
+                    last.map(|last| offer_answer::reoffer(last, &local, Direction::SendRecv));
+                let again = again.and_then(Result::ok);
+                (again.unwrap_or_else(|| offer_answer::offer(&local)), None)
+            }
         };
         self.calls_total += 1;
         let is_unanswered = negotiated.is_none();

@@ -9,6 +9,7 @@ mod figures;
 mod noises;
 pub mod report;
 mod script;
+mod speakerphone;
 pub mod talk;
 pub mod timeline;
 
@@ -54,6 +55,8 @@ pub struct Outcome {
     pub packets_received: u64,
     /// What an echo number's packets took to come back, socket to socket, in microseconds.
     pub echo_us: Vec<u32>,
+    /// How long after its moment each packet left. Words that leave in a heap are not all heard.
+    pub late_us: Vec<u32>,
     pub ended_by_peer: bool,
 }
 
@@ -129,6 +132,7 @@ fn outcome(
         heard: caller.heard.samples().to_vec(),
         packets_received: caller.packets_received,
         echo_us: caller.echo_us,
+        late_us: caller.late_us,
         ended_by_peer,
     }
 }

@@ -1,7 +1,10 @@
 //! What several tests of the shell share. Built for tests only.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::engines::Engines;
 
 /// A folder of its own for one test, removed when the test is through.
 pub struct Scratch(PathBuf);
@@ -30,4 +33,19 @@ impl Drop for Scratch {
 /// What `cli::main` does first: without it no HTTP client can be made.
 pub fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// One recogniser and one voice, scripted or not, on a thread each.
+pub fn engines(ears: Box<dyn asr::engine::Engine>, voice: Box<dyn tts::engine::Engine>) -> Engines {
+    let (heard_by, spoken_by) = (ears.info(), voice.info());
+    let asr = asr::worker::Worker::start(vec![ears], asr::worker::WorkerConfig { queue_max: 8 });
+    let tts = tts::worker::Worker::start(vec![voice], tts::worker::WorkerConfig::default());
+    Engines {
+        asr: Arc::new(asr.expect("a thread")),
+        turn_model: None,
+        tts: Arc::new(tts.expect("a thread")),
+        ears: heard_by,
+        voice: spoken_by,
+        own: Default::default(),
+    }
 }

@@ -96,25 +96,11 @@ impl Owner for OwnersSide {
     }
 
     fn ran(&self, run: Ran) {
-        let event = Event {
-            call: run.call,
-            user: run.user,
-            level: run.level,
-            channel: "phone".to_owned(),
-            kind: Kind::ToolRun,
-            what: run.tool,
-            result: format!("{}, {} ms", run.outcome, run.took.as_millis()),
-        };
-        self.recorder.audit(event.row(unix_ms()));
+        self.recorder.audit(event_of(run).row(unix_ms()));
     }
 
-    /// The same work is told once, whatever happens: its name is the request's key.
     fn finished(&self, work: Finished) {
-        let request = NewRequest {
-            why: format!("{} is over", work.tool),
-            key: Some(format!("tool:{}:{}", work.tool, work.job)),
-            ..NewRequest::new(Channel::Call, &work.user, &work.say)
-        };
+        let request = telling(&work);
         let desk = self.desk.clone();
         tokio::spawn(async move {
             if let Err(error) = desk.request(request).await {
@@ -124,10 +110,88 @@ impl Owner for OwnersSide {
     }
 }
 
+fn event_of(run: Ran) -> Event {
+    Event {
+        channel: channel_of(run.call.as_deref()).to_owned(),
+        call: run.call,
+        user: run.user,
+        level: run.level,
+        kind: Kind::ToolRun,
+        what: run.tool,
+        result: format!("{}, {} ms", run.outcome, run.took.as_millis()),
+    }
+}
+
+/// The same work is told once, whatever happens: the name of its call is the request's key. What the tool calls the work
+/// is no such name, for a tool that was restarted may count from one again.
+fn telling(work: &Finished) -> NewRequest {
+    NewRequest {
+        why: format!("{} is over", work.tool),
+        key: Some(format!("tool:{}:{}", work.tool, work.call)),
+        ..NewRequest::new(Channel::Call, &work.user, &work.say)
+    }
+}
+
+/// How the books name the way that a question came.
+pub(crate) fn channel_of(call: Option<&str>) -> &'static str {
+    match call {
+        Some(_) => "phone",
+        None => "text",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::Scratch;
+
+    #[test]
+    fn a_tool_may_name_its_work_alike_twice() {
+        let work = |call: &str| Finished {
+            tool: "coding_agent".to_owned(),
+            job: "job-1".to_owned(),
+            call: call.to_owned(),
+            user: "anna".to_owned(),
+            say: "The coding agent is done.".to_owned(),
+        };
+        let key = |call| telling(&work(call)).key;
+        assert_ne!(key("00ff-1"), key("00ff-2"));
+        assert_eq!(key("00ff-1"), key("00ff-1"));
+    }
+
+    #[test]
+    fn the_books_say_how_a_question_came() {
+        let scratch = Scratch::new("tools-audit");
+        let store = crate::store::Store::open(&scratch.path().join("a.db")).expect("a store");
+        let (recorder, thread) = Recorder::start(store, false).expect("a thread");
+        for call in [Some("call-1".to_owned()), None] {
+            let run = Ran {
+                tool: "weather".to_owned(),
+                call,
+                user: "anna".to_owned(),
+                level: None,
+                outcome: "ok, 2 bytes".to_owned(),
+                took: std::time::Duration::from_millis(5),
+            };
+            recorder.audit(event_of(run).row(unix_ms()));
+        }
+        recorder.stop();
+        thread.join().expect("the store's thread ends");
+        let store = crate::store::Store::open(&scratch.path().join("a.db")).expect("a store");
+        let rows = store.audit(10).expect("rows");
+        let mut lines: Vec<String> = rows
+            .iter()
+            .map(|row| format!("{} {} {}", row.channel, row.what, row.result))
+            .collect();
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "phone weather ok, 2 bytes, 5 ms",
+                "text weather ok, 2 bytes, 5 ms"
+            ]
+        );
+    }
 
     fn built(tool: &str, files: &[(&str, &str)]) -> Result<Vec<String>, String> {
         let scratch = Scratch::new("tools");

@@ -43,6 +43,8 @@ use crate::redact::Secret;
 use crate::signalling::page_phone::PageDoor;
 use crate::switchboard::Command;
 
+/// Cookies that are looked up at once; further ones wait. The store's queue is for what calls leave, too.
+const LOOKUPS_MAX: usize = 64;
 /// The largest request but for sound.
 const BODY_BYTES_MAX: usize = 32 * 1024;
 /// No script, style, picture or connection but our own; nobody may show us in a frame. `blob:` is the sound that was just
@@ -51,6 +53,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
      media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
 
+pub use crate::approvals::owner_among;
 pub use live::watch_house;
 pub use login::{LinkError, make_link};
 
@@ -81,10 +84,10 @@ pub struct Page(Arc<Inner>);
 struct Inner {
     parts: PageParts,
     tries: Mutex<sessions::Tries>,
-    pin_tries: Mutex<approvals::PinTries>,
     invitations: Mutex<connect::Invitations>,
     house: watch::Sender<live::Changes>,
-    places: Arc<Semaphore>,
+    places: Arc<live::Places>,
+    lookups: Semaphore,
     started: Instant,
 }
 
@@ -119,10 +122,10 @@ impl Page {
         Page(Arc::new(Inner {
             parts,
             tries: Mutex::default(),
-            pin_tries: Mutex::default(),
             invitations: Mutex::default(),
             house: watch::Sender::default(),
-            places: live::places(),
+            places: Arc::default(),
+            lookups: Semaphore::new(LOOKUPS_MAX),
             started: Instant::now(),
         }))
     }
@@ -168,6 +171,8 @@ impl Page {
         let hash = sessions::hash(token);
         let now = unix_ms();
         let wanted = hash.clone();
+        // Never closed.
+        let _place = self.0.lookups.acquire().await.ok()?;
         let found = parts.recorder.ask(move |store| {
             let since = now.saturating_sub(sessions::UNUSED_MS_MAX);
             let found = store.web_session(&wanted, since)?;
@@ -186,18 +191,6 @@ impl Page {
             }
         }
     }
-}
-
-/// Whose links and token open everything: the first account of `[[users]]` that is an owner, else the first one there, else
-/// the oldest. `accounts` are the oldest first, so that nobody becomes the owner by a name.
-pub fn owner_among(config: &Config, accounts: &[String]) -> Option<String> {
-    let is_there = |name: &String| accounts.contains(name);
-    let of_owner = config.users.iter().find(|user| {
-        user.level.unwrap_or(config.levels.default) == Level::Owner && is_there(&user.name)
-    });
-    let first = config.users.iter().find(|user| is_there(&user.name));
-    let named = of_owner.or(first).map(|user| user.name.clone());
-    named.or_else(|| accounts.first().cloned())
 }
 
 /// The page and its routes.
@@ -292,49 +285,5 @@ fn owner_only(visitor: &Visitor) -> Result<(), Problem> {
             StatusCode::FORBIDDEN,
             "Only the owner may see or change this.",
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_becomes_the_owner_by_a_name() {
-        let accounts =
-            |names: &[&str]| -> Vec<String> { names.iter().map(|n| (*n).to_owned()).collect() };
-        let rows: [(&str, &[&str], Option<&str>); 6] = [
-            ("", &["phone1", "anna"], Some("phone1")),
-            ("", &[], None),
-            // Whose message box guests fill is another matter.
-            (
-                "[levels]\nmessages_for = \"anna\"",
-                &["phone1", "anna"],
-                Some("phone1"),
-            ),
-            (
-                "[[users]]\nname = \"anna\"",
-                &["phone1", "anna"],
-                Some("anna"),
-            ),
-            (
-                "[[users]]\nname = \"otto\"\n[[users]]\nname = \"anna\"\nlevel = \"owner\"",
-                &["phone1", "otto", "anna"],
-                Some("anna"),
-            ),
-            (
-                "[[users]]\nname = \"gone\"\nlevel = \"owner\"",
-                &["phone1"],
-                Some("phone1"),
-            ),
-        ];
-        for (text, names, owner) in rows {
-            let (config, _) = Config::parse(text, &[]).expect(text);
-            assert_eq!(
-                owner_among(&config, &accounts(names)).as_deref(),
-                owner,
-                "{text}"
-            );
-        }
     }
 }

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.." || exit 1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-echo "Building and running the tests. The first build takes about 10 minutes on 2 cores, the interop tests 4 minutes."
+echo "Building and running the tests. The first build takes about 15 minutes on 2 cores, the tests 25 minutes."
 cargo test --workspace --locked --no-fail-fast "$@" 2> >(tee -a "$log" >&2) | tee -a "$log"
 status=${PIPESTATUS[0]}
 wait

@@ -8,11 +8,15 @@
 #
 # --rate: short calls per second; `auto` measures first what one costs, and takes half of what one core could do, or half of
 # what the table of transactions holds.
-# --talking: calls with sound at once. Exit status 1 where something was left, grew, or more than 1 in 200 calls failed.
+# --talking: calls with sound at once. Exit status 1 where something was left, grew, or more than 1 in 200 calls failed, and
+# where SIPp or Python is missing although OFFHOOK_REQUIRE_PEERS is set.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 for tool in sipp python3; do
-    command -v "$tool" >/dev/null || { echo "SKIPPED soak: no $tool"; exit 0; }
+    command -v "$tool" >/dev/null && continue
+    echo "SKIPPED soak: no $tool"
+    [ -z "${OFFHOOK_REQUIRE_PEERS:-}" ] || exit 1
+    exit 0
 done
 ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 exec python3 "$here/soak/soak.py" "$@"

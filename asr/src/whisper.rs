@@ -205,6 +205,24 @@ impl WhisperEngine {
         }
     }
 
+    /// The same weights for another language or another prompt.
+    ///
+    /// Errors: [`AsrError::LanguageUnknown`].
+    pub fn fork_with(&self, config: &WhisperConfig) -> Result<WhisperEngine, AsrError> {
+        let languages = languages(&self.model, &config.language, &self.info.model)?;
+        Ok(WhisperEngine {
+            params: params(&self.model, config),
+            audio_context: config.audio_context,
+            // What was heard in another language is no help in this one.
+            pieces: Arc::new(Mutex::new(Pieces::new(PIECES_BYTES_MAX))),
+            info: EngineInfo {
+                languages,
+                ..self.info.clone()
+            },
+            ..self.fork()
+        })
+    }
+
     /// What the model file holds.
     pub fn model(&self) -> &ModelInfo {
         &self.model

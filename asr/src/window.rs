@@ -137,7 +137,17 @@ fn power(pcm: &[i16]) -> f64 {
 
 /// One text from the texts of consecutive pieces, each with its `overlaps_previous`.
 pub fn join<'a>(texts: impl IntoIterator<Item = (&'a str, bool)>) -> String {
+    let mut whole = self::texts(texts);
+    whole.retain(|text| !text.is_empty());
+    whole.join(" ")
+}
+
+/// The texts of consecutive pieces, as many as there are, each without the words that another one has: together they
+/// are [`join`].
+pub fn texts<'a>(texts: impl IntoIterator<Item = (&'a str, bool)>) -> Vec<String> {
     let mut whole: Vec<&str> = Vec::new();
+    // Where each text begins among all words.
+    let mut starts: Vec<usize> = Vec::new();
     for (text, overlaps_previous) in texts {
         let next: Vec<&str> = text.split_whitespace().collect();
         let (drop_left, drop_right) = if overlaps_previous {
@@ -146,9 +156,18 @@ pub fn join<'a>(texts: impl IntoIterator<Item = (&'a str, bool)>) -> String {
             (0, 0)
         };
         whole.truncate(whole.len() - drop_left);
+        // A short text before it may be shared whole.
+        for start in &mut starts {
+            *start = whole.len().min(*start);
+        }
+        starts.push(whole.len());
         whole.extend(&next[drop_right..]);
     }
-    whole.join(" ")
+    let ends = starts.iter().skip(1).copied().chain([whole.len()]);
+    let spans = starts.iter().zip(ends);
+    spans
+        .map(|(start, end)| whole[*start..end].join(" "))
+        .collect()
 }
 
 /// How many words to drop from the end of `left` and from the start of `right` so that what both heard is there once.

@@ -162,10 +162,30 @@ fn joins_without_losing_or_doubling() {
             &[("one two three", false), ("four five", true)],
             "one two three four five",
         ),
+        // The piece between has nothing of its own.
+        (
+            &[("one two", false), ("two", true), ("two three", true)],
+            "one two three",
+        ),
         (&[("", false), ("hello", true)], "hello"),
         (&[("hello", false), ("", true)], "hello"),
         (&[], ""),
     ] {
         assert_eq!(join(texts.iter().copied()), expected, "{texts:?}");
+        let each = super::texts(texts.iter().copied());
+        assert_eq!(each.len(), texts.len());
+        let words = each.iter().flat_map(|text| text.split_whitespace());
+        assert_eq!(words.collect::<Vec<_>>().join(" "), expected, "{each:?}");
     }
+}
+
+#[test]
+fn each_piece_keeps_its_own_words() {
+    let pieces = [
+        ("the quick brown fox", false),
+        ("brown fox jumps", true),
+        ("over it", false),
+    ];
+    let expected = ["the quick", "brown fox jumps", "over it"];
+    assert_eq!(super::texts(pieces), expected);
 }

@@ -78,10 +78,12 @@ impl Association {
         self.handshake.config() == dtls
     }
 
-    /// Paths as agreed upon now. Other names begin anew (RFC 8445 section 9): the peer checks again.
+    /// Paths as agreed upon now. Other names begin anew (RFC 8445 section 9): the peer checks again, and until it has the old
+    /// path is good.
     pub fn restart(&mut self, ice: Option<&IceConfig>) {
-        if self.ice.as_ref().map(Ice::config) != ice {
-            self.ice = ice.cloned().map(Ice::new);
+        match (&mut self.ice, ice) {
+            (Some(own), Some(next)) => own.restart(next),
+            (own, next) => *own = next.cloned().map(Ice::new),
         }
     }
 

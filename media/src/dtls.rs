@@ -68,6 +68,11 @@ pub fn is_dtls(datagram: &[u8]) -> bool {
     matches!(datagram, [20..=63, ..])
 }
 
+/// Whether it begins a handshake: a ClientHello in clear, RFC 6347 sections 4.1 and 4.3.2.
+fn is_hello(datagram: &[u8]) -> bool {
+    matches!(datagram, [22, _, _, 0, 0, _, _, _, _, _, _, _, _, 1, ..])
+}
+
 /// Why there is no certificate, or no handshake.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DtlsError {
@@ -278,7 +283,10 @@ impl Handshake {
     /// Takes a datagram that [`is_dtls`]. After the end the peer's last flight may come again, and is answered again.
     pub fn receive(&mut self, now: Instant, datagram: &[u8]) {
         let is_pausing = self.restart_at.is_some_and(|due| now < due) && self.is_broken;
-        let is_over = matches!(self.progress, Progress::Failed(_));
+        // A new association is agreed upon first (RFC 8842 section 4), and is not this one: a browser that is handed on sends its
+        // first words to where the last one was, and takes any answer from there for the end.
+        let is_late = is_hello(datagram) && matches!(self.progress, Progress::Done(_));
+        let is_over = matches!(self.progress, Progress::Failed(_)) || is_late;
         if is_over || is_pausing || datagram.len() > DATAGRAM_LEN_MAX {
             self.refused += 1;
             return;

@@ -89,6 +89,23 @@ fn both_ends_get_each_others_keys_in_spite_of_loss() {
     }
 }
 
+/// Who shakes hands anew does so with somebody else, and hears nothing from the one it has left.
+#[test]
+fn a_handshake_that_is_over_begins_no_other() {
+    let (ours, theirs) = (certificate(), certificate());
+    let start = Instant::now();
+    let mut a = Handshake::new(config(&ours, &theirs, Role::Active), start).unwrap();
+    let mut b = Handshake::new(config(&theirs, &ours, Role::Passive), start).unwrap();
+    let now = run(&mut a, &mut b, start, |_| true);
+    let before = keys(&b).expect("passive");
+    let mut again = Handshake::new(config(&ours, &theirs, Role::Active), now).unwrap();
+    let hello = again.poll_datagram().expect("its first flight");
+    assert!(is_hello(&hello));
+    b.receive(now, &hello);
+    assert_eq!(b.poll_datagram(), None);
+    assert_eq!((b.refused, keys(&b)), (1, Some(before)));
+}
+
 #[test]
 fn another_certificate_than_announced_gets_no_keys() {
     let (ours, theirs, stranger) = (certificate(), certificate(), certificate());

@@ -147,16 +147,66 @@ impl Resampler {
     }
 }
 
+/// A recording that comes piece by piece: as [`Resampler`], with the filter's delay trimmed from its start, and a
+/// length in proportion.
+#[derive(Debug)]
+pub struct Aligned {
+    resampler: Resampler,
+    /// Samples of the filter's delay that have still to go.
+    late: usize,
+    taken: u64,
+    given: u64,
+}
+
+impl Aligned {
+    /// Rates are taken as [`Resampler::new`] takes them.
+    pub fn new(from_hz: u32, to_hz: u32) -> Aligned {
+        let resampler = Resampler::new(from_hz, to_hz);
+        Aligned {
+            late: resampler.delay_samples(),
+            resampler,
+            taken: 0,
+            given: 0,
+        }
+    }
+
+    /// Takes samples at the first rate, gives what is ready at the second.
+    pub fn process(&mut self, input: &[i16]) -> Vec<i16> {
+        self.taken += input.len() as u64;
+        let mut ready = self.resampler.process(input);
+        self.trim(&mut ready);
+        self.given += ready.len() as u64;
+        ready
+    }
+
+    /// The rest: with it, as many samples were given as the recording is long.
+    pub fn finish(mut self) -> Vec<i16> {
+        let (from_hz, to_hz) = (self.resampler.from_hz, self.resampler.to_hz);
+        let mut rest = self.resampler.finish();
+        self.trim(&mut rest);
+        let length = (self.taken * u64::from(to_hz)).div_ceil(u64::from(from_hz));
+        rest.resize(length.saturating_sub(self.given) as usize, 0);
+        rest
+    }
+
+    fn trim(&mut self, samples: &mut Vec<i16>) {
+        let cut = self.late.min(samples.len());
+        samples.drain(..cut);
+        self.late -= cut;
+    }
+}
+
+/// Samples of a clip resampled at a time: what is in between takes no more room.
+const CLIP_PART: usize = 16 * 1_024;
+
 /// A whole clip at another rate: same start, length in proportion, the filter's delay trimmed.
 pub fn resample_clip(clip: &[i16], from_hz: u32, to_hz: u32) -> Vec<i16> {
-    let mut resampler = Resampler::new(from_hz, to_hz);
-    let delay = resampler.delay_samples();
-    let length = (clip.len() as u64 * u64::from(resampler.to_hz))
-        .div_ceil(u64::from(resampler.from_hz)) as usize;
-    let mut output = resampler.process(clip);
-    output.extend(resampler.finish());
-    output.drain(..delay.min(output.len()));
-    output.resize(length, 0);
+    let mut aligned = Aligned::new(from_hz, to_hz);
+    let mut output = Vec::new();
+    for part in clip.chunks(CLIP_PART) {
+        output.extend(aligned.process(part));
+    }
+    output.extend(aligned.finish());
     output
 }
 

@@ -124,6 +124,31 @@ fn cutting_the_input_differently_changes_nothing() {
 }
 
 #[test]
+fn a_recording_in_pieces_is_the_clip() {
+    let clip = sine(700.0, 16_000, 40_001);
+    for (from, to) in [
+        (16_000, 8_000),
+        (8_000, 16_000),
+        (24_000, 16_000),
+        (22_050, 16_000),
+        (16_000, 16_000),
+    ] {
+        let whole = resample_clip(&clip, from, to);
+        let length = (clip.len() as u64 * u64::from(to)).div_ceil(u64::from(from));
+        assert_eq!(whole.len() as u64, length, "{from} to {to}");
+        let mut aligned = Aligned::new(from, to);
+        let mut pieces = Vec::new();
+        for piece in clip.chunks(777) {
+            pieces.extend(aligned.process(piece));
+            assert!(pieces.len() <= whole.len());
+        }
+        pieces.extend(aligned.finish());
+        assert_eq!(pieces, whole, "{from} to {to}");
+    }
+    assert!(Aligned::new(8_000, 16_000).finish().is_empty());
+}
+
+#[test]
 fn odd_inputs_are_harmless() {
     assert!(resample_clip(&[], 22_050, 16_000).is_empty());
     assert_eq!(resample_clip(&[5], 48_000, 16_000).len(), 1);

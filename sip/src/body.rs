@@ -3,7 +3,8 @@
 //! RFC 3261 §8.2.3 and §20.11, RFC 5621 §3. Does not own what the description says (see `sdp`).
 
 use crate::header::{HeaderName, Headers, Params};
-use crate::limits::{BODY_PARTS_MAX, SDP_BYTES_MAX};
+use crate::limits::SDP_BYTES_MAX;
+use crate::multipart::{self, line_end, without_line_break};
 use crate::syntax;
 
 const SDP: &str = "application/sdp";
@@ -132,52 +133,15 @@ fn description(content: &[u8]) -> Result<Option<&str>, BodyError> {
     }
 }
 
-/// RFC 2046 §5.1: parts between lines of two dashes and the boundary. Parts we have no use for and that do not insist
-/// are left out here.
+/// Parts we have no use for and that do not insist are left out here.
 #[allow(clippy::type_complexity, reason = "a list of parts")]
 fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<(PartHead<'a>, &'a [u8])>, BodyError> {
-    let delimiter = [b"--", boundary.as_bytes()].concat();
-    let mut parts = Vec::new();
-    let mut seen = 0;
-    let mut open: Option<usize> = None;
-    let mut at = 0;
-    while at < body.len() {
-        let end = line_end(body, at);
-        let line = &body[at..end];
-        if line.starts_with(&delimiter) {
-            if let Some(start) = open {
-                // The line break before a delimiter belongs to it.
-                let content = trim_line_break(&body[start..at]);
-                let (head, content) = split_part(content);
-                let is_sdp = head.kind.is_some_and(|kind| media_type(kind) == SDP);
-                if is_sdp || head.insists() {
-                    parts.push((head, content));
-                }
-            }
-            seen += 1;
-            if line[delimiter.len()..].starts_with(b"--") {
-                return Ok(parts);
-            }
-            if seen > BODY_PARTS_MAX {
-                return Err(BodyError::Unsupported("too many parts"));
-            }
-            open = Some(end);
-        }
-        at = end;
-    }
-    Err(BodyError::Unsupported("a multipart without an end"))
-}
-
-/// Where the line that starts at `at` ends, its line break included.
-fn line_end(text: &[u8], at: usize) -> usize {
-    let rest = &text[at..];
-    let length = rest.iter().position(|byte| *byte == b'\n');
-    at + length.map_or(rest.len(), |length| length + 1)
-}
-
-fn trim_line_break(text: &[u8]) -> &[u8] {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    text.strip_suffix(b"\r").unwrap_or(text)
+    let found = multipart::parts(body, boundary).map_err(BodyError::Unsupported)?;
+    let parts = found.into_iter().map(split_part).filter(|(head, _)| {
+        let is_sdp = head.kind.is_some_and(|kind| media_type(kind) == SDP);
+        is_sdp || head.insists()
+    });
+    Ok(parts.collect())
 }
 
 /// Headers, an empty line, content. A part without an empty line has headers only.
@@ -190,7 +154,7 @@ fn split_part(text: &[u8]) -> (PartHead<'_>, &[u8]) {
     let mut at = 0;
     while at < text.len() {
         let end = line_end(text, at);
-        let line = trim_line_break(&text[at..end]);
+        let line = without_line_break(&text[at..end]);
         at = end;
         if line.is_empty() {
             return (head, &text[at..]);
@@ -307,6 +271,8 @@ mod tests {
             (mixed, joined(&[sdp]), some.clone()),
             (mixed, joined(&[isup, sdp]), some.clone()),
             (mixed, joined(&[sdp, sdp]), Err(false)),
+            // A line that only begins like the delimiter is content.
+            (mixed, joined(&["X: y\r\n\r\n--a b--c", sdp]), some.clone()),
             (mixed, joined(&[sdp, required]), Err(false)),
             (mixed, joined(&[isup]), Err(false)),
             (

@@ -4,7 +4,7 @@
 //! Does not own requests (see `endpoint`) or what becomes of a text.
 
 use crate::header::{HeaderName, Params};
-use crate::limits::BODY_PARTS_MAX;
+use crate::multipart::{self, line_end, without_line_break};
 use crate::syntax;
 
 mod cpim;
@@ -14,7 +14,7 @@ mod notices;
 mod tests;
 
 pub use cpim::{Envelope, wrap};
-pub use notices::{Disposition, composing, disposition};
+pub use notices::{Disposition, Receipt, composing, disposition};
 
 /// Types that a text to the assistant may have, RFC 3261 §20.1.
 pub const ACCEPT: &str =
@@ -47,8 +47,8 @@ pub enum Content {
     Text(String),
     /// Whether somebody is writing now.
     Composing(bool),
-    /// A text of ours has come, was read, or could not be.
-    Notification,
+    /// A text of ours has come, was read, or could not be. `None`: what is said is not one of these two.
+    Notification(Option<Receipt>),
     /// A file on somebody's server.
     File,
     /// Nothing at all.
@@ -111,7 +111,7 @@ fn read_at(content_type: Option<&str>, body: &[u8], depth: usize) -> Result<Inst
             }))
         }
         COMPOSING => Ok(plain(Content::Composing(notices::is_active(body)))),
-        DISPOSITION => Ok(plain(Content::Notification)),
+        DISPOSITION => Ok(plain(Content::Notification(notices::receipt(body)))),
         FILE_ELSEWHERE => Ok(plain(Content::File)),
         CPIM => {
             let (envelope, kind, content) = cpim::read(body)?;
@@ -135,7 +135,7 @@ fn of_parts(kind: &str, body: &[u8], depth: usize) -> Result<Instant, InstantErr
     let is_alternative = media_type(kind) == "multipart/alternative";
     let mut texts: Vec<String> = Vec::new();
     let mut other = Err(InstantError::Form("a multipart without a text"));
-    for part in parts(body, &boundary)? {
+    for part in multipart::parts(body, &boundary).map_err(InstantError::Form)? {
         let (head, content) = split_head(part);
         let kind = head_value(head, &HeaderName::ContentType).unwrap_or("text/plain");
         match read_at(Some(kind), content, depth + 1) {
@@ -198,31 +198,6 @@ fn parameter(value: &str, name: &str) -> Option<String> {
     Params::parse_header(&value[start + 1..]).ok()?.value(name)
 }
 
-/// RFC 2046 §5.1: what lies between the lines of two dashes and the boundary.
-fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<&'a [u8]>, InstantError> {
-    let delimiter = [b"--", boundary.as_bytes()].concat();
-    let mut found = Vec::new();
-    let (mut open, mut at) = (None, 0);
-    while at < body.len() {
-        let end = line_end(body, at);
-        let line = &body[at..end];
-        if line.starts_with(&delimiter) {
-            if let Some(start) = open {
-                found.push(without_line_break(&body[start..at]));
-            }
-            if line[delimiter.len()..].starts_with(b"--") {
-                return Ok(found);
-            }
-            if found.len() >= BODY_PARTS_MAX {
-                return Err(InstantError::Form("too many parts"));
-            }
-            open = Some(end);
-        }
-        at = end;
-    }
-    Err(InstantError::Form("a multipart without an end"))
-}
-
 /// Headers and content; without an empty line there is no content.
 fn split_head(text: &[u8]) -> (&str, &[u8]) {
     let mut at = 0;
@@ -241,15 +216,4 @@ fn head_value<'a>(head: &'a str, name: &HeaderName) -> Option<&'a str> {
     let mut fields = head.lines().filter_map(|line| line.split_once(':'));
     let found = fields.find(|(field, _)| HeaderName::from(syntax::trim(field)) == *name);
     found.map(|(_, value)| syntax::trim(value))
-}
-
-fn line_end(text: &[u8], at: usize) -> usize {
-    let rest = &text[at..];
-    let length = rest.iter().position(|byte| *byte == b'\n');
-    at + length.map_or(rest.len(), |length| length + 1)
-}
-
-fn without_line_break(text: &[u8]) -> &[u8] {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    text.strip_suffix(b"\r").unwrap_or(text)
 }

@@ -100,12 +100,14 @@ pub(crate) fn remote(session: &Session, media: &Media, muxes: bool) -> Result<Re
     let address = connection.ip().filter(|address| is_one_host(*address));
     let rtp = address.map(|address| SocketAddr::new(address, media.port));
     let direction = stated_direction(session, media);
+    // A browser that names no address yet is found by its checks, which go with a handshake only.
+    let is_checked =
+        Fingerprint::of(session, media).is_some() && ice::remote_ufrag(session, media).is_some();
     // RFC 3264 §8.4: c=0.0.0.0 is how RFC 2543 put a call on hold.
-    let is_held = connection
-        .ip()
-        .is_some_and(|address| address.is_unspecified())
-        // A browser that names no address yet is found by its checks.
-        && ice::remote_ufrag(session, media).is_none();
+    let is_held = !is_checked
+        && connection
+            .ip()
+            .is_some_and(|address| address.is_unspecified());
     let direction = Direction::new(direction.sends(), direction.receives() && !is_held);
     let rtcp_mux = muxes && media.attribute("rtcp-mux").is_some();
     Ok(Remote {
@@ -300,6 +302,41 @@ pub(crate) fn same_name(offer: &Session, media: &Media, answer: &mut Session) ->
     })
 }
 
+/// An offer of ours within a dialog, with the names that its sections had in our `last` description there, and bundled as they
+/// were: whoever has put a section into a bundle takes no offer that leaves it out (RFC 8843 section 7.5).
+pub fn named_as_before(offer: &str, last: &str) -> Result<String, OfferError> {
+    let mut offer = Session::parse(offer)?;
+    keep_names(&mut offer, &Session::parse(last)?);
+    Ok(offer.to_string())
+}
+
+fn keep_names(offer: &mut Session, last: &Session) {
+    let bundle = |one: &Attribute| Some(one.value.as_deref()?.strip_prefix("BUNDLE ")?.to_owned());
+    let mut groups = last.attributes.iter().filter(|one| one.name == "group");
+    let bundled = groups.find_map(bundle).unwrap_or_default();
+    let mut kept = String::new();
+    for (media, before) in offer.media.iter_mut().zip(&last.media) {
+        let name = before.attribute("mid").flatten();
+        let Some(name) = name.filter(|_| media.port != 0) else {
+            continue;
+        };
+        media.attributes.push(Attribute {
+            name: "mid".to_owned(),
+            value: Some(name.to_owned()),
+        });
+        if bundled.split(' ').any(|one| one == name) {
+            kept.push(' ');
+            kept.push_str(name);
+        }
+    }
+    if !kept.is_empty() {
+        offer.attributes.push(Attribute {
+            name: "group".to_owned(),
+            value: Some(format!("BUNDLE{kept}")),
+        });
+    }
+}
+
 /// Offers one audio stream, as the first description of a dialog.
 pub fn offer(local: &LocalMedia) -> String {
     let mut session = description(local);
@@ -331,6 +368,7 @@ pub fn reoffer(last: &str, local: &LocalMedia, direction: Direction) -> Result<S
     // RFC 3264 §8.3.1: the protocol of a section does not change while it is in use.
     let protocol = Some(before.protocol.as_str());
     session.media[mline] = offered_section(local, mline, &formats, protocol, direction);
+    keep_names(&mut session, &last);
     Ok(session.to_string())
 }
 

@@ -238,9 +238,13 @@ fn connection(value: &str) -> Result<Connection, SdpError> {
         return Err(SdpError::Malformed("c= without an address"));
     }
     // The family may contradict the address; the address is what packets go to.
-    match address.trim_matches(['[', ']']).parse() {
+    let in_brackets = address.strip_prefix('[');
+    let bare = in_brackets.and_then(|inner| inner.strip_suffix(']'));
+    match bare.unwrap_or(address).parse() {
         Ok(ip) if network.eq_ignore_ascii_case("IN") => Ok(Connection::Ip(ip)),
-        _ => Ok(Connection::Other(address.to_owned())),
+        // An address of another network is none of the Internet's, also when we write it on; RFC 2606 §2.
+        Ok(_) => Ok(Connection::Other("unknown.invalid".to_owned())),
+        Err(_) => Ok(Connection::Other(address.to_owned())),
     }
 }
 

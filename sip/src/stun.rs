@@ -1,7 +1,8 @@
 //! PURE.
 //! The one piece of STUN that a SIP port needs, RFC 5626 §4.4.2: a Binding request is a keep-alive, and its answer tells
 //! the phone under which address it is seen. Formats of RFC 8489. Does not own authentication, of which RFC 5626 §8 wants
-//! none here, nor a client, nor the rate at which strangers may ask (see `guard`).
+//! none here, nor a client, nor the rate at which strangers may ask (see `guard`). The `media` crate reads checks of paths with
+//! a codec of its own, which proves names: leaves share nothing, and the few lines both have are cheaper than a sixth leaf.
 
 use std::net::{IpAddr, SocketAddr};
 

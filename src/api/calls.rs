@@ -1,4 +1,4 @@
-//! `/api/calls`: ask for a call, list, look, speak into one, end one.
+//! `/api/calls`: ask for a call, list, look, speak into one, put its caller through, end one.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Api, Problem, view};
-use crate::callbacks::desk::{NewRequest, parse_time};
+use crate::callbacks::desk::{NewRequest, PutThrough, parse_time};
 use crate::callbacks::{Channel, Record, State as CallState};
 
 const LISTED: usize = 50;
@@ -38,6 +38,12 @@ pub struct PlaceCall {
 #[serde(deny_unknown_fields)]
 pub struct SayText {
     text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Whither {
+    to: String,
 }
 
 #[derive(Deserialize)]
@@ -171,4 +177,41 @@ pub async fn say(
 pub async fn end(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
     api.desk.end(&id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub async fn put_through(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Whither { to } = super::json(body)?;
+    Ok(Json(connected(&api, &id, &to).await?))
+}
+
+/// What came of putting a caller through, for a program or a model.
+pub async fn connected(api: &Api, id: &str, to: &str) -> Result<Value, Problem> {
+    let outcome = api.desk.put_through(id, to).await?;
+    let (state, what_happens) = match outcome {
+        PutThrough::Talking => (
+            "talking",
+            "They talk with each other; the call with the assistant is over.".to_owned(),
+        ),
+        PutThrough::NotTaken { status } => {
+            let why = match status {
+                486 | 600 => "the line is busy",
+                480 | 408 => "nobody answered",
+                603 => "the call was declined",
+                _ => "nobody took the call",
+            };
+            (
+                "not_taken",
+                format!("They are still with the assistant: {why} ({status})."),
+            )
+        }
+        PutThrough::Rings => (
+            "ringing",
+            "It still rings there; until somebody answers they are with the assistant.".to_owned(),
+        ),
+    };
+    Ok(json!({ "state": state, "what_happens": what_happens }))
 }

@@ -1,23 +1,26 @@
 //! The task of the office: one message at a time into the board, and what follows from it to calls, gateways, the
 //! database and the audit log.
 
+mod message;
 mod pin;
 mod polling;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_bridge::approvals::board::{Asker, Board, BoardConfig, By, Input, Notice, Output};
 use agent_bridge::approvals::wording::{masked, on_screen};
-use agent_bridge::approvals::{ApprovalEvent, ApprovalId, ApprovalRequest, Decision};
+use agent_bridge::approvals::{ApprovalEvent, ApprovalId, ApprovalKind, ApprovalRequest, Decision};
 use agent_bridge::gateways::Gateway;
 use agent_bridge::levels::Level;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::pins::Tries;
-use super::{CallUp, ChannelError, OfficePlan, Ruling, Standing, View, WaitingView, kind_name};
+use super::{
+    CallUp, ChannelError, OfficePlan, OverView, Ruling, Standing, View, WaitingView, kind_name,
+};
 use crate::audit::{Event, Kind};
 use crate::call::DeskWish;
 use crate::call::driver::Control;
@@ -25,6 +28,7 @@ use crate::records::{Recorder, unix_ms};
 use crate::secrets::Pin;
 use crate::store::{ApprovalRow, Freeze};
 use crate::switchboard::today;
+pub(super) use message::{Message, PinFrom};
 
 /// How often the command line's decisions are looked for.
 const POLL: Duration = Duration::from_secs(1);
@@ -34,52 +38,12 @@ const KEPT_CHARS_MAX: usize = 500;
 /// A gateway that does not take a decision is told again.
 const RESOLVE_TRIES: u32 = 3;
 const RESOLVE_PAUSE: Duration = Duration::from_secs(1);
+/// What was decided lately, for those who were asked by text.
+const LATELY_MAX: usize = 32;
 /// Our own tools ask under this number.
 const OURSELVES: Asker = Asker(u32::MAX);
 /// Names the counter of wrong PINs of an account.
 pub const PIN_COUNTER: &str = "pin:";
-
-pub(super) enum Message {
-    CallUp(Box<CallUp>),
-    CallDown {
-        call: u64,
-    },
-    Known {
-        session: String,
-    },
-    Wish {
-        call: u64,
-        wish: DeskWish,
-    },
-    Gateway(Asker, ApprovalEvent),
-    Ask {
-        request: ApprovalRequest,
-        answer: oneshot::Sender<Decision>,
-    },
-    Decide {
-        id: String,
-        decision: Decision,
-        channel: &'static str,
-        answer: oneshot::Sender<Result<(), ChannelError>>,
-    },
-    SetFrozen {
-        is_frozen: bool,
-        channel: &'static str,
-    },
-    Pins(HashMap<String, Pin>),
-    /// `None`: it was wrong.
-    PinChecked {
-        call: u64,
-        raised: Option<Level>,
-    },
-    /// What other processes have written, and at which of our own changes it was asked for.
-    Polled {
-        epoch: u64,
-        version: i64,
-        decisions: Vec<(String, bool)>,
-        freeze: Option<Freeze>,
-    },
-}
 
 struct Caller {
     id: String,
@@ -92,6 +56,9 @@ struct Shown {
     asked_unix_ms: u64,
     expires_unix_ms: u64,
 }
+
+/// Kind and id of a request.
+type Asked = (&'static str, String);
 
 pub(super) struct Office {
     board: Board,
@@ -106,6 +73,10 @@ pub(super) struct Office {
     calls: HashMap<u64, Caller>,
     answers: HashMap<ApprovalId, oneshot::Sender<Decision>>,
     shown: HashMap<ApprovalId, Shown>,
+    /// Conversations of requests that waited when the last run ended, and until when each did, in ms since 1970.
+    earlier: HashMap<Asked, (String, u64)>,
+    /// At most [`LATELY_MAX`]; the oldest is forgotten.
+    lately: VecDeque<OverView>,
     /// Counts stops and liftings of this process.
     epoch: u64,
     seen: i64,
@@ -143,6 +114,8 @@ impl Office {
             calls: HashMap::new(),
             answers: HashMap::new(),
             shown: HashMap::new(),
+            earlier: plan.earlier.into_iter().filter_map(still_asked).collect(),
+            lately: VecDeque::new(),
             epoch: 0,
             seen: 0,
             is_polling: false,
@@ -173,12 +146,15 @@ impl Office {
                 self.board(now, Input::Timeout, "");
             }
             if self.next_poll <= now {
+                self.withdraw_unwanted(now);
                 self.poll(now);
             }
         }
     }
 
     pub(super) fn take(&mut self, now: Instant, message: Message) {
+        // First, so that nobody allows what cannot run any more.
+        self.withdraw_unwanted(now);
         match message {
             Message::CallUp(up) => self.call_up(now, *up),
             Message::CallDown { call } => {
@@ -188,7 +164,8 @@ impl Office {
             }
             Message::Known { session } => self.board(now, Input::Known { session }, "text"),
             Message::Wish { call, wish } => self.wish(now, call, wish),
-            Message::Gateway(asker, ApprovalEvent::Requested(request)) => {
+            Message::Gateway(asker, ApprovalEvent::Requested(mut request)) => {
+                self.ours_again(now, &mut request);
                 self.board(now, Input::Requested { asker, request }, "gateway");
             }
             Message::Gateway(_, ApprovalEvent::Resolved { id, by, .. }) => {
@@ -219,7 +196,8 @@ impl Office {
                 self.pins = pins;
                 self.publish();
             }
-            Message::PinChecked { call, raised } => self.pin_checked(call, raised),
+            Message::CheckPin { from, digits } => self.check_pin(from, digits),
+            Message::PinChecked { from, raised } => self.pin_checked(from, raised),
             Message::Polled {
                 epoch,
                 version,
@@ -262,7 +240,7 @@ impl Office {
                 self.board(now, input, "phone");
             }
             DeskWish::Left(id) => self.board(now, Input::Left { id }, "phone"),
-            DeskWish::CheckPin(digits) => self.check_pin(call, digits),
+            DeskWish::CheckPin(digits) => self.check_pin(PinFrom::Call(call), digits),
             DeskWish::Raised(level) => {
                 if let Some(caller) = self.calls.get_mut(&call) {
                     caller.level = level;
@@ -373,6 +351,23 @@ impl Office {
         self.publish();
     }
 
+    /// A request that an earlier run was asking about, and that its gateway still has open: its conversation is ours, though
+    /// nobody has written in it since, and its time goes on where it was.
+    fn ours_again(&mut self, now: Instant, request: &mut ApprovalRequest) {
+        let key = (kind_name(request.kind), request.id.0.clone());
+        let Some((session, until)) = self.earlier.remove(&key) else {
+            return;
+        };
+        let left = Duration::from_millis(until.saturating_sub(unix_ms()));
+        if left.is_zero() {
+            return;
+        }
+        request.expires_in = request.expires_in.min(left);
+        request.session.clone_from(&session);
+        info!("a request for approval of the last run still waits: it is asked about again");
+        self.board(now, Input::Known { session }, "gateway");
+    }
+
     fn keep(&mut self, now: Instant, request: ApprovalRequest) {
         let asked_unix_ms = unix_ms();
         let wait = request.expires_in.min(self.ruling.wait_max);
@@ -407,6 +402,22 @@ impl Office {
         self.next_poll = self.next_poll.min(now + POLL);
     }
 
+    /// Tools whose reply was called off while they waited: they do not run, whatever is decided.
+    fn withdraw_unwanted(&mut self, now: Instant) {
+        let answers = self.answers.iter();
+        let unwanted = answers.filter(|(_, answer)| answer.is_closed());
+        let unwanted: Vec<ApprovalId> = unwanted.map(|(id, _)| id.clone()).collect();
+        for id in unwanted {
+            let input = Input::Decided {
+                id,
+                decision: Decision::Deny,
+                by: By::Channel("tool"),
+                why: "its reply was called off",
+            };
+            self.board(now, input, "tool");
+        }
+    }
+
     fn forget(&mut self, id: &ApprovalId) {
         self.shown.remove(id);
         self.answers.remove(id);
@@ -432,6 +443,14 @@ impl Office {
             Some(By::Channel(name)) => name,
             None => channel,
         };
+        if self.lately.len() >= LATELY_MAX {
+            self.lately.pop_front();
+        }
+        self.lately.push_back(OverView {
+            id: request.id.0.clone(),
+            is_allowed: decision == Decision::AllowOnce,
+            channel: by.is_some().then_some(channel),
+        });
         let word = match decision {
             Decision::AllowOnce => "allowed",
             Decision::Deny => "refused",
@@ -518,8 +537,16 @@ impl Office {
         self.view.send_replace(Arc::new(View {
             is_frozen: self.board.is_frozen(),
             waiting: waiting.collect(),
+            lately: self.lately.iter().cloned().collect(),
         }));
     }
+}
+
+/// What an earlier run asked for a gateway. Our own tools died with it.
+fn still_asked(row: ApprovalRow) -> Option<(Asked, (String, u64))> {
+    let kinds = [ApprovalKind::Exec, ApprovalKind::Plugin].map(kind_name);
+    let kind = kinds.into_iter().find(|kind| *kind == row.kind)?;
+    Some(((kind, row.id), (row.session, row.expires_unix_ms)))
 }
 
 /// For records: without secrets, and not without end.

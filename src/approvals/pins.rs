@@ -28,21 +28,23 @@ impl Tries {
     }
 
     /// Takes one try, before it is known whether it is right: two calls at once have no more than one. False: there
-    /// is none left.
-    pub fn take(&mut self, call: u64, user: &str, day: u32) -> bool {
+    /// is none left. `call`: none where it is not given in one.
+    pub fn take(&mut self, call: Option<u64>, user: &str, day: u32) -> bool {
         self.turn_day(day);
         let is_known = self.of_day.contains_key(user) || self.of_day.len() < ACCOUNTS_MAX;
         if self.left(call, user) == 0 || !is_known {
             return false;
         }
-        *self.of_calls.entry(call).or_default() += 1;
+        if let Some(call) = call {
+            *self.of_calls.entry(call).or_default() += 1;
+        }
         *self.of_day.entry(user.to_owned()).or_default() += 1;
         true
     }
 
     /// It was right.
-    pub fn give_back(&mut self, call: u64, user: &str) {
-        if let Some(count) = self.of_calls.get_mut(&call) {
+    pub fn give_back(&mut self, call: Option<u64>, user: &str) {
+        if let Some(count) = call.and_then(|call| self.of_calls.get_mut(&call)) {
             *count = count.saturating_sub(1);
         }
         if let Some(count) = self.of_day.get_mut(user) {
@@ -50,11 +52,12 @@ impl Tries {
         }
     }
 
-    pub fn left(&self, call: u64, user: &str) -> u32 {
-        let of_call = self.of_calls.get(&call).copied().unwrap_or_default();
+    pub fn left(&self, call: Option<u64>, user: &str) -> u32 {
         let of_day = self.of_day.get(user).copied().unwrap_or_default();
-        let call_left = self.per_call.saturating_sub(of_call);
-        call_left.min(self.per_day.saturating_sub(of_day))
+        let day_left = self.per_day.saturating_sub(of_day);
+        let Some(call) = call else { return day_left };
+        let of_call = self.of_calls.get(&call).copied().unwrap_or_default();
+        self.per_call.saturating_sub(of_call).min(day_left)
     }
 
     /// Whether the account has no try left today, in whatever call.
@@ -93,27 +96,28 @@ mod tests {
     #[test]
     fn tries_run_out() {
         let mut tries = Tries::new(3, 5, 1, HashMap::from([("bert".to_owned(), 5)]));
-        assert!(!tries.take(1, "bert", 1) && tries.is_locked("bert"));
-        let taken: Vec<bool> = (0..4).map(|_| tries.take(1, "ann", 1)).collect();
+        assert!(!tries.take(Some(1), "bert", 1) && tries.is_locked("bert"));
+        let taken: Vec<bool> = (0..4).map(|_| tries.take(Some(1), "ann", 1)).collect();
         assert_eq!(taken, [true, true, true, false]);
         assert!(!tries.is_locked("ann"));
-        let taken: Vec<bool> = (0..3).map(|_| tries.take(2, "ann", 1)).collect();
+        let taken: Vec<bool> = (0..3).map(|_| tries.take(Some(2), "ann", 1)).collect();
         assert_eq!(taken, [true, true, false]);
         assert!(tries.is_locked("ann"));
         assert_eq!(tries.locked().count(), 2);
-        // Hanging up and calling again buys nothing.
+        // Hanging up and calling again buys nothing, nor does another way.
+        assert!(!tries.take(None, "ann", 1));
         tries.call_down(1);
-        assert!(!tries.take(3, "ann", 1));
-        assert!(tries.take(3, "ann", 2) && !tries.is_locked("bert"));
+        assert!(!tries.take(Some(3), "ann", 1));
+        assert!(tries.take(Some(3), "ann", 2) && !tries.is_locked("bert"));
     }
 
     #[test]
     fn a_right_one_costs_nothing() {
         let mut tries = Tries::new(3, 5, 1, HashMap::new());
         for _ in 0..20 {
-            assert!(tries.take(1, "ann", 1));
-            tries.give_back(1, "ann");
+            assert!(tries.take(Some(1), "ann", 1));
+            tries.give_back(Some(1), "ann");
         }
-        assert_eq!(tries.left(1, "ann"), 3);
+        assert_eq!(tries.left(Some(1), "ann"), 3);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use agent_bridge::approvals::board::{Asker, Notice};
-use agent_bridge::approvals::desk::{PinVerdict, Why};
+use agent_bridge::approvals::desk::Why;
 use agent_bridge::approvals::{ApprovalEvent, ApprovalId};
 use agent_bridge::gateways::fake::FakeGateway;
 use agent_bridge::gateways::{
@@ -12,10 +12,11 @@ use agent_bridge::gateways::{
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::time::timeout;
 
 use super::office::Office;
 use super::*;
-use crate::redact::Secret;
+use crate::records::unix_ms;
 use crate::store::{Freeze, Store};
 use crate::testing::Scratch;
 
@@ -61,19 +62,25 @@ struct Rig {
 
 impl Rig {
     fn new() -> Rig {
+        Rig::after(Vec::new())
+    }
+
+    /// `earlier`: what waited when the last run ended.
+    fn after(earlier: Vec<ApprovalRow>) -> Rig {
         let scratch = Scratch::new("office");
         let store = Store::open(&scratch.path().join("a.db")).expect("a store");
         let (recorder, _) = Recorder::start(store, true).expect("a thread");
         let gateway = Arc::new(Asking::default());
         let text = "[[users]]\nname = 'ann'\nlevel = 'owner'\n[levels]\npin_tries_per_day = 2";
         let (config, _) = Config::parse(text, &[]).expect("a config");
-        let ruling = Ruling::of(&config, &[]);
+        let ruling = Ruling::of(&config, &["ann".to_owned()]);
         let pin = Pin::new(&Secret::new("4071"), Level::Owner).expect("a PIN");
         let plan = OfficePlan {
             ruling: ruling.clone(),
             pins: HashMap::from([("ann".to_owned(), pin)]),
             wrong_pins: HashMap::new(),
             is_frozen: false,
+            earlier,
             gateways: vec![gateway.clone()],
         };
         let (tell, inbox) = mpsc::channel(64);
@@ -134,6 +141,14 @@ impl Rig {
         ));
     }
 
+    async fn counted_today(&self) -> Vec<(String, u64)> {
+        let day = i64::from(crate::switchboard::today());
+        let counted = self
+            .recorder
+            .with_store(move |store| store.load_counters(day));
+        counted.await.expect("rows")
+    }
+
     async fn audit(&self) -> Vec<String> {
         let rows = self.recorder.with_store(|store| store.audit(100)).await;
         let rows = rows.expect("rows").into_iter();
@@ -187,6 +202,47 @@ async fn a_decision_in_a_call_goes_everywhere() {
         [
             "gateway call-1 approval asked deploy --token *** = exec",
             "phone call-1 approval decided deploy --token *** = allowed: code by key",
+        ]
+    );
+}
+
+/// A tool's question whose reply was cut: the call is told to stop asking, and a yes that comes all the same is none.
+#[tokio::test]
+async fn what_nobody_waits_for_is_withdrawn() {
+    let mut rig = Rig::new();
+    let (_control, mut controls) = rig.call(1, "ann");
+    let (answer, answered) = oneshot::channel();
+    let request = ApprovalRequest {
+        id: ApprovalId("tool-1".to_owned()),
+        kind: ApprovalKind::Tool,
+        session: "ann/agent".to_owned(),
+        what: "order {}".to_owned(),
+        place: String::new(),
+        expires_in: Duration::from_secs(60),
+    };
+    rig.take(Message::Ask { request, answer });
+    assert!(matches!(
+        controls.try_recv(),
+        Ok(Control::Approval(Notice::Offer(_)))
+    ));
+    drop(answered);
+    let id = ApprovalId("tool-1".to_owned());
+    let wish = DeskWish::Decided {
+        id: id.clone(),
+        decision: Decision::AllowOnce,
+        why: Why::CodeByKey,
+    };
+    rig.take(Message::Wish { call: 1, wish });
+    assert!(matches!(
+        controls.try_recv(),
+        Ok(Control::Approval(Notice::Withdraw(withdrawn))) if withdrawn == id
+    ));
+    assert!(rig.approvals.view().waiting.is_empty());
+    assert_eq!(
+        rig.audit().await,
+        [
+            "gateway call-1 approval asked order {} = tool",
+            "tool call-1 approval decided order {} = refused: its reply was called off",
         ]
     );
 }
@@ -333,12 +389,104 @@ async fn pins_are_counted() {
         .with_store(|store| store.conversation("ann/messages", 5))
         .await;
     assert_eq!(told.expect("rows").len(), 1, "the owner is told");
-    let day = i64::from(crate::switchboard::today());
-    let counted = rig
-        .recorder
-        .with_store(move |store| store.load_counters(day))
-        .await;
-    assert_eq!(counted.expect("rows"), [("pin:ann".to_owned(), 2)]);
+    assert_eq!(rig.counted_today().await, [("pin:ann".to_owned(), 2)]);
+}
+
+#[tokio::test]
+async fn pins_on_the_page_count_with_those_of_calls() {
+    let mut rig = Rig::new();
+    let mut tried = Vec::new();
+    for (user, digits) in [
+        ("bert", "4071"),
+        ("ann", "4071"),
+        ("ann", "1111"),
+        ("ann", "2222"),
+        ("ann", "4071"),
+    ] {
+        let approvals = rig.approvals.clone();
+        let trying =
+            tokio::spawn(async move { approvals.try_pin(user, Secret::new(digits), "web").await });
+        // The hash is looked at on another thread, if at all.
+        while !trying.is_finished() {
+            match timeout(Duration::from_millis(20), rig.inbox.recv()).await {
+                Ok(message) => rig.take(message.expect("a message")),
+                Err(_) => continue,
+            }
+        }
+        tried.push(trying.await.expect("no panic"));
+    }
+    assert_eq!(
+        tried,
+        [
+            PinVerdict::Failed,
+            PinVerdict::Right(Level::Owner),
+            PinVerdict::Wrong { tries_left: 1 },
+            PinVerdict::Wrong { tries_left: 0 },
+            PinVerdict::Wrong { tries_left: 0 },
+        ]
+    );
+    // No call takes one any more either, and both are in the log.
+    let caller = rig.approvals.authority("ann", Origin::Account).caller;
+    assert!(caller.is_locked);
+    let rows = rig.audit().await;
+    let of_page = rows.iter().filter(|row| row.starts_with("web "));
+    assert_eq!(of_page.count(), 4, "{rows:?}");
+    assert_eq!(rig.counted_today().await, [("pin:ann".to_owned(), 2)]);
+}
+
+#[test]
+fn nobody_becomes_the_owner_by_a_name() {
+    let accounts =
+        |names: &[&str]| -> Vec<String> { names.iter().map(|n| (*n).to_owned()).collect() };
+    const GUEST: &str = "[[users]]\nname = \"anna\"\nlevel = \"guest\"\n";
+    type Row<'a> = (&'a str, &'a [&'a str], Option<&'a str>);
+    let rows: [Row<'_>; 9] = [
+        ("", &["phone1", "anna"], Some("phone1")),
+        ("", &[], None),
+        // Whose message box guests fill is another matter.
+        (
+            "[levels]\nmessages_for = \"anna\"",
+            &["phone1", "anna"],
+            Some("phone1"),
+        ),
+        (
+            "[[users]]\nname = \"anna\"",
+            &["phone1", "anna"],
+            Some("anna"),
+        ),
+        (
+            "[[users]]\nname = \"otto\"\n[[users]]\nname = \"anna\"\nlevel = \"owner\"",
+            &["phone1", "otto", "anna"],
+            Some("anna"),
+        ),
+        (
+            "[[users]]\nname = \"gone\"\nlevel = \"owner\"",
+            &["phone1"],
+            Some("phone1"),
+        ),
+        // Who is said to be a guest stays one, even where nobody else is left.
+        (GUEST, &["anna", "phone1"], Some("phone1")),
+        (GUEST, &["anna"], None),
+        (
+            "[levels]\ndefault = \"family\"\n[[users]]\nname = \"anna\"\nlevel = \"guest\"\n[[users]]\nname = \"otto\"",
+            &["anna", "otto", "phone1"],
+            Some("otto"),
+        ),
+    ];
+    for (text, names, owner) in rows {
+        let (config, _) = Config::parse(text, &[]).expect(text);
+        let (names, owner) = (accounts(names), owner.map(str::to_owned));
+        assert_eq!(owner_among(&config, &names), owner, "{text}");
+        let told = match config.levels.messages_for.as_str() {
+            "" => owner,
+            name => Some(name.to_owned()),
+        };
+        assert_eq!(owner_of(&config, &names), told, "{text}");
+    }
+    // The account may come while the program runs.
+    let (config, _) = Config::parse("[[users]]\nname = \"anna\"", &[]).expect("a config");
+    assert_eq!(owner_among(&config, &[]), None);
+    assert_eq!(owner_of(&config, &[]), Some("anna".to_owned()));
 }
 
 #[tokio::test]
@@ -376,4 +524,57 @@ async fn our_own_tools_ask_too() {
         },
     });
     assert_eq!(answered.await, Ok(Decision::AllowOnce));
+}
+
+/// Its gateway still has it open after our restart: it is asked about again, in the conversation it was of.
+#[tokio::test]
+async fn what_waited_before_a_restart_is_asked_again() {
+    let now = unix_ms();
+    let row = |id: &str, kind: &str, expires_unix_ms| ApprovalRow {
+        id: id.to_owned(),
+        kind: kind.to_owned(),
+        session: "ann/agent".to_owned(),
+        what: "deploy".to_owned(),
+        place: String::new(),
+        asked_unix_ms: now - 5_000,
+        expires_unix_ms,
+        // Said while nobody was there to carry it out: it is asked about all the same.
+        decision: Some("allow".to_owned()),
+    };
+    let mut rig = Rig::after(vec![
+        row("a", "exec", now + 30_000),
+        row("b", "plugin", now + 30_000),
+        row("c", "exec", now - 1),
+        row("d", "tool", now + 30_000),
+    ]);
+    let listed = |id: &str| ApprovalRequest {
+        id: ApprovalId(id.to_owned()),
+        kind: ApprovalKind::Exec,
+        // The gateway's own name, which nobody has told us of in this run.
+        session: "agent:main:x".to_owned(),
+        what: "deploy".to_owned(),
+        place: String::new(),
+        expires_in: Duration::from_secs(120),
+    };
+    for id in ["a", "b", "c", "d", "e"] {
+        let event = ApprovalEvent::Requested(listed(id));
+        rig.take(Message::Gateway(Asker(0), event));
+    }
+    let view = rig.approvals.view();
+    let waiting = &view.waiting;
+    assert_eq!(waiting.len(), 1, "{waiting:?}");
+    assert_eq!(
+        (waiting[0].id.as_str(), waiting[0].session.as_str()),
+        ("a", "ann/agent")
+    );
+    assert!(waiting[0].expires_unix_ms <= now + 31_000, "{waiting:?}");
+    assert!(rig.told().await.is_empty(), "nothing is decided by itself");
+    let (answer, _) = oneshot::channel();
+    rig.take(Message::Decide {
+        id: "a".to_owned(),
+        decision: Decision::AllowOnce,
+        channel: "web",
+        answer,
+    });
+    assert_eq!(rig.told().await, ["AllowOnce a"]);
 }

@@ -2,7 +2,7 @@
 //!
 //! Any `voice` and `model` are taken; the voice is the one that callers hear. `instructions` changes nothing.
 
-use std::convert::Infallible;
+use std::io;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -10,7 +10,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use media::file::{Clip, opus, wav};
-use media::resample::Resampler;
+use media::resample::Aligned;
 use media::tempo;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -134,15 +134,17 @@ async fn encode(
     first: Vec<i16>,
     mut clauses: Clauses,
     speed: f32,
-    sender: mpsc::Sender<Bytes>,
+    sender: mpsc::Sender<io::Result<Bytes>>,
 ) {
+    // The status has been sent: a body without its proper end tells that there was more to come.
+    let cut_off = || Err(io::Error::other("the speech was cut off"));
     let mut next = Some(Ok(first));
     while let Some(clause) = next {
         let clause = match clause {
             Ok(clause) => clause,
             Err(error) => {
-                // The status has been sent: all that can be done is to end without an end.
                 warn!(%error, "speech was cut off");
+                let _ = sender.send(cut_off()).await;
                 return;
             }
         };
@@ -152,36 +154,35 @@ async fn encode(
             (encoder, bytes)
         });
         let Ok((back, Ok(bytes))) = encoded.await else {
+            let _ = sender.send(cut_off()).await;
             return;
         };
         encoder = back;
-        if !bytes.is_empty() && sender.send(bytes.into()).await.is_err() {
+        if !bytes.is_empty() && sender.send(Ok(bytes.into())).await.is_err() {
             return;
         }
         next = clauses.recv().await;
     }
-    if let Ok(Ok(bytes)) = tokio::task::spawn_blocking(move || encoder.finish()).await {
-        let _ = sender.send(bytes.into()).await;
-    }
+    let rest = match tokio::task::spawn_blocking(move || encoder.finish()).await {
+        Ok(Ok(bytes)) => Ok(bytes.into()),
+        _ => cut_off(),
+    };
+    let _ = sender.send(rest).await;
 }
 
 fn stream(
-    receiver: mpsc::Receiver<Bytes>,
-) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
+    receiver: mpsc::Receiver<io::Result<Bytes>>,
+) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
     futures_util::stream::unfold(receiver, |mut receiver| async move {
         let bytes = receiver.recv().await?;
-        Some((Ok(bytes), receiver))
+        Some((bytes, receiver))
     })
 }
 
 /// From 16 kHz samples to bytes of a format, piece by piece.
 enum Encoder {
     Opus(Box<opus::Writer>),
-    Pcm {
-        resampler: Box<Resampler>,
-        /// The resampler's delay, not yet taken off the front.
-        late: usize,
-    },
+    Pcm(Box<Aligned>),
 }
 
 impl Encoder {
@@ -191,12 +192,8 @@ impl Encoder {
                 .map(|writer| Encoder::Opus(Box::new(writer)))
                 .map_err(|error| ApiError::Failed(error.to_string())),
             Format::Wav | Format::Pcm => {
-                let resampler = Resampler::new(tts::SAMPLE_RATE_HZ, RATE_HZ);
-                let late = resampler.delay_samples();
-                Ok(Encoder::Pcm {
-                    resampler: Box::new(resampler),
-                    late,
-                })
+                let aligned = Aligned::new(tts::SAMPLE_RATE_HZ, RATE_HZ);
+                Ok(Encoder::Pcm(Box::new(aligned)))
             }
         }
     }
@@ -204,24 +201,18 @@ impl Encoder {
     fn push(&mut self, samples: &[i16]) -> Result<Vec<u8>, media::file::FileError> {
         match self {
             Encoder::Opus(writer) => writer.push(samples),
-            Encoder::Pcm { resampler, late } => Ok(bytes(resampler.process(samples), late)),
+            Encoder::Pcm(aligned) => Ok(bytes(aligned.process(samples))),
         }
     }
 
     fn finish(self) -> Result<Vec<u8>, media::file::FileError> {
         match self {
             Encoder::Opus(writer) => writer.finish(),
-            Encoder::Pcm {
-                mut resampler,
-                mut late,
-            } => Ok(bytes(resampler.finish(), &mut late)),
+            Encoder::Pcm(aligned) => Ok(bytes(aligned.finish())),
         }
     }
 }
 
-fn bytes(mut samples: Vec<i16>, late: &mut usize) -> Vec<u8> {
-    let cut = (*late).min(samples.len());
-    samples.drain(..cut);
-    *late -= cut;
+fn bytes(samples: Vec<i16>) -> Vec<u8> {
     samples.into_iter().flat_map(i16::to_le_bytes).collect()
 }

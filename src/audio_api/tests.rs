@@ -26,6 +26,10 @@ async fn served(change: impl FnOnce(&mut Wish)) -> (SocketAddr, Client, SoundWor
     let plan = engine_plan(&Config::default(), None);
     let opened = tokio::task::spawn_blocking(move || engines::open(&plan)).await;
     let engines = opened.expect("no panic").expect("built in");
+    served_with(wish, engines).await
+}
+
+async fn served_with(wish: Wish, engines: engines::Engines) -> (SocketAddr, Client, SoundWork) {
     let (_, state) = tokio::sync::watch::channel(EngineState::Ready(Arc::new(engines)));
     let work = SoundWork::new(state, limits(&wish));
     let app: Router = routes(work.clone(), &wish, Secret::new(TOKEN));
@@ -163,6 +167,38 @@ async fn what_is_said_is_heard_in_every_format() {
         (fast * 2).abs_diff(duration_ms) < duration_ms / 5,
         "{fast} {duration_ms}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn speech_that_is_cut_off_does_not_look_whole() {
+    let failed = tts::TtsError::EngineFailed {
+        reason: "the script says fail".to_owned(),
+    };
+    let voice = tts::fake::FakeEngine::new().with("door", tts::fake::Mishap::Fail(failed));
+    let ears = asr::fake::FakeEngine::saying(&[]);
+    let engines = crate::testing::engines(Box::new(ears), Box::new(voice));
+    let api = served_with(Wish::default(), engines).await;
+    for format in ["opus", "pcm"] {
+        for (words, is_whole) in [
+            ("Good morning to all of you. The kettle is on.", true),
+            ("Good morning to all of you. The door is locked.", false),
+        ] {
+            let wish = json!({"input": words, "response_format": format});
+            let (address, client, _) = &api;
+            let answer = client
+                .post(format!("http://{address}/v1/audio/speech"))
+                .bearer_auth(TOKEN)
+                .json(&wish)
+                .send()
+                .await;
+            // Cut off before its head left, or within its body.
+            let body = match answer {
+                Ok(answer) => answer.bytes().await,
+                Err(error) => Err(error),
+            };
+            assert_eq!(body.is_ok(), is_whole, "{format}: {words}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

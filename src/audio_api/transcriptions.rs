@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::captions::Format;
 use super::error::ApiError;
@@ -12,6 +13,18 @@ use super::{Audio, BODY_TIME_MAX, FORM_BYTES_MAX};
 
 /// Fields of one form.
 const FIELDS_MAX: usize = 32;
+
+/// A file, and its place in memory: both go where the file is decoded, and go when that is done.
+struct Held {
+    file: Vec<u8>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.file
+    }
+}
 
 /// A form as it came.
 struct Form {
@@ -25,7 +38,8 @@ pub(super) async fn transcribe(
     form: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, ApiError> {
     // Held while the file is in memory.
-    let _place = audio.0.bodies.try_acquire().map_err(|_| ApiError::Busy)?;
+    let place = std::sync::Arc::clone(&audio.0.bodies).try_acquire_owned();
+    let place = place.map_err(|_| ApiError::Busy)?;
     let form = form.map_err(|rejection| ApiError::Refused {
         message: format!("{}; send multipart/form-data.", rejection.body_text()),
         param: None,
@@ -36,7 +50,11 @@ pub(super) async fn transcribe(
         let engines = audio.0.work.engines().await?;
         check_language(language, &engines.ears.languages)?;
     }
-    let heard = audio.0.work.transcribe(form.file).await?;
+    let held = Held {
+        file: form.file,
+        _place: place,
+    };
+    let heard = audio.0.work.transcribe(held).await?;
     let content_type = [(header::CONTENT_TYPE, form.format.content_type())];
     Ok((content_type, form.format.write(&heard)).into_response())
 }

@@ -41,7 +41,11 @@ impl Wording {
             (SecurityPolicy::Optional, Keys::Insisted, false) => wording(Keys::Handshake, false),
             (SecurityPolicy::Optional, Keys::Handshake, false) => wording(Keys::Usual, true),
             (SecurityPolicy::Optional, Keys::Usual, true) => wording(Keys::Insisted, true),
-            (SecurityPolicy::Optional, Keys::Insisted, true) => wording(Keys::Left, true),
+            (SecurityPolicy::Optional, Keys::Insisted, true) => wording(Keys::Handshake, true),
+            (SecurityPolicy::Optional, Keys::Handshake, true) => wording(Keys::Left, true),
+            // Keys in the description are the usual words where nobody can read them; a handshake does as well.
+            (SecurityPolicy::Required, Keys::Usual, is_wide) => wording(Keys::Handshake, is_wide),
+            (SecurityPolicy::Required, Keys::Handshake, false) => wording(Keys::Usual, true),
             (SecurityPolicy::Off | SecurityPolicy::Required, keys, false) => wording(keys, true),
             _ => None,
         }

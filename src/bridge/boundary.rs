@@ -330,7 +330,8 @@ pub enum Output {
         relay: RelayId,
         bridge: BridgeId,
     },
-    /// The leg leaves the bridges: it rings and wants an answer (`offer` as it came), or it stands and wants an offer.
+    /// The leg leaves the bridges: it rings and wants an answer (`offer` as it came), or it stands and wants an offer (`offer`:
+    /// our last description to it).
     Serve {
         leg: LegId,
         service: Service,
@@ -356,9 +357,11 @@ pub enum Output {
         dialled: String,
         remote: SocketAddr,
     },
+    /// From now on these two talk, side A first. Again after each transfer.
     Talking {
         bridge: BridgeId,
-        with: Party,
+        relay: Option<RelayId>,
+        parties: [Party; 2],
     },
     /// A call that rang nobody.
     Refused {

@@ -469,7 +469,10 @@ impl Bridges {
         let leg = bridge.a.leg;
         self.legs.remove(&leg);
         let standing = bridge.a.stands;
-        let offer = bridge.a.theirs.clone();
+        let offer = match standing {
+            true => bridge.a.ours.clone(),
+            false => bridge.a.theirs.clone(),
+        };
         if let Some(moving) = bridge.moving.take() {
             self.moved(&mut bridge, &moving);
             // The caller of record is whoever is handed over.

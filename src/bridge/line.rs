@@ -4,6 +4,7 @@
 
 use sip::offer_answer::{
     AudioCodec, Fingerprint, LocalIce, LocalSecurity, NegotiatedSecurity, SecurityPolicy,
+    named_as_before,
 };
 use sip::relayed::{self, RelayLocal, Relayed};
 use sip::sdes::KeySeed;
@@ -26,6 +27,8 @@ pub(super) struct Line {
     /// The means there are; `local` has those that stand in the offer at hand.
     key_seed: Option<KeySeed>,
     fingerprint: Option<Fingerprint>,
+    /// Of all our certificates.
+    fingerprints: Vec<Fingerprint>,
     /// How it is best spoken to, as far as it has let us know.
     pub(super) wording: Wording,
     codecs: Vec<AudioCodec>,
@@ -42,7 +45,7 @@ pub(super) struct Means {
     pub(super) session_id: u64,
     pub(super) policy: SecurityPolicy,
     pub(super) key_seed: KeySeed,
-    pub(super) fingerprint: Option<Fingerprint>,
+    pub(super) fingerprints: Vec<Fingerprint>,
     pub(super) ice: LocalIce,
     pub(super) codecs: Vec<AudioCodec>,
 }
@@ -56,7 +59,8 @@ impl Line {
         theirs: Option<String>,
     ) -> Line {
         // A browser encrypts or does not speak at all, by handshake and over checked paths, whatever holds for phones.
-        let is_web = anchor.is_web && means.fingerprint.is_some();
+        let fingerprint = means.fingerprints.first().cloned();
+        let is_web = anchor.is_web && fingerprint.is_some();
         let policy = match is_web {
             true => SecurityPolicy::Required,
             false => means.policy,
@@ -75,7 +79,7 @@ impl Line {
                     policy,
                     signalling_is_private: anchor.is_private,
                     key_seed: key_seed.clone(),
-                    fingerprint: means.fingerprint.clone(),
+                    fingerprint: fingerprint.clone(),
                     role: None,
                     ice: Some(means.ice),
                     offers_ice: is_web,
@@ -86,13 +90,30 @@ impl Line {
             anchor,
             policy,
             key_seed,
-            fingerprint: means.fingerprint,
+            fingerprint,
+            fingerprints: means.fingerprints,
             wording: Wording::default(),
             codecs: means.codecs,
             theirs,
             ours: None,
             stands: false,
         }
+    }
+
+    /// Its packets meet another relay than before, which knows nothing of an old handshake: the next description shows
+    /// another certificate, by which it shakes hands again (RFC 8842 section 4), and other names of paths, by which it checks
+    /// them again (RFC 8445 section 9). Without either it would go on with keys that only the old relay has.
+    pub(super) fn begin_anew(&mut self, means: Means) {
+        let shown = self.ours.as_deref().unwrap_or_default();
+        let is_shown = |own: &&Fingerprint| shown.contains(&own.to_string());
+        let other = self.fingerprints.iter().find(|own| !is_shown(own));
+        self.fingerprint = other.or(self.fingerprint.as_ref()).cloned();
+        self.local
+            .security
+            .fingerprint
+            .clone_from(&self.fingerprint);
+        self.local.security.role = None;
+        self.local.security.ice = Some(means.ice);
     }
 
     pub(super) fn policy(&self) -> SecurityPolicy {
@@ -132,7 +153,10 @@ impl Line {
         let has_shown_keys = other.theirs.as_deref().is_some_and(offers_keys);
         let is_worth_it = other.anchor.is_encrypted || has_shown_keys || offers_keys(offer);
         let shakes_hands = other.shakes_hands_for(offer, self);
-        let shakes_hands_anyway = shakes_hands && has_fingerprint(offer);
+        let is_optional = other.policy == SecurityPolicy::Optional;
+        // A handshake was in the first words already, or stood in for `Insisted`: then it is keys' turn.
+        let shakes_hands_anyway =
+            has_fingerprint(offer) && !self.local.security.is_web && other.fingerprint.is_some();
         // RFC 3264 section 8.3.1: the protocol of a section stays what it is.
         let is_secure = |sdp: &str| sdp.lines().any(|line| line.contains(" RTP/SAVP"));
         let is_shaken = |sdp: &str| sdp.lines().any(|line| line.contains(" UDP/TLS/RTP/SAVP"));
@@ -146,7 +170,9 @@ impl Line {
             Keys::Handshake if other.fingerprint.is_none() => Keys::Usual,
             // Who is called by one who shakes hands is likelier to do so than to want keys in the description.
             Keys::Insisted if shakes_hands && !other.stands => Keys::Handshake,
-            Keys::Handshake if shakes_hands_anyway && !other.stands => Keys::Insisted,
+            Keys::Handshake if is_optional && shakes_hands_anyway && !other.stands => {
+                Keys::Insisted
+            }
             keys => keys,
         };
         other.local.security.policy = match (other.policy, keys) {
@@ -167,15 +193,22 @@ impl Line {
         other.local.security.offers_ice |= other.theirs.as_deref().is_some_and(checks_paths);
         other.local.rtcp_mux |= shakes_hands;
         // Keys that a listener to its signalling could read are still better than no call with a phone that wants some.
-        other.local.security.signalling_is_private = other.anchor.is_private
-            || (other.policy == SecurityPolicy::Optional
-                && (has_shown_keys || other.wording.keys == Keys::Insisted));
+        other.local.security.signalling_is_private =
+            other.anchor.is_private || (is_optional && (has_shown_keys || keys == Keys::Insisted));
         other.local.extra_codecs = match other.wording.is_wide {
             true => other.codecs.clone(),
             false => Vec::new(),
         };
+        let last = other.ours.clone();
+        let written = |local: &RelayLocal| {
+            let rewritten = relayed::rewrite_offer(offer, &from, local)?;
+            match &last {
+                Some(last) => named_as_before(&rewritten, last),
+                None => Ok(rewritten),
+            }
+        };
         other.describe(
-            |local| relayed::rewrite_offer(offer, &from, local).map_err(|error| error.to_status()),
+            |local| written(local).map_err(|error| error.to_status()),
             |sdp| sdp.as_str(),
         )
     }
@@ -214,19 +247,23 @@ impl Line {
         self.local.security = self.security();
         self.local.rtcp_mux |= has_fingerprint(offer);
         let relayed = self.answer_for(answerer, offer, offered, answer)?;
-        // RFC 8842 section 5.5: who began the handshake stays who began it.
-        if let Some(stream) = relayed.streams.first() {
-            self.keep_role(&stream.offerer.security);
-            answerer.keep_role(&stream.answerer.security);
-        }
+        let streams = || relayed.streams.iter();
+        self.keep(streams().map(|stream| &stream.offerer.security));
+        answerer.keep(streams().map(|stream| &stream.answerer.security));
         Ok(relayed)
     }
 
-    fn keep_role(&mut self, agreed: &NegotiatedSecurity) {
-        self.local.security.role = match agreed {
-            NegotiatedSecurity::Dtls { role, .. } => Some(*role),
-            _ => None,
-        };
+    /// RFC 8842 section 5.5: who began the handshake stays who began it. The names of paths stay as well.
+    fn keep<'a>(&mut self, agreed: impl Iterator<Item = &'a NegotiatedSecurity> + Clone) {
+        if let Some(first) = agreed.clone().next() {
+            self.local.security.role = match first {
+                NegotiatedSecurity::Dtls { role, .. } => Some(*role),
+                _ => None,
+            };
+        }
+        if let Some(own) = &mut self.local.security.ice {
+            own.keep(agreed.filter_map(NegotiatedSecurity::ice));
+        }
     }
 
     fn answer_for(

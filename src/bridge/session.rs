@@ -66,7 +66,7 @@ impl Bridges {
             session_id: self.rng.next_u64() & 0x3fff_ffff_ffff,
             policy: self.config.security,
             key_seed: KeySeed::new(octets),
-            fingerprint: self.config.fingerprint.clone(),
+            fingerprints: self.config.fingerprints.clone(),
             ice: LocalIce::new(paths),
             codecs: self.config.codecs.clone(),
         }
@@ -150,6 +150,8 @@ impl Bridges {
         b.theirs = answer.clone();
         let answer = answer.ok_or(NOT_ACCEPTABLE)?;
         if bridge.a.stands {
+            let means = self.means();
+            bridge.a.begin_anew(means);
             let again = b.rewritten_for(&answer, &mut bridge.a)?;
             bridge.state = State::Joining;
             bridge.exchange = Some(Exchange::Join {
@@ -429,13 +431,19 @@ impl Bridges {
         Ok(())
     }
 
-    /// Both sides stand, and ports for them are open: A is offered what B last said.
+    /// B stands, mostly A does as well, and ports for them are open: A is offered what B last said.
     pub(super) fn join_both(&mut self, bridge: &mut Bridge) {
         let ports = bridge.ports_b.clone();
+        let means = [self.means(), self.means()];
         let Some(b) = bridge.b.as_mut() else {
             return;
         };
         b.set_ports(ports);
+        for (line, means) in [&mut bridge.a, &mut *b].into_iter().zip(means) {
+            if line.stands {
+                line.begin_anew(means);
+            }
+        }
         if !bridge.a.stands {
             let Ok(Some(offered)) = bridge.a.offer_to(b) else {
                 return self.fail(

@@ -7,6 +7,7 @@ mod transfers;
 
 use std::collections::HashMap;
 
+use sip::offer_answer::{Fingerprint, NegotiatedSecurity};
 use sip::{FlowTarget, Host, Transport, Uri};
 
 use super::*;
@@ -65,6 +66,8 @@ struct World {
     plan: DialPlan,
     /// Phones by user: the last number of each one's address.
     phones: HashMap<String, Vec<u8>>,
+    /// Nobody reads along on the way to the phones.
+    is_private: bool,
 }
 
 fn target(party: Party, host: u8) -> Target {
@@ -102,10 +105,12 @@ impl View for World {
     fn phones(&self, user: &str) -> Vec<Target> {
         let hosts = self.phones.get(user).cloned().unwrap_or_default();
         let party = Party::User(user.to_owned());
-        hosts
-            .into_iter()
-            .map(|host| target(party.clone(), host))
-            .collect()
+        let phone = |host| {
+            let mut phone = target(party.clone(), host);
+            phone.anchor.is_private = self.is_private;
+            phone
+        };
+        hosts.into_iter().map(phone).collect()
     }
 
     fn outside(&self, call: &Outside, _payer: &str) -> Option<Target> {
@@ -120,12 +125,17 @@ impl View for World {
 struct Rig {
     bridges: Bridges,
     world: World,
+    /// Callers are browsers.
+    from_web: bool,
     now: Instant,
     said: Vec<String>,
     /// Legs by the order in which they came up: `1` is the first caller.
     legs: Vec<LegId>,
     /// Descriptions that were offered, oldest first.
     offers: Vec<String>,
+    answers: Vec<String>,
+    /// How the caller's side of relays is protected, oldest first.
+    secured: Vec<NegotiatedSecurity>,
     ports: u16,
     relays_open: i32,
     begun: i32,
@@ -137,6 +147,14 @@ impl Rig {
     }
 
     fn with(phones: &[(&str, &[u8])], security: sip::offer_answer::SecurityPolicy) -> Rig {
+        Rig::with_certificates(phones, security, Vec::new())
+    }
+
+    fn with_certificates(
+        phones: &[(&str, &[u8])],
+        security: sip::offer_answer::SecurityPolicy,
+        fingerprints: Vec<Fingerprint>,
+    ) -> Rig {
         let (config, _) = Config::parse(PLAN, &[]).expect("a config");
         let mut plan = DialPlan::new(&config);
         plan.set_accounts(["anna", "bert", "carl", "loop"].map(str::to_owned).to_vec());
@@ -150,17 +168,21 @@ impl Rig {
                 duration_max: Duration::from_secs(3600),
                 seed: [1; 32],
                 security,
-                fingerprint: None,
+                fingerprints,
                 codecs: sip::offer_answer::AudioCodec::ALL.to_vec(),
             }),
             world: World {
                 plan,
                 phones: phones.collect(),
+                is_private: false,
             },
+            from_web: false,
             now: Instant::now(),
             said: Vec::new(),
             legs: Vec::new(),
             offers: Vec::new(),
+            answers: Vec::new(),
+            secured: Vec::new(),
             ports: 20_000,
             relays_open: 0,
             begun: 0,
@@ -212,6 +234,7 @@ impl Rig {
                         !sdp.contains("10.0.0.9"),
                         "an inside address gets out: {sdp}"
                     );
+                    self.answers.push(sdp);
                     format!("answer {}", self.number(leg))
                 }
                 Output::Reject { leg, status, .. } => {
@@ -264,7 +287,13 @@ impl Rig {
                     let [a, b] = peers.map(|peer| peer.codec);
                     format!("transcode {a:?} {b:?}")
                 }
-                Output::Connect { .. } | Output::Talking { .. } => continue,
+                Output::Connect { side, peer, .. } => {
+                    if side == Side::A {
+                        self.secured.push(peer.security);
+                    }
+                    continue;
+                }
+                Output::Talking { .. } => continue,
                 Output::Begun { .. } => {
                     self.begun += 1;
                     continue;
@@ -315,7 +344,10 @@ impl Rig {
             dialled: dialled.to_owned(),
             destination,
             offer,
-            anchor: anchor(2),
+            anchor: Anchor {
+                is_web: self.from_web,
+                ..anchor(2)
+            },
             remote: "10.0.0.2:5060".parse().expect("an address"),
             replaces: None,
         }))

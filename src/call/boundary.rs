@@ -8,7 +8,7 @@ use std::time::Duration;
 use agent_bridge::approvals::board::Notice;
 use agent_bridge::approvals::desk::{DeskConfig, PinVerdict, Why};
 use agent_bridge::approvals::{ApprovalId, Decision};
-use agent_bridge::gateways::Message;
+use agent_bridge::gateways::{Message, Role};
 use agent_bridge::levels::{Caller, Level, Rules};
 use agent_bridge::turn::{
     Entry, HangupReason, Progress, ReplyError, ReplyId, ToolCall, TurnConfig,
@@ -215,6 +215,8 @@ pub enum CallOutput {
     },
     /// Conversation entries in the order they became true.
     Said(Entry),
+    /// What is being said just now, for the eye: a few times per second. Replaced by the next one, and by `Said`.
+    Caption(Caption),
     Turn(TurnRecord),
     /// What the caller has decided, or wants to.
     Desk(DeskWish),
@@ -229,6 +231,14 @@ pub enum CallOutput {
     Hangup {
         why: HangupCause,
     },
+}
+
+/// Words while they are spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caption {
+    pub role: Role,
+    /// All of the turn so far. Empty: it was nothing after all.
+    pub text: String,
 }
 
 /// What a call's desk wants of the program.

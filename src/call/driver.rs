@@ -2,6 +2,7 @@
 //! to the next timeout. Applies one thing, drains, repeats. Owns no decision.
 
 mod late;
+mod notes;
 mod wording;
 
 use std::collections::HashMap;
@@ -25,13 +26,14 @@ use super::record::{Blame, CallResult, Termination, TurnRecord};
 use agent_bridge::approvals::board::Notice;
 use agent_bridge::approvals::desk::PinVerdict;
 
-use super::{Call, CallInput, CallOutput, HangupCause, Note, ReplyEvent, Sound, Words};
+use super::{Call, CallInput, CallOutput, Caption, HangupCause, Note, ReplyEvent, Sound, Words};
 use crate::approvals::CallLine;
 use crate::engines::Engines;
 use crate::redact::Private;
 pub use late::LateDoor;
 use late::OpenReplies;
-use wording::{log_note, termination};
+use notes::log_note;
+use wording::termination;
 
 /// Answers of engines and gateways on their way to the call. A sender waits when it is full: a call that
 /// is alive empties it many times a second.
@@ -76,6 +78,8 @@ pub enum Report {
         reason: Option<String>,
     },
     Said(Entry),
+    /// Left out where there is no room: the next one says more.
+    Caption(Caption),
     Turn(TurnRecord),
     /// `CallOutput::Told`
     Told {
@@ -303,6 +307,7 @@ impl Driver {
                 break termination;
             }
         };
+        drop(news); // What comes now is for whoever else listens.
         let stats = call.media_stats();
         let ledger = call.turn().ledger();
         let summary = Summary {
@@ -393,14 +398,12 @@ impl Running {
                     }
                 }
                 CallOutput::Said(entry) => {
-                    let who = if entry.role == Role::User {
-                        "caller"
-                    } else {
-                        "we"
-                    };
+                    let is_caller = entry.role == Role::User;
+                    let who = if is_caller { "caller" } else { "we" };
                     info!(said = %Private(&entry.text), "{who} said");
                     let _ = self.reports.send(Report::Said(entry)).await;
                 }
+                CallOutput::Caption(words) => drop(self.reports.try_send(Report::Caption(words))),
                 CallOutput::Turn(record) => {
                     self.turns = self.turns.max(record.number);
                     info!(
@@ -489,6 +492,7 @@ impl Running {
             caller: self.number,
             reply: reply.0,
             clause,
+            is_note: false,
             text,
             cancelled,
             on: Box::new(move |chunk| {

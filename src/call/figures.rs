@@ -15,6 +15,8 @@ const PLAYOUT_MS: f64 = 40.0;
 pub struct LegFigures {
     /// `caller` or `called`; the assistant has no leg.
     pub side: &'static str,
+    /// The account or trunk at this leg; empty where the record says it already.
+    pub party: String,
     pub packets_received: u64,
     pub packets_sent: u64,
     /// Of what this side sent us: packets, and their share of all in percent.
@@ -46,6 +48,7 @@ impl LegFigures {
     pub fn of_session(side: &'static str, stats: &Stats) -> LegFigures {
         LegFigures {
             side,
+            party: String::new(),
             packets_received: stats.packets_received,
             packets_sent: stats.packets_sent,
             packets_lost: stats.packets_lost,
@@ -62,10 +65,14 @@ impl LegFigures {
 
     /// The two legs of a relayed call, caller first. `codecs`: what each side sends, where we know it. What one side says
     /// sounds to the other as the loss up to us has it and the whole way takes.
-    pub fn of_relay(stats: &[SideStats; 2], codecs: [Option<Codec>; 2]) -> [LegFigures; 2] {
+    pub fn of_relay(
+        stats: &[SideStats; 2],
+        codecs: [Option<Codec>; 2],
+        parties: [String; 2],
+    ) -> [LegFigures; 2] {
         let round_trips = stats.iter().filter_map(|side| side.round_trip_ms);
         let way_ms = round_trips.sum::<f64>() / 2.0;
-        let leg = |at: usize, side: &'static str| {
+        let leg = |at: usize, side: &'static str, party: String| {
             let own = &stats[at];
             let impairment = |codec, loss| Impairment {
                 codec,
@@ -78,6 +85,7 @@ impl LegFigures {
             let remote_loss = own.remote_fraction_lost;
             LegFigures {
                 side,
+                party,
                 packets_received: own.packets_received,
                 packets_sent: own.packets_sent,
                 packets_lost: own.packets_lost,
@@ -95,7 +103,8 @@ impl LegFigures {
                 remote_packets_lost: own.remote_packets_lost,
             }
         };
-        [leg(0, "caller"), leg(1, "called")]
+        let [caller, called] = parties;
+        [leg(0, "caller", caller), leg(1, "called", called)]
     }
 }
 
@@ -249,7 +258,7 @@ mod tests {
         ];
         for (lost, [a, b], codec, expected) in rows {
             let stats = [side(1_000, lost, a), side(1_000, 0, b)];
-            let [caller, called] = LegFigures::of_relay(&stats, [codec, codec]);
+            let [caller, called] = LegFigures::of_relay(&stats, [codec, codec], Default::default());
             assert_eq!((caller.side, called.side), ("caller", "called"));
             match (caller.mos, expected) {
                 (Some(mos), Some((least, most))) => {

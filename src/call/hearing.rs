@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use agent_bridge::gateways::Role;
 use agent_bridge::turn::{Event, Judge, State};
 use asr::engine::Kind;
 
-use super::{Call, CallOutput, Note, Words};
+use super::{Call, CallOutput, Caption, Note, Words};
 
 /// Sound that an end-of-turn model looks at.
 const JUDGED_SAMPLES_MAX: usize = 8 * media::SAMPLE_RATE_HZ as usize;
@@ -122,6 +123,19 @@ impl Call {
         }
     }
 
+    /// Shows the words of the caller's turn so far; each time others than before.
+    fn caption(&mut self, text: &str) {
+        let text = text.trim();
+        if text == self.wiring.captioned {
+            return;
+        }
+        text.clone_into(&mut self.wiring.captioned);
+        self.outputs.push_back(CallOutput::Caption(Caption {
+            role: Role::User,
+            text: text.to_owned(),
+        }));
+    }
+
     pub(super) fn transcript(&mut self, now: Instant, ticket: u32, result: Result<Words, String>) {
         if self.is_scenes_ticket(ticket) {
             return self.scene_words(now, result);
@@ -134,6 +148,7 @@ impl Call {
         {
             // One that was shed or failed is no loss: the next one hears the same sound, and more.
             if let Ok(words) = result {
+                self.caption(&words.text);
                 self.wiring.stability.push(&words.text);
                 let text = self.wiring.stability.stable().to_owned();
                 self.turn_event(now, Event::Partial { text });
@@ -166,6 +181,7 @@ impl Call {
         // Words that are for the program itself never reach the agent.
         let order = self.order(&text);
         let text = if order.is_some() { String::new() } else { text };
+        self.caption(&text);
         self.turn_event(
             now,
             Event::Final {

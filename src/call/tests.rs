@@ -7,6 +7,8 @@ mod rig;
 
 use std::time::Duration;
 
+use agent_bridge::gateways::Role;
+
 use super::*;
 use rig::{MOVED, PHONE, Rig, STRANGER, address, clip, session, settings};
 
@@ -68,6 +70,56 @@ fn a_question_goes_its_way_in_order() {
 }
 
 #[test]
+fn words_are_shown_while_they_are_spoken() {
+    let mut settings = settings(Answerer::Agent);
+    settings.greeting = String::new();
+    settings.partial_interval = Duration::from_millis(100);
+    let mut rig = Rig::new(settings, session(Some(PHONE), true));
+    rig.step("confirm");
+    rig.step("quiet 1000");
+    let clip = clip();
+    let half = clip.len() / 2 / media::FRAME_SAMPLES * media::FRAME_SAMPLES;
+    rig.send(&clip[..half]);
+    rig.step("words 1 what time");
+    rig.send(&clip[half..]);
+    // The next look was under way when the sound ended.
+    assert!(rig.seen.contains(&"abandon 2".to_owned()), "{:?}", rig.seen);
+    rig.seen.clear();
+    rig.check(
+        "words 3 what time is it
+         quiet 600 -> ask 1 what time is it; commit 1; caller: what time is it
+         text 1 One two three four five six seven eight.
+         end 1 -> say 1.0 One two three four five six seven eight.
+         sound 1 0 2000
+         done 1 0
+         quiet 2500 -> hush 1; turn 1; agent: One two three four five six seven eight.",
+    );
+    let shown = |role| {
+        let captions = rig.captions.iter().filter(move |words| words.role == role);
+        captions
+            .map(|words| words.text.as_str())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(Role::User), ["what time", "what time is it"]);
+    let ours = shown(Role::Assistant);
+    assert!(ours.len() >= 3, "{ours:?}");
+    assert!(ours.is_sorted_by_key(|text| text.len()), "{ours:?}");
+    // What was taken for words and is none, is taken back.
+    rig.captions.clear();
+    rig.send(&clip[..half]);
+    rig.step("words 4 hm");
+    rig.send(&clip[half..]);
+    rig.step("words 6 ");
+    rig.seen.clear();
+    let texts: Vec<&str> = rig
+        .captions
+        .iter()
+        .map(|words| words.text.as_str())
+        .collect();
+    assert_eq!(texts, ["hm", ""]);
+}
+
+#[test]
 fn what_is_not_current_is_dropped() {
     check(
         answering(),
@@ -97,6 +149,23 @@ fn the_caller_interrupts() {
          quiet 600 -> ask 3 what time is it | One two | no the date; commit 3; caller: no the date",
     );
     assert!(rig.call.turn().state() == agent_bridge::turn::State::Thinking);
+}
+
+/// Their words are heard only when they have finished: what they cut still comes before them.
+#[test]
+fn the_caller_interrupts_and_is_heard_late() {
+    check(
+        answering(),
+        "speak -> early 2; abandon 2; transcribe 3
+         quiet 300
+         words 3 no the date -> hush 2; turn 1 cut; cancel 2; ask 3 what time is it | One two | no the date; commit 3; agent: One two...; caller: no the date",
+    );
+    check(
+        answering(),
+        "speak -> early 2; abandon 2; transcribe 3
+         quiet 300
+         words 3 stop -> hush 2; turn 1 cut; cancel 2; agent: One two...; caller: stop",
+    );
 }
 
 /// Somebody talks without a pause: what they say while the first part is being heard is not lost.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use agent_bridge::gateways::{Message, Role};
 use agent_bridge::phone_text::Tidy;
-use agent_bridge::turn::{Action, Event, HangupReason, Progress, ReplyId, State, ToolCall};
+use agent_bridge::turn::{Action, Entry, Event, HangupReason, Progress, ReplyId, State, ToolCall};
 use agent_bridge::words::same;
 use asr::stability::Stability;
 use tts::clause::Splitter;
@@ -15,7 +15,7 @@ use tts::clause::Splitter;
 use super::alarms::AlarmError;
 use super::hearing::Awaited;
 use super::record::{Doors, TurnRecord};
-use super::{Call, CallOutput, Note, Question, ReplyEvent, Sound};
+use super::{Call, CallOutput, Caption, Note, Question, ReplyEvent, Sound};
 
 /// At most one reply is audible and one is being prepared; a few more may still be winding up.
 const REPLIES_MAX: usize = 8;
@@ -40,6 +40,8 @@ pub struct Wiring {
     pub(super) partial: Option<u32>,
     pub(super) partial_at: Option<Instant>,
     pub(super) stability: Stability,
+    /// What was shown last of the caller's turn.
+    pub(super) captioned: String,
     /// What the owner's end-of-turn model was asked last.
     pub(super) judged: Option<u32>,
     pub(super) voices: VecDeque<Voice>,
@@ -50,6 +52,10 @@ pub struct Wiring {
     hangup_after: Option<ReplyId>,
     /// When it was last looked how much of a reply has been heard.
     heard_at: Option<Instant>,
+    /// What was heard of a reply that was cut just now, and is still to be recorded.
+    cut: Option<String>,
+    /// The caller's words that cut it, to be recorded behind it.
+    over_it: Vec<Entry>,
 }
 
 /// The spoken side of one reply.
@@ -196,13 +202,15 @@ impl Call {
                 self.action(now, action, &mut events);
             }
             // What the caller says belongs to one turn from its first sound until that turn is decided;
-            // a cough during a reply belongs to none.
-            let is_collecting = self.turn.is_claimed()
+            // a cough during a reply belongs to none. In a scene it is the desk's.
+            let is_collecting = self.scene.is_some()
+                || self.turn.is_claimed()
                 || matches!(self.turn.state(), State::UserSpeaking | State::Endpointing);
             if !is_collecting && !self.vad.is_speech() && self.utterance.is_open() {
                 self.utterance.take();
             }
         }
+        self.cut_is_recorded();
     }
 
     fn action(&mut self, now: Instant, action: Action, events: &mut VecDeque<Event>) {
@@ -237,6 +245,13 @@ impl Call {
             Action::StopPlayout { id } => {
                 let heard = self.playout.stop(id.0);
                 self.silence(id);
+                let is_reply = self
+                    .wiring
+                    .exchange(id)
+                    .is_some_and(|reply| reply.committed);
+                if is_reply && !heard.text.trim().is_empty() {
+                    self.wiring.cut = Some(heard.text.clone());
+                }
                 // An interrupted goodbye is none.
                 self.wiring.hangup_after.take_if(|after| *after == id);
                 self.close_exchange(id, heard.text.clone(), true);
@@ -247,11 +262,24 @@ impl Call {
                 });
             }
             Action::Record(entry) => {
-                if entry.role == Role::User && !entry.aside {
+                let is_caller = entry.role == Role::User;
+                if is_caller && !entry.aside {
                     self.turn_is_over();
                 }
-                self.conversation.push(entry.clone());
-                self.outputs.push_back(CallOutput::Said(entry));
+                if is_caller {
+                    self.wiring.captioned.clear();
+                }
+                // What they cut was said before.
+                match is_caller && self.wiring.cut.is_some() {
+                    true => self.wiring.over_it.push(entry),
+                    false => {
+                        let is_reply = entry.role == Role::Assistant;
+                        self.record(entry);
+                        if is_reply {
+                            self.cut_is_recorded();
+                        }
+                    }
+                }
             }
             Action::Told { news, complete, .. } => {
                 self.outputs.push_back(CallOutput::Told { news, complete });
@@ -260,14 +288,27 @@ impl Call {
         }
     }
 
+    fn record(&mut self, entry: Entry) {
+        self.conversation.push(entry.clone());
+        self.outputs.push_back(CallOutput::Said(entry));
+    }
+
+    fn cut_is_recorded(&mut self) {
+        self.wiring.cut = None;
+        for entry in std::mem::take(&mut self.wiring.over_it) {
+            self.record(entry);
+        }
+    }
+
     /// The caller's words are in the conversation, so their sound is let go. It is not at each commit: a
     /// question that is asked again has none, and what is said meanwhile belongs to the next turn.
     fn turn_is_over(&mut self) {
-        if self.vad.is_speech() {
+        match (&self.scene, self.vad.is_speech()) {
+            // What is said now is for the desk.
+            (Some(_), _) => {}
             // Cut in the middle of a long speech: what was said while it was being heard is the next turn's.
-            self.utterance.take_until(self.wiring.heard_until);
-        } else {
-            self.utterance.take();
+            (None, true) => self.utterance.take_until(self.wiring.heard_until),
+            (None, false) => drop(self.utterance.take()),
         }
         self.wiring.stability.reset();
         self.prosody.reset();
@@ -286,6 +327,11 @@ impl Call {
             self.settings.history_messages_max,
             self.settings.history_chars_max,
         );
+        // The reply they speak over is an answer as far as it was heard.
+        messages.extend(self.wiring.cut.iter().map(|heard| Message {
+            role: Role::Assistant,
+            text: heard.clone(),
+        }));
         // Words that have had no answer yet belong to the same question: the caller went on before
         // anything was heard. The same words again are the same question again.
         let mut question = text.clone();
@@ -379,6 +425,10 @@ impl Call {
             let text = self.playout.heard(exchange.reply.0).text;
             if text.len() > exchange.told_bytes {
                 exchange.told_bytes = text.len();
+                self.outputs.push_back(CallOutput::Caption(Caption {
+                    role: Role::Assistant,
+                    text: text.clone(),
+                }));
                 self.outputs.push_back(CallOutput::Heard {
                     id: exchange.reply,
                     text,

@@ -15,7 +15,7 @@ use crate::hub::Happening;
 use crate::records::{Recorder, unix_ms};
 use crate::routing::{canonical, fits};
 use crate::store::{Lasting, StoreError};
-use crate::switchboard::{Command, Order};
+use crate::switchboard::{Command, Order, TransferError};
 
 /// Requests on their way to the desk; when it is full, whoever asks is told to come again.
 const ASKS_MAX: usize = 64;
@@ -25,6 +25,8 @@ pub const INPUTS_MAX: usize = 256;
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Signalling answers within a frame; longer means that it hangs.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// Longer than most phones ring; whoever asks need not wait for the rest.
+const PUT_THROUGH_MAX: Duration = Duration::from_secs(60);
 /// Finished requests that are remembered over a restart.
 const OVER_KEPT: usize = RECORDS_MAX / 2;
 pub const SAY_CHARS_MAX: usize = 2_000;
@@ -85,9 +87,22 @@ pub enum DeskError {
     NoSuch,
     #[error("nobody is in this call now: it is {0}")]
     NotTalking(&'static str),
+    #[error("{0}")]
+    Busy(String),
     /// The disk, or signalling, does not answer.
     #[error("{0}")]
     Unavailable(String),
+}
+
+/// What came of putting a caller through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutThrough {
+    /// They talk; the call with the assistant is over.
+    Talking,
+    /// Nobody took the call, as this SIP status tells: the caller is still with the assistant.
+    NotTaken { status: u16 },
+    /// Nobody has answered yet, and the caller is still with the assistant.
+    Rings,
 }
 
 enum Ask {
@@ -242,14 +257,43 @@ impl Desk {
     pub async fn say(&self, id: &str, text: &str) -> Result<(), DeskError> {
         self.spend()?;
         let text = words(text, "text")?;
-        let call = match self.record(id).await? {
-            Some(record) => match record.state {
-                State::Talking { call, .. } => call,
-                state => return Err(DeskError::NotTalking(state.name())),
-            },
-            None => id.to_owned(),
-        };
+        let call = self.call_now(id).await?;
         self.tell(|reply| Order::Say { call, text, reply }).await
+    }
+
+    /// Puts the caller of a call that is up through to somebody else: by the id of the call, or of the request it was made
+    /// for. Comes back when they talk, when nobody has taken the call, or while it still rings after a minute.
+    pub async fn put_through(&self, id: &str, to: &str) -> Result<PutThrough, DeskError> {
+        self.spend()?;
+        let to = words(to, "to")?;
+        let call = self.call_now(id).await?;
+        let (reply, answer) = oneshot::channel();
+        let order = Command::Order(Box::new(Order::PutThrough { call, to, reply }));
+        let silent = || DeskError::Unavailable("signalling does not answer".to_owned());
+        self.commands.send(order).await.map_err(|_| silent())?;
+        match tokio::time::timeout(PUT_THROUGH_MAX, answer).await {
+            Err(_) => Ok(PutThrough::Rings),
+            // Nobody is left to be told for.
+            Ok(Err(_)) => Err(DeskError::NotTalking("over")),
+            Ok(Ok(Ok(()))) => Ok(PutThrough::Talking),
+            Ok(Ok(Err(TransferError::Failed { status }))) => Ok(PutThrough::NotTaken { status }),
+            Ok(Ok(Err(TransferError::NoCall))) => Err(DeskError::NoSuch),
+            Ok(Ok(Err(error @ TransferError::NotNow))) => Err(DeskError::Busy(error.to_string())),
+            Ok(Ok(Err(error @ TransferError::NotAllowed { .. }))) => {
+                Err(DeskError::NotAllowed(error.to_string()))
+            }
+        }
+    }
+
+    /// The call that an id stands for: its own, or that of the request it was made for.
+    async fn call_now(&self, id: &str) -> Result<String, DeskError> {
+        match self.record(id).await? {
+            Some(record) => match record.state {
+                State::Talking { call, .. } => Ok(call),
+                state => Err(DeskError::NotTalking(state.name())),
+            },
+            None => Ok(id.to_owned()),
+        }
     }
 
     fn spend(&self) -> Result<(), DeskError> {

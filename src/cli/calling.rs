@@ -1,7 +1,7 @@
 //! Words of the command line about test calls: `call`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -66,18 +66,23 @@ pub struct CallArgs {
     voice: String,
 }
 
+/// The password of a user who logs in: from a file, or from OFFHOOK_PASSWORD.
+pub fn password(user: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    match (user, file) {
+        (None, _) => Ok(None),
+        (Some(_), None) => Ok(std::env::var("OFFHOOK_PASSWORD").ok()),
+        (Some(_), Some(path)) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("password file {}", path.display()))?;
+            Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
+        }
+    }
+}
+
 impl CallArgs {
     /// As the test caller takes them; the password comes from its file or the environment.
     pub fn options(self) -> anyhow::Result<CallOptions> {
-        let password = match (&self.user, &self.password_file) {
-            (None, _) => None,
-            (Some(_), None) => std::env::var("OFFHOOK_PASSWORD").ok(),
-            (Some(_), Some(path)) => {
-                let text = std::fs::read_to_string(path);
-                let text = text.with_context(|| format!("password file {}", path.display()))?;
-                Some(text.trim_end_matches(['\n', '\r']).to_owned())
-            }
-        };
+        let password = password(self.user.as_deref(), self.password_file.as_deref())?;
         Ok(CallOptions {
             server: self.server,
             tcp: self.tcp,

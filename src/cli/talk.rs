@@ -1,11 +1,11 @@
 //! Words of the command line about this machine as a phone: `talk`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 
+use super::calling::password;
 use crate::config::Config;
 use crate::home::Home;
 use crate::test_caller::report::CallOptions;
@@ -42,18 +42,5 @@ impl TalkArgs {
             ..CallOptions::default()
         };
         talk::run(home, config, options).await
-    }
-}
-
-/// The password of a user who logs in: from a file, or from OFFHOOK_PASSWORD.
-fn password(user: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
-    match (user, file) {
-        (None, _) => Ok(None),
-        (Some(_), None) => Ok(std::env::var("OFFHOOK_PASSWORD").ok()),
-        (Some(_), Some(path)) => {
-            let text = std::fs::read_to_string(path);
-            let text = text.with_context(|| format!("password file {}", path.display()))?;
-            Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
-        }
     }
 }

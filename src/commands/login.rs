@@ -17,7 +17,9 @@ fn person(home: &Home, config: &Config, name: Option<&str>) -> anyhow::Result<St
     let person = match name {
         Some(name) => name.to_owned(),
         None => {
-            owner_among(config, &accounts).context("there is no account; `offhook user add`")?
+            owner_among(config, &accounts).context(
+                "no account is the owner's: `offhook user add` makes one, `level = \"owner\"` in [[users]] names one",
+            )?
         }
     };
     anyhow::ensure!(

@@ -19,6 +19,12 @@ pub struct AgentEntry {
     /// Instead of that of `[agent]`.
     pub system_prompt: Option<String>,
     pub greeting: Option<String>,
+    /// Its voice, as in `[tts] voice`; none: the same as the others.
+    pub voice: Option<String>,
+    /// The name of its voice at the other machine of `[tts] url`.
+    pub remote_voice: Option<String>,
+    /// What its callers speak, as in `[asr] language`.
+    pub language: Option<String>,
     /// Who may talk to it.
     pub levels: Vec<Level>,
     /// The conversation that the owner's calls belong to, shared with other channels; none: one per caller.

@@ -3,7 +3,7 @@
 use agent_bridge::levels::Level;
 
 use super::agents::{AgentEntry, Approvals, Levels};
-use super::keys::{dialled, fallback};
+use super::keys::{dialled, fallback, language};
 use super::reader::{Reader, Section};
 use super::sections::{Answerer, Config, FALLBACKS_MAX, Number};
 
@@ -32,6 +32,15 @@ pub(super) fn agent(section: &mut Section<'_, '_>) -> AgentEntry {
         model,
         system_prompt: text(section, "system_prompt"),
         greeting: text(section, "greeting"),
+        voice: section.optional_text("voice"),
+        remote_voice: section.optional_text("url_voice"),
+        language: section.optional_parsed(
+            "language",
+            None,
+            "\"auto\" or two or three small letters",
+            language,
+            String::clone,
+        ),
         levels: levels(section, "levels", &Levels::default().agent),
         session: section.optional_parsed(
             "session",

@@ -84,7 +84,8 @@ impl Cloud {
         let Ok(address) = reqwest::Url::parse(url.trim()) else {
             return Place::of_url(url);
         };
-        let host = address.host_str().unwrap_or_default();
+        // Only of some schemes the case of letters is settled.
+        let host = address.host_str().unwrap_or_default().to_ascii_lowercase();
         let port = address.port_or_known_default().unwrap_or(0);
         let is_named = |known: &String| *known == host || *known == format!("{host}:{port}");
         if self.cloud_hosts.iter().any(is_named) {
@@ -109,6 +110,13 @@ impl Cloud {
             guesses: self.guesses,
             is_announced: self.announce,
         }
+    }
+}
+
+impl Config {
+    /// Agent gateways may ask their models through `[proxy]`, in the cloud.
+    pub fn proxies_cloud(&self) -> bool {
+        self.proxy.enabled && self.cloud.place(&self.proxy.url) == Place::Cloud
     }
 }
 
@@ -251,13 +259,21 @@ pub(super) fn agree(reader: &mut Reader<'_>, config: &Config) {
         let section = format!("cloud.agents[{}]", n + 1);
         reader.require(&section, "name", is_known, "no such agent");
     }
-    let is_let = config.cloud.allow
-        || !config.proxy.enabled
-        || config.cloud.place(&config.proxy.url) == Place::Local;
-    reader.require(
-        "proxy",
-        "url",
-        is_let,
-        "it is in the cloud, which `allow = false` in [cloud] forbids",
-    );
+    let proxy = match config.proxy.enabled {
+        true => config.proxy.url.as_str(),
+        false => "",
+    };
+    for (section, url) in [
+        ("proxy", proxy),
+        ("asr", config.asr.remote.url.as_str()),
+        ("tts", config.tts.remote.url.as_str()),
+    ] {
+        let is_home = url.is_empty() || config.cloud.place(url) == Place::Local;
+        reader.require(
+            section,
+            "url",
+            config.cloud.allow || is_home,
+            "it is in the cloud, which `allow = false` in [cloud] forbids",
+        );
+    }
 }

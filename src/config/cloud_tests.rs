@@ -90,4 +90,23 @@ fn what_does_not_agree_is_refused() {
     }
     let near = "[cloud]\nallow = false\n[proxy]\nenabled = true\nurl = 'http://127.0.0.1:9/v1'";
     assert!(parse(near).is_ok());
+    // Ears and voice elsewhere hear and say the same words.
+    for (url, is_home) in [
+        ("https://api.example.com/v1", false),
+        ("tcp://box.example.com:10300", false),
+        ("tcp://203.0.113.7:10300", false),
+        ("tcp://LLM.example.org:10300", true),
+        ("tcp://192.168.1.7:10300", true),
+        ("tcp://[::1]:10300", true),
+        ("tcp://gpu-box:10300", true),
+        ("http://127.0.0.1:8060/v1", true),
+    ] {
+        for section in ["asr", "tts"] {
+            let cloud = "[cloud]\nlocal_hosts = ['llm.example.org']";
+            let text = format!("{cloud}\nallow = false\n[{section}]\nurl = '{url}'");
+            assert_eq!(parse(&text).is_ok(), is_home, "{text}");
+            let text = format!("{cloud}\n[{section}]\nurl = '{url}'");
+            assert!(parse(&text).is_ok(), "{text}");
+        }
+    }
 }

@@ -520,6 +520,7 @@ fn store(section: &mut Section<'_, '_>, d: Store) -> Store {
         transcripts: section.flag("transcripts", d.transcripts),
         traces: section.flag("traces", d.traces),
         traces_max: section.integer("traces_max", d.traces_max, 1..=100_000),
+        keep_days: section.integer("keep_days", d.keep_days, 0..=36_500),
     }
 }
 

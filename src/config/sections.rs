@@ -295,7 +295,7 @@ impl Default for Agent {
             idle_timeout_ms: 10_000,
             total_timeout_ms: 60_000,
             retries_max: 1,
-            fallback_after_ms: 1_500,
+            fallback_after_ms: 1_000,
             history_turns_max: 20,
             history_chars_max: 16_000,
             temperature: None,
@@ -517,6 +517,8 @@ pub struct Store {
     pub traces: bool,
     /// Traces kept; the oldest goes first.
     pub traces_max: usize,
+    /// Calls, messages and their sounds that are older are forgotten; 0: they are kept for ever.
+    pub keep_days: u32,
 }
 
 impl Default for Store {
@@ -526,6 +528,7 @@ impl Default for Store {
             transcripts: true,
             traces: true,
             traces_max: 200,
+            keep_days: 0,
         }
     }
 }

@@ -98,7 +98,7 @@ fn tier(report: &mut Report, config: &Config, status: Option<&Value>) {
     if !is_proxied(config) {
         return;
     }
-    let (verdict, text) = told_tier(status);
+    let (verdict, text) = told_tier(status, why_not_early(config));
     report.line(verdict, "agent tier", &text);
 }
 
@@ -106,7 +106,22 @@ fn is_proxied(config: &Config) -> bool {
     config.agent.kind == AgentKind::OpenClaw && config.proxy.enabled
 }
 
-fn told_tier(status: Option<&Value>) -> (Verdict, String) {
+/// Why nothing is asked early although OpenClaw asks its model through our proxy.
+fn why_not_early(config: &Config) -> &'static str {
+    let rules = config.cloud.rules(agents::FIRST);
+    if !config.proxies_cloud() || rules.takes_guesses() {
+        "another gateway of its chain is not known to only answer"
+    } else if !rules.is_open() {
+        "[cloud] lets no question go to its provider"
+    } else if rules.is_announced {
+        "its provider is in the cloud, and `announce` in [cloud] says so before each question"
+    } else {
+        "its provider is in the cloud, and `guesses` in [cloud] is off"
+    }
+}
+
+/// `why_not`: why tier A asks nothing early, where it does not.
+fn told_tier(status: Option<&Value>, why_not: &str) -> (Verdict, String) {
     let Some(status) = status else {
         let text =
             "known only while the program runs: whether OpenClaw asks its model through our proxy";
@@ -114,13 +129,18 @@ fn told_tier(status: Option<&Value>) -> (Verdict, String) {
     };
     let count = |name: &str| status["proxy"][name].as_u64().unwrap_or(0);
     let (requests, foretold, matched) = (count("requests"), count("foretold"), count("matched"));
-    if status["agent"]["asked_early"] == true {
+    let standing = status["agent"]["standing"].as_str().unwrap_or_default();
+    let is_early = status["agent"]["asked_early"] == true;
+    if is_early || standing.contains("(tier A)") {
         let of = match foretold {
             0 => String::new(),
             _ => format!("; {matched} of {foretold} foretold questions came as foretold"),
         };
-        let text =
-            format!("A: OpenClaw asks its model through our proxy, so it is asked early{of}");
+        let early = match is_early {
+            true => "so it is asked early".to_owned(),
+            false => format!("but not early: {why_not}"),
+        };
+        let text = format!("A: OpenClaw asks its model through our proxy, {early}{of}");
         return (Verdict::Good, text);
     }
     let why = match requests {
@@ -129,7 +149,11 @@ fn told_tier(status: Option<&Value>) -> (Verdict, String) {
         }
         _ => "requests come to our model proxy, none of this agent's",
     };
-    (Verdict::Warning, format!("C: {why}"))
+    // In its own words where its plugin is in use.
+    let plugin = standing.split_once("tier B, ").map(|(_, plugin)| plugin);
+    let tier = plugin.and_then(|plugin| plugin.split(';').next());
+    let tier = tier.map_or_else(|| "C".to_owned(), |plugin| format!("B, {plugin}"));
+    (Verdict::Warning, format!("{tier}: {why}"))
 }
 
 /// Gateways of the chain that rest just now.
@@ -203,7 +227,18 @@ mod tests {
                 "proxy": { "requests": requests, "foretold": 4, "matched": 3 },
             })
         };
+        let mut with_plugin = status(false, 0);
+        with_plugin["agent"]["standing"] =
+            json!("OpenClaw 2026.9.6, tier B, companion plugin 1.0.0; nothing of it");
+        let mut late = status(false, 9);
+        late["agent"]["standing"] =
+            json!("OpenClaw 2026.9.6, tier B; its model is asked through our proxy (tier A)");
         for (status, is_good, wanted) in [
+            (
+                Some(late),
+                true,
+                "A: OpenClaw asks its model through our proxy, but not early: because; 3 of 4",
+            ),
             (None, false, "known only while"),
             (
                 Some(status(true, 9)),
@@ -212,10 +247,36 @@ mod tests {
             ),
             (Some(status(false, 0)), false, "C: nothing of OpenClaw's"),
             (Some(status(false, 2)), false, "C: requests come"),
+            (
+                Some(with_plugin),
+                false,
+                "B, companion plugin 1.0.0: nothing of OpenClaw's",
+            ),
         ] {
-            let (verdict, text) = told_tier(status.as_ref());
+            let (verdict, text) = told_tier(status.as_ref(), "because");
             assert_eq!(matches!(verdict, Verdict::Good), is_good, "{text}");
             assert!(text.starts_with(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn why_nothing_is_asked_early_is_a_rule_of_the_cloud() {
+        let cloud = "[proxy]\nenabled = true\nurl = 'https://api.example.com/v1'\n";
+        let home = "[proxy]\nenabled = true\nurl = 'http://127.0.0.1:9/v1'\n";
+        for (proxy, rules, wanted) in [
+            (cloud, "", "`guesses` in [cloud] is off"),
+            (
+                cloud,
+                "[cloud]\nguesses = true\nannounce = true",
+                "`announce` in [cloud]",
+            ),
+            (cloud, "[cloud]\nwhen = []", "no question go"),
+            (cloud, "[cloud]\nguesses = true", "another gateway"),
+            (home, "", "another gateway"),
+        ] {
+            let (config, _) = Config::parse(&format!("{proxy}{rules}"), &[]).expect("a config");
+            let why = why_not_early(&config);
+            assert!(why.contains(wanted), "{rules}: {why}");
         }
     }
 

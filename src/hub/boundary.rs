@@ -12,7 +12,7 @@ pub type UnixMs = u64;
 /// One message as it is shown: of any channel, the phone's included.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Shown {
-    /// Grows within the store; negative where words are not kept.
+    /// Grows within the store. Negative where words are not kept: then it is shown once, as it happens, and never again.
     pub id: i64,
     pub conversation: String,
     #[serde(serialize_with = "role_name")]
@@ -23,10 +23,12 @@ pub struct Shown {
     pub at_unix_ms: u64,
     /// The call it was said in.
     pub call: Option<String>,
-    /// `phone`, `web`, `sip`, `telegram`, `matrix`, `signal`, `api`.
+    /// `phone`, `web`, `sip`, `telegram`, `matrix`, `signal`.
     pub channel: String,
     /// Name of a file in the folder of voice notes.
     pub voice: Option<String>,
+    /// Of what went out: `waiting`, `sent`, `delivered`, `displayed`, `failed`; as far as the channel tells.
+    pub delivery: Option<String>,
 }
 
 impl From<ShownRow> for Shown {
@@ -42,6 +44,7 @@ impl From<ShownRow> for Shown {
             call: message.call,
             channel: message.channel,
             voice: row.voice,
+            delivery: row.delivery,
         }
     }
 }
@@ -127,6 +130,9 @@ pub enum HubError {
     NoChannel,
     #[error("not just now: {0}")]
     Busy(&'static str),
+    /// A button of a question that does not wait any more. Its person is told.
+    #[error("the question is over")]
+    Over,
 }
 
 impl From<HubError> for NotKept {
@@ -135,6 +141,7 @@ impl From<HubError> for NotKept {
             HubError::Stranger => NotKept::Stranger,
             HubError::TooMuch(_) | HubError::Wrong(_) | HubError::NoChannel => NotKept::Full,
             HubError::Busy(_) => NotKept::Busy,
+            HubError::Over => NotKept::Over,
         }
     }
 }
@@ -245,6 +252,14 @@ pub enum OutMatter {
     Voice {
         words: String,
         caption: bool,
+        /// Whose voice it is in; empty: the usual one.
+        #[serde(default)]
+        agent: String,
+    },
+    /// Due later, such as a timer: it is written down in this conversation, as the program's words, once it has gone out.
+    Later {
+        text: String,
+        conversation: String,
     },
     /// A question with buttons (label, data).
     Ask {

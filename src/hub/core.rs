@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::boundary::{Item, OutMatter, Parcel, UnixMs};
 pub use super::lanes::Outcome;
 use super::lanes::{End, Lanes, Step};
-use crate::store::{InboxRow, NewMessage, OutboxRow, TextChange, TextKept, TextsSaved};
+use crate::store::{
+    InboxRow, MessageRow, NewMessage, OutboxRow, Role, TextChange, TextKept, TextsSaved,
+};
 
 /// A write that failed is tried again after this.
 const KEEP_AGAIN_MS: u64 = 1_000;
@@ -59,7 +61,7 @@ pub enum Input {
         parcel: Box<Parcel>,
         message: Option<NewMessage>,
     },
-    /// A write is done; `None`: it failed.
+    /// A write is done; `None`: it failed. In whatever order these are told, they take effect in that of the writes.
     Kept {
         keep: u64,
         kept: Option<TextKept>,
@@ -76,8 +78,9 @@ pub enum Input {
         id: String,
         outcome: Outcome,
     },
-    /// Letters of this beginning that have not gone out are called off.
+    /// Letters to this person whose names begin so, and that have not gone out, are called off.
     TakeBack {
+        person: String,
         prefix: String,
     },
     Timeout,
@@ -95,7 +98,7 @@ pub enum Taken {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// `Kept` follows, in the order of these.
+    /// To be written in the order of these. `Kept` follows.
     Keep {
         keep: u64,
         change: Box<TextChange>,
@@ -117,6 +120,15 @@ pub enum Output {
     },
     /// `Delivered` follows.
     Deliver(Box<Parcel>),
+    /// What was due later has gone out and is written down now; `message` is its row, 0 where words are not kept.
+    Recorded {
+        message: i64,
+        new: Box<NewMessage>,
+    },
+    /// It was called off before it went out.
+    CalledOff {
+        parcel_id: String,
+    },
     /// It will never arrive.
     Lost {
         parcel_id: String,
@@ -157,6 +169,10 @@ pub struct Core {
     running: HashMap<i64, String>,
     lanes: Lanes,
     keeps: HashMap<u64, Pending>,
+    /// Writes that are done before an earlier one is known to be; no more than `keeps`.
+    early: BTreeMap<u64, Option<TextKept>>,
+    /// The next write whose end may take effect.
+    next_kept: u64,
     /// Writes that failed and must not be lost.
     again: Vec<(UnixMs, Pending)>,
     next_keep: u64,
@@ -172,6 +188,8 @@ impl Core {
             running: HashMap::new(),
             lanes: Lanes::default(),
             keeps: HashMap::new(),
+            early: BTreeMap::new(),
+            next_kept: 1,
             again: Vec::new(),
             next_keep: 1,
             outputs: VecDeque::new(),
@@ -194,13 +212,7 @@ impl Core {
                 Some(parcel) if !matches!(parcel.matter, OutMatter::Ask { .. }) => {
                     core.lanes.add(parcel)
                 }
-                _ => core.end(
-                    TextChange::GaveUp {
-                        id: id.clone(),
-                        why: "of an earlier run".to_owned(),
-                    },
-                    id,
-                ),
+                _ => core.call_off(id, "of an earlier run"),
             }
         }
         core.go_on(now);
@@ -220,33 +232,18 @@ impl Core {
                 parcel,
                 message,
             } => self.letter(ticket, parcel, message),
-            Input::Kept { keep, kept } => self.kept(now, keep, kept),
+            Input::Kept { keep, kept } => self.told(now, keep, kept),
             Input::Answered { turn, answer } => self.answer(turn, answer),
             Input::Attached { channel } => self.lanes.attach(&channel),
-            Input::Delivered { id, outcome } => match self.lanes.ended(now, &id, outcome) {
-                Some(End::Sent { id, theirs }) => {
-                    let change = TextChange::Sent {
-                        id: id.clone(),
-                        theirs,
-                    };
-                    self.end(change, id);
-                }
-                Some(End::GiveUp { id, why }) => self.give_up(id, why),
-                Some(End::Again) | None => {}
-            },
-            Input::TakeBack { prefix } => {
-                for id in self
-                    .lanes
-                    .take_back(|parcel| parcel.id.starts_with(&prefix))
-                {
-                    let why = "called off".to_owned();
-                    self.end(
-                        TextChange::GaveUp {
-                            id: id.clone(),
-                            why,
-                        },
-                        id,
-                    );
+            Input::Delivered { id, outcome } => self.delivered(now, &id, outcome),
+            Input::TakeBack { person, prefix } => {
+                let is_it =
+                    |parcel: &Parcel| parcel.person == person && parcel.id.starts_with(&prefix);
+                for id in self.lanes.take_back(is_it) {
+                    self.outputs.push_back(Output::CalledOff {
+                        parcel_id: id.clone(),
+                    });
+                    self.call_off(id, "called off");
                 }
             }
             Input::Timeout => {}
@@ -314,18 +311,37 @@ impl Core {
         self.keep(change, Pending::Answer { turn, answer });
     }
 
+    fn delivered(&mut self, now: UnixMs, id: &str, outcome: Outcome) {
+        let parcel = self.lanes.parcel(id);
+        let message = parcel.and_then(|parcel| written_late(now, parcel));
+        match self.lanes.ended(now, id, outcome) {
+            Some(End::Sent { id, theirs }) => {
+                let change = TextChange::Sent {
+                    id: id.clone(),
+                    theirs,
+                    message,
+                };
+                self.end(change, id);
+            }
+            Some(End::GiveUp { id, why }) => self.give_up(id, why),
+            Some(End::Again) | None => {}
+        }
+    }
+
     fn give_up(&mut self, id: String, why: String) {
         self.outputs.push_back(Output::Lost {
             parcel_id: id.clone(),
             why: why.clone(),
         });
-        self.end(
-            TextChange::GaveUp {
-                id: id.clone(),
-                why,
-            },
-            id,
-        );
+        self.call_off(id, &why);
+    }
+
+    fn call_off(&mut self, id: String, why: &str) {
+        let change = TextChange::GaveUp {
+            id: id.clone(),
+            why: why.to_owned(),
+        };
+        self.end(change, id);
     }
 
     fn end(&mut self, change: TextChange, id: String) {
@@ -339,6 +355,18 @@ impl Core {
         self.keeps.insert(keep, pending);
         let change = Box::new(change);
         self.outputs.push_back(Output::Keep { keep, change });
+    }
+
+    /// A later write may be known to be done before an earlier one: it waits for that.
+    fn told(&mut self, now: UnixMs, keep: u64, kept: Option<TextKept>) {
+        if self.keeps.contains_key(&keep) {
+            self.early.insert(keep, kept);
+        }
+        while let Some(kept) = self.early.remove(&self.next_kept) {
+            let keep = self.next_kept;
+            self.next_kept += 1;
+            self.kept(now, keep, kept);
+        }
     }
 
     fn kept(&mut self, now: UnixMs, keep: u64, kept: Option<TextKept>) {
@@ -398,7 +426,19 @@ impl Core {
                     self.outputs.push_back(Output::Deliver(Box::new(parcel)));
                 }
             }
-            (Pending::End { id, .. }, Some(_)) => self.lanes.over(&id),
+            (Pending::End { change, id }, Some(kept)) => {
+                self.lanes.over(&id);
+                if let TextChange::Sent {
+                    message: Some(new), ..
+                } = *change
+                    && kept.is_new
+                {
+                    self.outputs.push_back(Output::Recorded {
+                        message: kept.message,
+                        new: Box::new(new),
+                    });
+                }
+            }
             // Nothing may follow before this is written.
             (pending @ (Pending::Answer { .. } | Pending::End { .. }), None) => {
                 self.again
@@ -468,6 +508,25 @@ impl Core {
     }
 }
 
+/// What is written into the conversation when this parcel has gone out.
+fn written_late(now: UnixMs, parcel: &Parcel) -> Option<NewMessage> {
+    let OutMatter::Later { text, conversation } = &parcel.matter else {
+        return None;
+    };
+    Some(NewMessage {
+        message: MessageRow {
+            conversation: conversation.clone(),
+            role: Role::Program,
+            text: text.clone(),
+            heard: None,
+            at_unix_ms: now,
+            call: None,
+            channel: parcel.channel.clone(),
+        },
+        voice: None,
+    })
+}
+
 pub fn to_row(parcel: &Parcel) -> OutboxRow {
     OutboxRow {
         id: parcel.id.clone(),
@@ -500,3 +559,7 @@ fn from_row(row: OutboxRow) -> Option<Parcel> {
         message: row.message,
     })
 }
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

@@ -48,11 +48,11 @@ pub enum End {
     Again,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Idle,
-    /// A step of the first due parcel is being written or made.
-    Busy,
+    /// A step of this parcel is being written or made.
+    Busy(String),
 }
 
 #[derive(Debug)]
@@ -97,23 +97,22 @@ impl Lanes {
     /// The next step of any lane, until there is none.
     pub fn step(&mut self, now: UnixMs) -> Option<Step> {
         for ((channel, _), lane) in &mut self.lanes {
-            if lane.state == State::Busy {
+            if lane.state != State::Idle {
                 continue;
             }
             if let Some(late) = lane.parcels.iter().find(|parcel| parcel.until < now) {
-                lane.state = State::Busy;
+                let id = late.id.clone();
+                lane.state = State::Busy(id.clone());
                 let why = "its time was up before it could be delivered".to_owned();
-                return Some(Step::GiveUp {
-                    id: late.id.clone(),
-                    why,
-                });
+                return Some(Step::GiveUp { id, why });
             }
             if lane.not_before > now || !self.attached.contains(channel) {
                 continue;
             }
             if let Some(parcel) = lane.parcels.iter().find(|parcel| parcel.due <= now) {
-                lane.state = State::Busy;
-                return Some(Step::Try(parcel.id.clone()));
+                let id = parcel.id.clone();
+                lane.state = State::Busy(id.clone());
+                return Some(Step::Try(id));
             }
         }
         None
@@ -161,13 +160,14 @@ impl Lanes {
         self.lanes.retain(|_, lane| !lane.parcels.is_empty());
     }
 
-    /// Takes out what has not been begun and fits. Their ids.
+    /// Takes out what fits and is not being sent just now, whatever else is. Their ids.
     pub fn take_back(&mut self, fits: impl Fn(&Parcel) -> bool) -> Vec<String> {
         let mut taken = Vec::new();
         for lane in self.lanes.values_mut() {
-            let is_free = lane.state == State::Idle;
+            let state = &lane.state;
+            let is_busy = |id: &str| matches!(state, State::Busy(busy) if busy == id);
             lane.parcels.retain(|parcel| {
-                let goes = is_free && parcel.attempts == 0 && fits(parcel);
+                let goes = !is_busy(&parcel.id) && fits(parcel);
                 if goes {
                     taken.push(parcel.id.clone());
                 }
@@ -196,6 +196,11 @@ impl Lanes {
             due.into_iter().chain(until).min()
         })
         .min()
+    }
+
+    pub fn parcel(&self, id: &str) -> Option<&Parcel> {
+        let mut all = self.lanes.values().flat_map(|lane| &lane.parcels);
+        all.find(|parcel| parcel.id == id)
     }
 
     fn find(&mut self, id: &str) -> Option<(&mut Lane, usize)> {

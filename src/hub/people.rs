@@ -8,7 +8,10 @@ use super::boundary::{Identity, UnixMs};
 use crate::store::PairingRow;
 
 /// Channels whose senders have logged in with an account's password, or as one.
-const BY_NATURE: [&str; 3] = ["sip", "web", "api"];
+const BY_NATURE: [&str; 2] = ["sip", "web"];
+/// Channels where a person is written to by their own id: a message of theirs may come from a group, and what is theirs
+/// alone does not belong there. A user's id is the chat with them (Telegram) or leads to it (Matrix).
+const PLACE_IS_ID: [&str; 2] = ["telegram", "matrix"];
 /// How long a code holds.
 pub const CODE_MS: u64 = 60 * 60 * 1_000;
 /// Codes that hold at once; further strangers get none.
@@ -84,7 +87,8 @@ impl People {
         self.pairings = pairings;
         let before = std::mem::take(&mut self.linked);
         let mut new = Vec::new();
-        for identity in identities {
+        for mut identity in identities {
+            identity.place = own_place(&identity.channel, &identity.id, &identity.place);
             let key = (identity.channel.clone(), identity.id.clone());
             let is_known = before
                 .get(&key)
@@ -193,24 +197,25 @@ impl People {
         Some(row)
     }
 
-    /// This person wrote from there. Whether that is worth keeping: at most once a minute, or from a new place.
-    pub fn used(&mut self, now: UnixMs, channel: &str, id: &str, place: &str) -> bool {
+    /// This person wrote from there. Their place, where it is worth keeping: at most once a minute, or a new one.
+    pub fn used(&mut self, now: UnixMs, channel: &str, id: &str, place: &str) -> Option<String> {
+        let place = own_place(channel, id, place);
         if BY_NATURE.contains(&channel) {
             let key = (id.to_owned(), channel.to_owned());
-            self.natural.insert(key, (now, place.to_owned()));
-            return false;
+            self.natural.insert(key, (now, place));
+            return None;
         }
         let Some(identity) = self.linked.get_mut(&(channel.to_owned(), id.to_owned())) else {
             if let Some(person) = self.configured(channel, id) {
                 let key = (person.to_owned(), channel.to_owned());
-                self.natural.insert(key, (now, place.to_owned()));
+                self.natural.insert(key, (now, place));
             }
-            return false;
+            return None;
         };
         let is_news = identity.place != place || identity.used_unix_ms + 60_000 <= now;
         identity.used_unix_ms = now;
-        place.clone_into(&mut identity.place);
-        is_news
+        identity.place.clone_from(&place);
+        is_news.then_some(place)
     }
 
     /// Where this person is written to: (channel, place). The channel they chose, else the one they used last, else their
@@ -234,7 +239,7 @@ impl People {
             .range((person.to_owned(), String::new())..)
             .take_while(|((who, _), _)| who == person)
         {
-            if channel != "web" && channel != "api" {
+            if channel != "web" {
                 found.push((*at, channel, place));
             }
         }
@@ -248,6 +253,12 @@ impl People {
             .max_by_key(|(at, channel, _)| (chosen.is_some_and(|chosen| chosen == channel), *at));
         best.map(|(_, channel, place)| ((*channel).to_owned(), (*place).to_owned()))
     }
+}
+
+/// Where this person is written to for themselves.
+fn own_place(channel: &str, id: &str, place: &str) -> String {
+    let is_id = PLACE_IS_ID.contains(&channel);
+    if is_id { id } else { place }.to_owned()
 }
 
 fn refilled(budget: &Budget, now: UnixMs, most: f64) -> f64 {

@@ -118,7 +118,7 @@ fn a_person_is_written_to_where_they_want() {
     );
     assert_eq!(
         people.reach("anna", has(&["telegram"])),
-        place("telegram", "at 1")
+        place("telegram", "1")
     );
     assert_eq!(
         people.reach("anna", has(&["sip", "web"])),
@@ -135,9 +135,14 @@ fn a_person_is_written_to_where_they_want() {
         "chosen"
     );
     assert_eq!(people.reach("carl", all), None);
-    assert!(people.used(61, "telegram", "1", "elsewhere"));
-    assert!(!people.used(62, "telegram", "1", "elsewhere"));
-    assert_eq!(people.reach("anna", all), place("telegram", "elsewhere"));
+    assert!(people.used(61, "signal", "+1", "elsewhere").is_some());
+    assert!(people.used(62, "signal", "+1", "elsewhere").is_none());
+    assert_eq!(people.reach("anna", all), place("signal", "elsewhere"));
+    // What is for them alone is not written to the group they wrote in.
+    people.used(65, "telegram", "1", "-1001234567890");
+    assert_eq!(people.reach("anna", all), place("telegram", "1"));
+    people.used(66, "matrix", "@ben:x", "!house:x");
+    assert_eq!(people.reach("ben", all), place("matrix", "@ben:x"));
     people.used(70, "sip", "anna", "anna");
     assert_eq!(people.reach("anna", all), place("sip", "anna"));
 }

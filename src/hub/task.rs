@@ -2,19 +2,20 @@
 //! watches what happens elsewhere (calls, approvals, links). Owns the clock, the tasks of turns and deliveries, and who is
 //! told what; decides nothing about order or repetition (`core`).
 
+mod channels;
 mod deciding;
 mod elsewhere;
 mod incoming;
 mod outgoing;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_bridge::approvals::Decision;
 use agent_bridge::channels::{
     Arrival, Body, Channel, DeliveryError, INBOX_MAX, Inbound, NAME_BYTES_MAX, NotKept, OutBody,
-    Outbound, TEXT_BYTES_MAX, VOICE_BYTES_MAX,
+    Outbound, TEXT_BYTES_MAX, VOICE_BYTES_MAX, Withdrawal,
 };
 use agent_bridge::levels::{Caller, Level, Rules, Verdict, Wish, may};
 use futures_util::StreamExt as _;
@@ -27,12 +28,12 @@ use tracing::{debug, error, info, warn};
 
 use super::approving::{Approving, Question, button};
 use super::boundary::*;
-use super::core::{Answer, Core, CoreConfig, Input, Outcome, Output, Taken};
+use super::core::{Core, CoreConfig, Input, Outcome, Output, Taken};
 use super::happenings::Happening;
 use super::people::{People, PeopleConfig};
 use super::sounds::{Folder, Sounds};
-use super::turns::{self, Context, shown};
-use super::{ASKS_MAX, Ask, Hub, Letter, LiveDoor, letter_id, lock, wishes, wording};
+use super::turns::{self, Context};
+use super::{ASKS_MAX, Ask, Hub, Letter, LiveDoor, keeping, letter_id, lock, wishes, wording};
 use crate::agents::Agents;
 use crate::approvals::{Approvals, ChannelError};
 use crate::callbacks::Desk;
@@ -54,6 +55,8 @@ const FOLLOW_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Messages that could not be said in a call are written for so long.
 const NOTICE_MS_MAX: u64 = 24 * 3600 * 1_000;
 const NOTICES_MAX: usize = 200;
+/// Voice notes that are being written to disk; a further one is to be offered again.
+const STORING_MAX: usize = 8;
 /// What waits at the start; more than the bounds of the queues allow is never there.
 const SAVED_MAX: usize = 20_000;
 /// Rights do not depend on these here.
@@ -84,10 +87,17 @@ pub fn load(store: &crate::store::Store) -> Result<TextsSaved, StoreError> {
 }
 
 enum Work {
-    Answered(i64, Box<Answer>),
+    /// A voice note is on disk, or was not taken by it.
+    Stored(Box<Item>, Reply),
+    Answered(i64, Box<turns::Ended>),
     Delivered(String, Outcome),
-    News { conversation: String, text: String },
-    Decided { reply: Box<Letter> },
+    News {
+        conversation: String,
+        text: String,
+    },
+    Decided {
+        reply: Box<Letter>,
+    },
 }
 
 type Kept = BoxFuture<'static, (u64, Option<TextKept>)>;
@@ -99,13 +109,11 @@ enum Waiter {
         conversation: String,
         file: Option<String>,
         message: Option<NewMessage>,
-        person: String,
     },
     Letter {
         reply: oneshot::Sender<Result<DeliveryId, HubError>>,
         id: String,
         message: Option<NewMessage>,
-        person: String,
     },
 }
 
@@ -114,26 +122,34 @@ struct Task {
     core: Core,
     people: People,
     approving: Approving,
+    /// Questions about risky actions on their way and at their places, by delivery.
+    questions: HashMap<String, deciding::Sent>,
+    /// Those of an earlier run, until their channel is there.
+    earlier: Vec<deciding::Earlier>,
     /// Who waits for what became of a message or letter.
     waiters: HashMap<u64, Waiter>,
     next_ticket: u64,
     keeps: FuturesUnordered<Kept>,
     work: mpsc::Sender<Work>,
-    /// Turns under way, and answers that are being written.
+    /// Voice notes that are being written; at most [`STORING_MAX`].
+    storing: usize,
+    /// Turns under way, and answers that are being written, each with its sound that nothing will name.
     running: HashMap<i64, Item>,
-    answers: HashMap<i64, Option<NewMessage>>,
-    /// Of channels: who runs them.
-    channels: Vec<AbortHandle>,
+    answers: HashMap<i64, (Option<NewMessage>, Option<String>)>,
+    /// Tasks that end with this one: those of channels, and the one that forgets.
+    beside: Vec<AbortHandle>,
     /// Conversations with a call up, and how many.
     up: HashMap<String, usize>,
     following: Vec<(String, AbortHandle)>,
+    /// Messages that could not be said whose letters are on their way; one that is read is none any more.
+    posted: BTreeSet<i64>,
     seen: i64,
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
         for handle in self
-            .channels
+            .beside
             .iter()
             .chain(self.following.iter().map(|(_, handle)| handle))
         {
@@ -169,7 +185,7 @@ impl Hub {
                 })
                 .collect(),
         };
-        let mut people = People::new(people, parts.accounts);
+        let mut people = People::new(people, parts.accounts.clone());
         let identities = parts.saved.identities.iter().cloned().map(Identity::from);
         people.set_links(identities.collect(), parts.saved.pairings.clone());
         let core_config = CoreConfig {
@@ -188,26 +204,38 @@ impl Hub {
             folder: Folder::at(parts.folder),
             channels: Mutex::default(),
             live,
+            accounts: Mutex::new(parts.accounts),
             text: config.text.clone(),
             history_messages_max: config.agent.history_turns_max,
             history_chars_max: config.agent.history_chars_max,
             zone,
         });
         let (work, worked) = mpsc::channel(WORK_MAX);
+        let keeper = keeping::run(
+            cx.recorder.clone(),
+            cx.folder.clone(),
+            config.store.keep_days,
+        );
+        let keeper = tokio::spawn(keeper).abort_handle();
+        let earlier = deciding::earlier(&parts.saved.questions);
         let task = Task {
             core: Core::new(core_config, parts.saved, unix_ms()),
             cx,
             people,
             approving: Approving::default(),
+            questions: HashMap::new(),
+            earlier,
             waiters: HashMap::new(),
             next_ticket: 1,
             keeps: FuturesUnordered::new(),
             work,
+            storing: 0,
             running: HashMap::new(),
             answers: HashMap::new(),
-            channels: Vec::new(),
+            beside: vec![keeper],
             up: HashMap::new(),
             following: Vec::new(),
+            posted: BTreeSet::new(),
             seen: 0,
         };
         // From now on nothing is missed, whenever the task first runs.
@@ -251,6 +279,7 @@ impl Task {
                     Ok(happening) => self.happened(happening).await,
                     Err(broadcast::error::RecvError::Lagged(count)) => {
                         warn!(count, "too much happens at once: some of it is not shown live");
+                        self.calls_unknown();
                         self.notices().await;
                     }
                     Err(broadcast::error::RecvError::Closed) => return,
@@ -278,20 +307,29 @@ impl Task {
                 Output::Begin { turn, item, .. } => self.begin(turn, *item),
                 Output::Done { turn, message } => self.done(turn, message),
                 Output::Deliver(parcel) => self.deliver(*parcel),
-                Output::Lost { parcel_id, why } => {
-                    warn!(delivery = %parcel_id, "a message was not delivered: {why}")
+                Output::Recorded { message, new } => {
+                    self.cx.say(message, *new);
                 }
+                Output::Lost { parcel_id, why } => {
+                    self.questions.remove(&parcel_id);
+                    warn!(delivery = %parcel_id, "a message was not delivered: {why}");
+                }
+                Output::CalledOff { parcel_id } => drop(self.questions.remove(&parcel_id)),
             }
         }
     }
 
-    /// Queued here and now: the order of changes is that of the core.
-    fn keep(&mut self, keep: u64, change: Box<TextChange>) {
+    /// Queued here and now: the order of changes is that of the core, which also puts their ends in order.
+    fn keep(&mut self, keep: u64, mut change: Box<TextChange>) {
+        if !self.cx.recorder.keeps_words() {
+            change.forget_words();
+        }
         let kept = self.cx.recorder.begin(move |store| {
             let kept = store.keep_text(&change)?;
-            // A message that could not be said has been read now.
-            if let TextChange::Sent { id, .. } = &*change
-                && let Some(notice) = id.strip_prefix(NOTICE).and_then(|id| id.parse().ok())
+            // A message that could not be said has been read now, unless it waits on a shelf for a phone to come.
+            if let TextChange::Sent { id, theirs, .. } = &*change
+                && theirs.as_ref() != Some(id)
+                && let Some(notice) = notice_of(id)
             {
                 store.read_notices(&[notice], unix_ms())?;
             }
@@ -316,15 +354,14 @@ impl Task {
                 conversation,
                 file,
                 message,
-                person,
             }) => {
-                if let (Some(file), false) = (&file, matches!(taken, Taken::Kept(_))) {
-                    self.cx.folder.remove(file);
+                if let (Some(file), false) = (file, matches!(taken, Taken::Kept(_))) {
+                    self.remove(file);
                 }
                 let answer = match taken {
                     Taken::Kept(kept) => {
                         if let Some(message) = message {
-                            self.say(&[person], kept.message, message);
+                            self.cx.say(kept.message, message);
                         }
                         Ok(Received::Kept {
                             id: kept.inbox,
@@ -339,16 +376,11 @@ impl Task {
                 };
                 let _ = reply.send(answer);
             }
-            Some(Waiter::Letter {
-                reply,
-                id,
-                message,
-                person,
-            }) => {
+            Some(Waiter::Letter { reply, id, message }) => {
                 let answer = match taken {
                     Taken::Kept(kept) => {
                         if let Some(message) = message {
-                            self.say(&[person], kept.message, message);
+                            self.cx.say(kept.message, message);
                         }
                         Ok(DeliveryId(id))
                     }
@@ -362,8 +394,10 @@ impl Task {
         }
     }
 
-    fn say(&self, persons: &[String], id: i64, message: NewMessage) {
-        self.cx.live.tell(persons, &Live::Said(shown(id, message)));
+    /// A sound that nothing names; the disk takes its time elsewhere.
+    fn remove(&self, file: String) {
+        let folder = self.cx.folder.clone();
+        tokio::spawn(async move { folder.remove(&file).await });
     }
 
     fn begin(&mut self, turn: i64, item: Item) {
@@ -372,29 +406,38 @@ impl Task {
         tokio::spawn(async move {
             let running = tokio::spawn(turns::run(cx.clone(), turn, item.clone()));
             // The wall around a turn: its panic ends this turn and no other.
-            let answer = match running.await {
-                Ok(answer) => answer,
+            let ended = match running.await {
+                Ok(ended) => ended,
                 Err(error) => {
                     error!(%error, "a turn by text failed");
                     turns::broken(&cx, turn, &item)
                 }
             };
-            let _ = work.send(Work::Answered(turn, Box::new(answer))).await;
+            let _ = work.send(Work::Answered(turn, Box::new(ended))).await;
         });
     }
 
     fn worked(&mut self, work: Work) {
         match work {
-            Work::Answered(turn, answer) => {
-                self.answers.insert(turn, answer.message.clone());
+            Work::Stored(item, reply) => {
+                self.storing = self.storing.saturating_sub(1);
+                self.arrived(*item, reply);
+            }
+            Work::Answered(turn, ended) => {
+                let turns::Ended { answer, unnamed } = *ended;
+                self.answers.insert(turn, (answer.message.clone(), unnamed));
+                let answer = Box::new(answer);
                 self.step(Input::Answered { turn, answer });
             }
             Work::Delivered(id, outcome) => {
                 if let Outcome::Passing { why, .. } = &outcome {
                     debug!(delivery = %id, "not delivered yet: {why}");
                 }
+                self.question_delivered(&id, &outcome);
                 self.step(Input::Delivered { id, outcome });
             }
+            // In a call it is said there: the call listens too.
+            Work::News { conversation, .. } if self.up.contains_key(&conversation) => {}
             Work::News { conversation, text } => self.late(&conversation, &text),
             Work::Decided { reply } => {
                 self.post(*reply, None);
@@ -404,19 +447,26 @@ impl Task {
 
     /// An answer is on disk.
     fn done(&mut self, turn: i64, message: i64) {
-        let answer = self.answers.remove(&turn).flatten();
+        let (answer, unnamed) = self.answers.remove(&turn).unwrap_or_default();
+        if let Some(file) = unnamed {
+            self.remove(file);
+        }
         let Some(item) = self.running.remove(&turn) else {
             return;
         };
-        if let Some(answer) = answer {
-            self.say(std::slice::from_ref(&item.person), message, answer);
-        }
+        let message = match answer {
+            // No row although rows are written: it was answered before.
+            Some(answer) if message != 0 || !self.cx.recorder.keeps_words() => {
+                self.cx.say(message, answer)
+            }
+            _ => message,
+        };
         let done = Live::Done {
             turn: turn.unsigned_abs(),
             conversation: item.conversation.clone(),
             message,
         };
-        self.cx.live.tell([&item.person], &done);
+        self.cx.tell(&item.conversation, &done);
         if item.door == Door::Agent {
             self.follow(&item.conversation);
         }
@@ -431,7 +481,7 @@ impl Task {
                 self.post(*letter, Some(reply));
             }
             Ask::Attach(channel) => self.attach(channel).await,
-            Ask::TakeBack(prefix) => self.step(Input::TakeBack { prefix }),
+            Ask::TakeBack(person, prefix) => self.step(Input::TakeBack { person, prefix }),
             Ask::Code(who, place, name, reply) => {
                 let who = (who.channel, who.id.as_str(), place.as_str());
                 let found = self.people.code(unix_ms(), who, &name, rand::random());
@@ -449,35 +499,22 @@ impl Task {
                 let _ = reply.send(kept.ok().map(|_| code));
             }
             Ask::People => self.read_people().await,
-            Ask::Accounts(accounts) => self.people.set_accounts(accounts),
+            Ask::Accounts(accounts) => {
+                lock(&self.cx.accounts).clone_from(&accounts);
+                self.people.set_accounts(accounts);
+            }
             Ask::Conversation(person, agent, reply) => {
                 let is_known = self.people.has(&person);
                 let _ = reply.send(is_known.then(|| self.conversation(&person, &agent)));
             }
         }
     }
-
-    async fn attach(&mut self, channel: Arc<dyn Channel>) {
-        let name = channel.name();
-        lock(&self.cx.channels).insert(name.to_owned(), channel.clone());
-        let (inbox, mut arrivals) = mpsc::channel::<Arrival>(INBOX_MAX);
-        let hub = self.cx.hub.clone();
-        let run = tokio::spawn(channel.run(inbox));
-        let read = tokio::spawn(async move {
-            while let Some(arrival) = arrivals.recv().await {
-                let taken = hub.receive(arrival.message).await;
-                let _ = arrival.kept.send(taken.map(|_| ()).map_err(NotKept::from));
-            }
-        });
-        self.channels
-            .extend([run.abort_handle(), read.abort_handle()]);
-        self.step(Input::Attached {
-            channel: name.to_owned(),
-        });
-        self.notices().await;
-        self.approvals();
-    }
 }
 
 /// Begins the names of deliveries of messages that could not be said; the rest is the message's number.
 const NOTICE: &str = "k-notice-";
+
+/// The message that could not be said, by its delivery.
+pub fn notice_of(delivery: &str) -> Option<i64> {
+    delivery.strip_prefix(NOTICE)?.parse().ok()
+}

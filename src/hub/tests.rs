@@ -1,17 +1,25 @@
 //! The hub with a database, an office of approvals and a desk of their own; a channel and an agent that are fakes.
 
 mod besides;
+mod fakes;
+mod places;
+mod unkept;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use agent_bridge::approvals::{ApprovalId, ApprovalKind, ApprovalRequest, Decision};
-use agent_bridge::channels::{Arrival, Body, DeliveryError, NotKept, OutBody, Outbound};
+use agent_bridge::channels::{
+    Arrival, Body, DeliveryError, NotKept, OutBody, Outbound, Withdrawal,
+};
 use agent_bridge::gateways::fake::FakeGateway;
 use agent_bridge::gateways::{
-    AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo,
+    AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo, ToolCall,
 };
 use agent_bridge::levels::Level;
+
+pub(super) use fakes::Echo;
+use fakes::{FakeChannel, FakeSounds};
 
 use super::*;
 use crate::agents::{Agents, Profile};
@@ -26,124 +34,6 @@ use crate::testing::Scratch;
 /// Longer than anything takes here; a test that waits for it has failed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Repeats what it is asked; "slow" takes a while.
-pub(super) struct Echo {
-    pub asked: Mutex<Vec<AskRequest>>,
-    pub news: Mutex<Vec<mpsc::Sender<String>>>,
-}
-
-impl Echo {
-    pub(super) fn new() -> Arc<Echo> {
-        Arc::new(Echo {
-            asked: Mutex::default(),
-            news: Mutex::default(),
-        })
-    }
-}
-
-impl Gateway for Echo {
-    fn describe(&self) -> GatewayInfo {
-        FakeGateway::new([]).describe()
-    }
-
-    fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
-        let question = request
-            .messages
-            .last()
-            .map(|last| last.text.clone())
-            .unwrap_or_default();
-        lock(&self.asked).push(request);
-        AskHandle::new(tokio::spawn(async move {
-            if question.starts_with("slow") {
-                tokio::time::sleep(Duration::from_millis(30)).await;
-            }
-            let events_to_send = match question.as_str() {
-                "fail" => vec![GatewayEvent::Failed(GatewayError::Cut)],
-                _ => vec![
-                    GatewayEvent::Text("You said: ".to_owned()),
-                    GatewayEvent::Text(question),
-                    GatewayEvent::Done { usage: None },
-                ],
-            };
-            for event in events_to_send {
-                let _ = events.send(event).await;
-            }
-        }))
-    }
-
-    fn check(&self) -> BoxFuture<'_, Result<CheckReport, GatewayError>> {
-        async { Err(GatewayError::Cut) }.boxed()
-    }
-
-    fn warm(&self) {}
-
-    fn news(&self, _: &str) -> Option<mpsc::Receiver<String>> {
-        let (news, receiver) = mpsc::channel(4);
-        lock(&self.news).push(news);
-        Some(receiver)
-    }
-}
-
-/// A fake network: what is written to it is counted, and its first deliveries fail as often as asked.
-struct FakeChannel {
-    name: &'static str,
-    delivered: mpsc::Sender<Outbound>,
-    arrivals: Mutex<Option<mpsc::Receiver<Arrival>>>,
-    failures: AtomicU32,
-}
-
-impl Channel for FakeChannel {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn run(self: Arc<Self>, inbox: mpsc::Sender<Arrival>) -> BoxFuture<'static, ()> {
-        let arrivals = lock(&self.arrivals).take();
-        async move {
-            let Some(mut arrivals) = arrivals else { return };
-            while let Some(arrival) = arrivals.recv().await {
-                let _ = inbox.send(arrival).await;
-            }
-        }
-        .boxed()
-    }
-
-    fn deliver<'a>(
-        &'a self,
-        message: &'a Outbound,
-    ) -> BoxFuture<'a, Result<Option<String>, DeliveryError>> {
-        async move {
-            if self.failures.load(Ordering::Relaxed) > 0 {
-                self.failures.fetch_sub(1, Ordering::Relaxed);
-                return Err(DeliveryError::Passing {
-                    why: "fake".to_owned(),
-                    retry_after: None,
-                });
-            }
-            let _ = self.delivered.send(message.clone()).await;
-            Ok(Some(format!("their-{}", message.id)))
-        }
-        .boxed()
-    }
-
-    fn standing(&self) -> String {
-        "a fake".to_owned()
-    }
-}
-
-struct FakeSounds;
-
-impl Sounds for FakeSounds {
-    fn hear(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<String, String>> {
-        let words = String::from_utf8_lossy(&bytes[4..]).into_owned();
-        async move { Ok(words) }.boxed()
-    }
-
-    fn say<'a>(&'a self, words: &'a str) -> BoxFuture<'a, Result<(Vec<u8>, u32), String>> {
-        async move { Ok((format!("OggS{words}").into_bytes(), 1_000)) }.boxed()
-    }
-}
-
 struct Rig {
     hub: Hub,
     echo: Arc<Echo>,
@@ -151,18 +41,68 @@ struct Rig {
     recorder: Recorder,
     desk: Desk,
     orders: mpsc::Receiver<Command>,
+    sounds: Arc<FakeSounds>,
     scratch: Scratch,
+}
+
+/// How a rig differs from the usual one.
+struct Plan {
+    house: &'static str,
+    keeps_words: bool,
+    /// The conversation that owners share.
+    session: Option<&'static str>,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            house: HOUSE,
+            keeps_words: true,
+            session: None,
+        }
+    }
 }
 
 const HOUSE: &str = "[[users]]\nname = 'anna'\nlevel = 'owner'\nidentities = ['telegram:1']\n[[users]]\nname = 'ben'\nlevel = 'family'\n[[users]]\nname = 'gus'\nlevel = 'guest'\n[callbacks]\nowner = 'anna'";
 
 impl Rig {
+    /// Somebody's program has something for Ben, who is an account of this name.
+    async fn news_for_ben(&mut self, means: Means, say: &'static str) {
+        let desk = self.desk.clone();
+        let asked =
+            tokio::spawn(async move { desk.request(NewRequest::new(means, "ben", say)).await });
+        let Command::Order(order) = next(&mut self.orders).await else {
+            panic!("an order")
+        };
+        let Order::Resolve { reply, .. } = *order else {
+            panic!("whom?")
+        };
+        let _ = reply.send(Ok(Resolved {
+            to: Recipient::User("ben".to_owned()),
+            user: "ben".to_owned(),
+        }));
+        asked.await.expect("no panic").expect("taken");
+    }
+
     async fn new() -> Rig {
-        let scratch = Scratch::new("hub");
+        Rig::planned(Plan::default()).await
+    }
+
+    async fn planned(plan: Plan) -> Rig {
+        Rig::at(Scratch::new("hub"), plan)
+    }
+
+    /// On what an earlier run has left there.
+    fn at(scratch: Scratch, plan: Plan) -> Rig {
+        let Plan {
+            house,
+            keeps_words,
+            session,
+        } = plan;
         let store = Store::open(&scratch.path().join("a.db")).expect("a store");
         let saved = load(&store).expect("a store");
-        let (recorder, _) = Recorder::start(store, true).expect("a thread");
-        let (config, _) = Config::parse(HOUSE, &[]).expect("a config");
+        let (recorder, _) = Recorder::start(store, keeps_words).expect("a thread");
+        let (config, _) = Config::parse(house, &[]).expect("a config");
         let accounts = ["anna", "ben", "gus"].map(str::to_owned).to_vec();
         let echo = Echo::new();
         let plan = OfficePlan {
@@ -170,6 +110,7 @@ impl Rig {
             pins: HashMap::new(),
             wrong_pins: HashMap::new(),
             is_frozen: false,
+            earlier: Vec::new(),
             gateways: Vec::new(),
         };
         let (approvals, _) = Approvals::start(plan, recorder.clone());
@@ -180,8 +121,9 @@ impl Rig {
             system_prompt: "You speak.".to_owned(),
             greeting: String::new(),
             levels: vec![Level::Owner, Level::Family],
-            session: None,
+            session: session.map(str::to_owned),
         };
+        let sounds = Arc::new(FakeSounds::default());
         let (commands, orders) = mpsc::channel(16);
         let (_, inputs) = mpsc::channel(INPUTS_MAX);
         let desk = Desk::start(DeskParts {
@@ -198,7 +140,7 @@ impl Rig {
             agents: Agents::new(profile, Vec::new(), Some("anna".to_owned())),
             approvals: approvals.clone(),
             desk: Some(desk.clone()),
-            sounds: Arc::new(FakeSounds),
+            sounds: sounds.clone(),
             folder: scratch.path().join("voice"),
             saved,
         });
@@ -209,6 +151,7 @@ impl Rig {
             recorder,
             desk,
             orders,
+            sounds,
             scratch,
         }
     }
@@ -219,17 +162,36 @@ impl Rig {
         name: &'static str,
         failures: u32,
     ) -> (mpsc::Receiver<Outbound>, mpsc::Sender<Arrival>) {
+        let attached = self.network(name, failures, 0).await;
+        (attached.delivered, attached.arrive)
+    }
+
+    /// The same with what it withdraws; `sound_failures`: deliveries of sounds that fail at first.
+    async fn network(&self, name: &'static str, failures: u32, sound_failures: u32) -> Network {
         let (delivered, deliveries) = mpsc::channel(32);
+        let (withdrawn, withdrawals) = mpsc::channel(32);
         let (arrive, arrivals) = mpsc::channel(8);
         self.hub.attach(Arc::new(FakeChannel {
             name,
             delivered,
             arrivals: Mutex::new(Some(arrivals)),
             failures: AtomicU32::new(failures),
+            sound_failures: AtomicU32::new(sound_failures),
+            withdrawn,
         }));
         // What is asked now is answered behind that.
         let _ = self.hub.history("anna", "", None, 1).await;
-        (deliveries, arrive)
+        Network {
+            delivered: deliveries,
+            withdrawn: withdrawals,
+            arrive,
+        }
+    }
+
+    /// Whether the folder of sounds has any.
+    fn has_sounds(&self) -> bool {
+        let folder = std::fs::read_dir(self.scratch.path().join("voice"));
+        folder.is_ok_and(|mut files| files.next().is_some())
     }
 
     async fn texts(&self, conversation: &str) -> Vec<String> {
@@ -242,6 +204,23 @@ impl Rig {
             .into_iter()
             .map(|row| row.message.text)
             .collect()
+    }
+}
+
+/// The other ends of a fake network.
+struct Network {
+    delivered: mpsc::Receiver<Outbound>,
+    withdrawn: mpsc::Receiver<Withdrawal>,
+    arrive: mpsc::Sender<Arrival>,
+}
+
+pub(super) fn note(channel: &'static str, from: &str, id: &str, words: &str) -> Inbound {
+    Inbound {
+        body: Body::Voice {
+            bytes: format!("OggS{words}").into_bytes(),
+            mime: "../evil".to_owned(),
+        },
+        ..text(channel, from, id, "")
     }
 }
 
@@ -258,6 +237,18 @@ pub(super) fn text(channel: &'static str, from: &str, id: &str, text: &str) -> I
         at_unix_ms: 1,
         body: Body::Text(text.to_owned()),
         edits: None,
+    }
+}
+
+/// One of our own tools that asks.
+fn deploying() -> ApprovalRequest {
+    ApprovalRequest {
+        id: ApprovalId("x:1".to_owned()),
+        kind: ApprovalKind::Tool,
+        session: "anna/agent".to_owned(),
+        what: "deploy".to_owned(),
+        place: String::new(),
+        expires_in: Duration::from_secs(60),
     }
 }
 
@@ -379,7 +370,7 @@ async fn a_stranger_gets_nothing_until_the_owner_links_them() {
     let greeting = next(&mut deliveries).await;
     assert_eq!(
         (greeting.place.as_str(), words(&greeting)),
-        ("!room:x", wording::linked("ben").as_str())
+        ("@ben:x", wording::linked("ben").as_str())
     );
     assert!(
         rig.hub
@@ -445,14 +436,13 @@ async fn a_guest_leaves_a_message_and_failures_are_said_in_words() {
 #[tokio::test]
 async fn a_voice_note_is_heard_kept_and_answered_by_both() {
     let rig = Rig::new().await;
-    let (mut deliveries, _arrive) = rig.channel("telegram", 0).await;
-    let note = Inbound {
-        body: Body::Voice {
-            bytes: b"OggSwhat time is it".to_vec(),
-            mime: "../evil".to_owned(),
-        },
-        ..text("telegram", "1", "9", "")
-    };
+    // The sound does not get through at once.
+    let Network {
+        delivered: mut deliveries,
+        arrive: _arrive,
+        ..
+    } = rig.network("telegram", 0, 1).await;
+    let note = note("telegram", "1", "9", "what time is it");
     rig.hub.receive(note).await.expect("taken");
     let (written, spoken) = (next(&mut deliveries).await, next(&mut deliveries).await);
     assert_eq!(words(&written), "You said: what time is it");
@@ -466,6 +456,9 @@ async fn a_voice_note_is_heard_kept_and_answered_by_both() {
         (&ogg_opus[..], words.as_str()),
         (&b"OggSYou said: what time is it."[..], "")
     );
+    assert!(spoken.is_repeat);
+    assert_eq!(rig.sounds.said.load(Ordering::Relaxed), 1, "spoken once");
+    assert_eq!(*lock(&rig.sounds.agents), ["agent", "agent"]);
     let shown = rig
         .hub
         .history("anna", "", None, 10)

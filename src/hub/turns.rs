@@ -52,6 +52,8 @@ pub(super) struct Context {
     pub folder: Folder,
     pub channels: Mutex<HashMap<String, Arc<dyn Channel>>>,
     pub live: Arc<LiveDoor>,
+    /// As they are now.
+    pub accounts: Mutex<Vec<String>>,
     pub text: Text,
     pub history_messages_max: usize,
     pub history_chars_max: usize,
@@ -69,11 +71,7 @@ impl Context {
     }
 
     /// Whose conversation it is: an account, or all owners where it is shared.
-    pub(super) fn persons_of<'a>(
-        &self,
-        conversation: &str,
-        accounts: impl Iterator<Item = &'a String>,
-    ) -> Vec<String> {
+    pub(super) fn persons_of(&self, conversation: &str) -> Vec<String> {
         let is_shared = self
             .agents
             .all()
@@ -85,7 +83,24 @@ impl Context {
             true => self.approvals.level(account) == agent_bridge::levels::Level::Owner,
             false => *account == person,
         };
-        accounts.filter(is_theirs).cloned().collect()
+        let accounts = super::lock(&self.accounts);
+        accounts.iter().filter(is_theirs).cloned().collect()
+    }
+
+    /// Shows what happens in a conversation to everybody whose conversation it is.
+    pub(super) fn tell(&self, conversation: &str, event: &Live) {
+        self.live.tell(&self.persons_of(conversation), event);
+    }
+
+    /// Shows a message. `id`: its row, 0 where words are not kept. The number it is shown under.
+    pub(super) fn say(&self, id: i64, message: NewMessage) -> i64 {
+        let id = match id {
+            0 => self.live.unkept_id(unix_ms()),
+            id => id,
+        };
+        let conversation = message.message.conversation.clone();
+        self.tell(&conversation, &Live::Said(shown(id, message)));
+        id
     }
 
     fn answer(&self, turn: i64, item: &Item, role: Role, text: String, with_voice: bool) -> Answer {
@@ -107,18 +122,19 @@ impl Context {
         };
         let mut out = Vec::new();
         // What came by the page is answered there: it shows the conversation.
-        if !matches!(item.channel.as_str(), "web" | "api") {
+        if item.channel != "web" {
             out.push(parcel(format!("a-{name}"), OutMatter::Text(text.clone())));
         }
         if with_voice && self.text.voice_answers == VoiceAnswers::ToVoice {
             let words = wording::spoken(&text, SPOKEN_CHARS_MAX);
-            let caption = false;
-            out.push(parcel(
-                format!("v-{name}"),
-                OutMatter::Voice { words, caption },
-            ));
+            let matter = OutMatter::Voice {
+                words,
+                caption: false,
+                agent: self.agents.named(&item.agent).name.clone(),
+            };
+            out.push(parcel(format!("v-{name}"), matter));
         }
-        let message = self.recorder.keeps_words().then(|| NewMessage {
+        let message = NewMessage {
             message: MessageRow {
                 conversation: item.conversation.clone(),
                 role,
@@ -129,8 +145,11 @@ impl Context {
                 channel: item.channel.clone(),
             },
             voice: None,
-        });
-        Answer { message, out }
+        };
+        Answer {
+            message: Some(message),
+            out,
+        }
     }
 
     fn failed(&self, turn: i64, item: &Item, words: String) -> Answer {
@@ -139,41 +158,59 @@ impl Context {
             conversation: item.conversation.clone(),
             words: words.clone(),
         };
-        self.live.tell([&item.person], &event);
+        self.tell(&item.conversation, &event);
         self.answer(turn, item, Role::Program, words, false)
     }
 }
 
+/// What a turn came to.
+pub(super) struct Ended {
+    pub answer: Answer,
+    /// A sound that nothing names any more once the answer is on disk.
+    pub unnamed: Option<String>,
+}
+
 /// Answers one message.
-pub(super) async fn run(cx: Arc<Context>, turn: i64, item: Item) -> Answer {
+pub(super) async fn run(cx: Arc<Context>, turn: i64, item: Item) -> Ended {
     let channel = cx.channel(&item.channel);
     if let Some(channel) = &channel {
         channel.typing(&item.place, true).await;
     }
-    let answer = answer(&cx, turn, &item).await;
+    let ended = match &item.matter {
+        Matter::Voice { file, .. } => match hear(&cx, turn, &item, file).await {
+            Ok(text) => Ended {
+                answer: answer(&cx, turn, &item, text, true).await,
+                unnamed: (!cx.recorder.keeps_words()).then(|| file.clone()),
+            },
+            Err(words) => Ended {
+                answer: cx.failed(turn, &item, words),
+                unnamed: Some(file.clone()),
+            },
+        },
+        Matter::Text(text) => Ended {
+            answer: answer(&cx, turn, &item, text.clone(), false).await,
+            unnamed: None,
+        },
+        Matter::Unusable(why) => Ended {
+            answer: cx.answer(turn, &item, Role::Program, why.clone(), false),
+            unnamed: None,
+        },
+    };
     if let Some(channel) = &channel {
         channel.typing(&item.place, false).await;
     }
-    if let (Matter::Voice { file, .. }, false) = (&item.matter, cx.recorder.keeps_words()) {
-        cx.folder.remove(file);
-    }
-    answer
+    ended
 }
 
 /// Where a turn ended in a panic.
-pub(super) fn broken(cx: &Context, turn: i64, item: &Item) -> Answer {
-    cx.failed(turn, item, wording::BROKEN.to_owned())
+pub(super) fn broken(cx: &Context, turn: i64, item: &Item) -> Ended {
+    Ended {
+        answer: cx.failed(turn, item, wording::BROKEN.to_owned()),
+        unnamed: None,
+    }
 }
 
-async fn answer(cx: &Context, turn: i64, item: &Item) -> Answer {
-    let (text, is_voice) = match &item.matter {
-        Matter::Text(text) => (text.clone(), false),
-        Matter::Voice { file, .. } => match hear(cx, turn, item, file).await {
-            Ok(text) => (text, true),
-            Err(words) => return cx.failed(turn, item, words),
-        },
-        Matter::Unusable(why) => return cx.answer(turn, item, Role::Program, why.clone(), false),
-    };
+async fn answer(cx: &Context, turn: i64, item: &Item, text: String, is_voice: bool) -> Answer {
     match item.door {
         Door::Closed => {
             return cx.answer(turn, item, Role::Program, wording::CLOSED.to_owned(), false);
@@ -209,47 +246,53 @@ async fn hear(cx: &Context, turn: i64, item: &Item, file: &str) -> Result<String
         .read(file)
         .await
         .map_err(|_| not_heard("its sound is gone"))?;
-    let text = cx.sounds.hear(bytes).await.map_err(|why| not_heard(&why))?;
+    let text = cx
+        .sounds
+        .hear(&cx.agents.named(&item.agent).name, bytes)
+        .await;
+    let text = text.map_err(|why| not_heard(&why))?;
     let text = text.trim().to_owned();
     if text.is_empty() {
         return Err(wording::NOTHING_HEARD.to_owned());
     }
     info!(channel = %item.channel, said = %Private(&text), "voice note");
-    if cx.recorder.keeps_words() {
-        let message = NewMessage {
-            message: MessageRow {
-                conversation: item.conversation.clone(),
-                role: Role::Caller,
-                text: text.clone(),
-                heard: None,
-                at_unix_ms: item.taken_at,
-                call: None,
-                channel: item.channel.clone(),
-            },
-            voice: Some(file.to_owned()),
-        };
-        let row = message.clone();
-        let change = TextChange::Heard {
-            inbox: turn,
-            message,
-        };
-        let kept = cx.recorder.ask(move |store| store.keep_text(&change)).await;
-        if let Ok(kept) = kept
-            && kept.is_new
-        {
-            cx.live
-                .tell([&item.person], &Live::Said(shown(kept.message, row)));
-        }
+    let keeps_words = cx.recorder.keeps_words();
+    let message = NewMessage {
+        message: MessageRow {
+            conversation: item.conversation.clone(),
+            role: Role::Caller,
+            text: text.clone(),
+            heard: None,
+            at_unix_ms: item.taken_at,
+            call: None,
+            channel: item.channel.clone(),
+        },
+        voice: keeps_words.then(|| file.to_owned()),
+    };
+    if !keeps_words {
+        cx.say(0, message);
+        return Ok(text);
+    }
+    let change = TextChange::Heard {
+        inbox: turn,
+        message: message.clone(),
+    };
+    let kept = cx.recorder.ask(move |store| store.keep_text(&change)).await;
+    if let Ok(kept) = kept
+        && kept.is_new
+    {
+        cx.say(kept.message, message);
     }
     Ok(text)
 }
 
-pub(super) fn shown(id: i64, new: NewMessage) -> Shown {
+fn shown(id: i64, new: NewMessage) -> Shown {
     Shown::from(crate::store::ShownRow {
         id,
         message: new.message,
         voice: new.voice,
         answers: None,
+        delivery: None,
     })
 }
 
@@ -377,7 +420,8 @@ async fn ask(
     let mut answer = String::new();
     let mut timers = Vec::new();
     let number = turn.unsigned_abs();
-    let tell = |event: Live| cx.live.tell([&item.person], &event);
+    let persons = cx.persons_of(&item.conversation);
+    let tell = |event: Live| cx.live.tell(&persons, &event);
     let read = async {
         while let Some(event) = events.recv().await {
             match event {
@@ -458,10 +502,12 @@ fn timer(call: &ToolCall) -> Option<Timer> {
 async fn set_timers(cx: &Context, turn: i64, item: &Item, timers: Vec<Timer>) {
     for (n, timer) in timers.into_iter().take(TIMERS_MAX).enumerate() {
         match timer {
-            Timer::CancelAll => cx.hub.take_back(&format!("timer-{}-", item.person)).await,
+            Timer::CancelAll => cx.hub.take_back(&item.person, "timer-").await,
             Timer::Set { seconds, label } => {
                 let letter = Letter {
-                    key: Some(format!("timer-{}-{}-{n}", item.person, name(turn, item))),
+                    conversation: Some(item.conversation.clone()),
+                    record_as: Some(Role::Program),
+                    key: Some(format!("timer-{}-{n}", name(turn, item))),
                     due_unix_ms: Some(unix_ms() + seconds.min(TIMER_S_MAX) * 1_000),
                     to: Some((item.channel.clone(), item.place.clone())),
                     ..Letter::text(&item.person, &wording::timer(&label), "timer")

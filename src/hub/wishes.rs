@@ -68,7 +68,7 @@ fn english(words: &[&str]) -> Option<When> {
         ["call" | "ring" | "phone", "me", "back" | "up", rest @ ..] => rest,
         ["call" | "ring" | "phone", "me", rest @ ..] => rest,
         ["give", "me", "a", "call" | "ring", rest @ ..] => rest,
-        ["i", "want", "to" | "a", "call"] | ["callback"] | ["call", "back"] => &[],
+        ["i", "want", "a", "call"] | ["callback"] | ["call", "back"] => &[],
         _ => return None,
     };
     when(rest)
@@ -229,6 +229,8 @@ mod tests {
             ("call me Ishmael", None),
             ("call me in ten minutes about the car", None),
             ("call mom", None),
+            ("I want a call", Some(When::Now)),
+            ("I want to call", None),
             ("don't call me", None),
             ("call me at 25:00", None),
             ("call me in 0 minutes", None),
@@ -254,6 +256,8 @@ mod tests {
             ("yes 4821 now", None),
             ("maybe 4821", None),
             ("1234 5678", None),
+            // Whether it is one, those know who know what was asked.
+            ("ok 1530", Some((true, "1530"))),
         ] {
             assert_eq!(decision(text), expected, "{text:?}");
         }

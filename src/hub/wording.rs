@@ -14,6 +14,11 @@ pub const DONE: &str = "Done.";
 pub const ALLOWED: &str = "Allowed.";
 pub const REFUSED: &str = "Refused.";
 pub const NOT_WAITING: &str = "This does not wait for an answer any more.";
+/// Of a question that an earlier run has asked.
+pub const EARLIER: &str =
+    "Offhook was started anew: this question is over, and nothing was allowed by it.";
+/// A question that was asked by text is asked in a call now.
+pub const ON_THE_PHONE: &str = "You are asked on the telephone now.";
 pub const NOT_YOURS: &str = "This is not for you to decide.";
 pub const FROZEN: &str = "Approvals are stopped; `offhook approvals lift` allows them again.";
 pub const BROKEN: &str = "Something went wrong here while I was answering. Please ask again.";
@@ -27,7 +32,6 @@ pub fn channel(name: &str) -> &str {
         "signal" => "Signal",
         "sip" => "a text message from their phone",
         "web" => "the web page",
-        "api" => "the programming interface",
         other => other,
     }
 }
@@ -178,9 +182,33 @@ pub fn approval(what: &str, place: &str, code: &str) -> String {
     )
 }
 
+/// What became of a question, for those who were asked and did not answer it there.
+pub fn decided(is_allowed: bool, channel_name: &str) -> String {
+    let word = if is_allowed { "Allowed" } else { "Refused" };
+    match channel_name {
+        "phone" => format!("{word} on the telephone."),
+        "web" => format!("{word} on the web page."),
+        "sip" => format!("{word} by a text message."),
+        "telegram" | "matrix" | "signal" => format!("{word} by {}.", channel(channel_name)),
+        _ => format!("{word} elsewhere."),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_decision_says_where_it_was_made() {
+        for (is_allowed, channel, expected) in [
+            (true, "phone", "Allowed on the telephone."),
+            (false, "web", "Refused on the web page."),
+            (true, "telegram", "Allowed by Telegram."),
+            (false, "command line", "Refused elsewhere."),
+        ] {
+            assert_eq!(decided(is_allowed, channel), expected);
+        }
+    }
 
     #[test]
     fn what_is_said_has_no_marks() {

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::api::calls::{PlaceCall, listed, shown};
+use crate::api::calls::{PlaceCall, connected, listed, shown};
 use crate::api::view;
 use crate::callbacks::Channel;
 use crate::callbacks::desk::NewRequest;
@@ -20,6 +20,13 @@ const LISTED_MAX: usize = 100;
 struct Speak {
     id: String,
     text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Connect {
+    id: String,
+    to: String,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +107,21 @@ pub fn all() -> Vec<Tool> {
             ToolAnnotations::new().destructive(false),
         ),
         tool(
+            "put_through",
+            "Connect the caller of a call that is going on with somebody else, when they ask for it. It rings there while \
+             the caller stays with you; the result says whether they talk now, or why not. Only where the caller could \
+             call from their own phone.",
+            json!({
+                "id": id,
+                "to": {
+                    "type": "string",
+                    "description": "Whom: the name of an account, an extension, or a number that the caller may dial."
+                },
+            }),
+            &["id", "to"],
+            ToolAnnotations::new().destructive(true),
+        ),
+        tool(
             "send_text",
             "Leave a text message that somebody can read later. Rings nothing.",
             json!({ "text": { "type": "string", "maxLength": 2000 }, "to": to, "idempotency_key": key }),
@@ -108,8 +130,7 @@ pub fn all() -> Vec<Tool> {
         ),
         tool(
             "send_voice_note",
-            "Leave a voice note. There is no channel that carries sound yet: the words are left as a text message instead, \
-             and the result says so.",
+            "Leave a voice note. It is spoken where their channel carries sound, else it arrives as text.",
             json!({ "text": { "type": "string", "maxLength": 2000 }, "to": to, "idempotency_key": key }),
             &["text"],
             ToolAnnotations::new().destructive(false),
@@ -193,6 +214,11 @@ async fn run(api: &Api, name: &str, arguments: JsonObject) -> Result<Value, Stri
             said.map_err(|error| error.to_string())?;
             Ok(json!({ "what_happens": "It is said at the next pause." }))
         }
+        "put_through" => {
+            let wanted: Connect = parse(arguments)?;
+            let outcome = connected(api, &wanted.id, &wanted.to).await;
+            outcome.map_err(|problem| problem.detail)
+        }
         "list_calls" => {
             let wanted: List = parse(arguments)?;
             let limit = wanted.limit.unwrap_or(LISTED).clamp(1, LISTED_MAX);
@@ -234,6 +260,7 @@ mod tests {
         let expected = [
             "call_user",
             "speak",
+            "put_through",
             "send_text",
             "send_voice_note",
             "list_calls",

@@ -50,6 +50,26 @@ impl RemoteEars {
         }
     }
 
+    /// In pieces that the other end hears, one after the other.
+    fn ask_all(&self, pcm: &[i16], options: &Options) -> Result<String, RemoteError> {
+        let mut heard = Vec::new();
+        for piece in window::cut(pcm, &self.info.cut) {
+            let part = &pcm[piece.range];
+            // Silence is told here: other machines invent words for it.
+            if vad::voiced_ms(part) > 0 {
+                let text = self.ask(part, options)?;
+                heard.push((
+                    plausibility::strip_noise_names(&text).trim().to_owned(),
+                    piece.overlaps_previous,
+                ));
+            }
+        }
+        let texts = heard
+            .iter()
+            .map(|(text, overlaps)| (text.as_str(), *overlaps));
+        Ok(window::join(texts))
+    }
+
     fn ask(&self, pcm: &[i16], options: &Options) -> Result<String, RemoteError> {
         let is_unwanted = || options.stop_reason().is_some();
         let clip = Clip {
@@ -129,7 +149,7 @@ async fn open_ai(
         bytes.extend_from_slice(&chunk);
     }
     if !status.is_success() {
-        return Err(RemoteError::Refused(status.to_string()));
+        return Err(RemoteError::Refused(status));
     }
     let json: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|_| RemoteError::Malformed)?;
@@ -163,12 +183,11 @@ impl Engine for RemoteEars {
         let audio_ms = audio_ms.unwrap_or(u32::MAX);
         let voiced_ms = vad::voiced_ms(pcm);
         let mut text = String::new();
-        // Silence is told here: other machines invent words for it.
         if voiced_ms > 0 {
-            let outcome = self.ask(pcm, options);
+            let outcome = self.ask_all(pcm, options);
             self.line.note("the recogniser", &outcome);
             match outcome {
-                Ok(heard) => text = plausibility::strip_noise_names(&heard).trim().to_owned(),
+                Ok(heard) => text = heard,
                 Err(RemoteError::Stopped) => {
                     return Err(options.stop_reason().unwrap_or(AsrError::Cancelled));
                 }

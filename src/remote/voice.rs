@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use media::resample::Resampler;
+use media::resample::Aligned;
 use serde_json::json;
 use tts::TtsError;
 use tts::engine::{Engine, Sink, VoiceInfo};
@@ -36,25 +36,29 @@ impl RemoteVoice {
         }
     }
 
-    /// All the sound of a text at 16 kHz, as it came.
-    fn ask(&self, text: &str) -> Result<Vec<i16>, RemoteError> {
-        match &self.line.place {
+    /// All the sound of a text at 16 kHz, as it came; never none.
+    fn ask(&self, text: &str, sink: Sink<'_>) -> Result<Vec<i16>, RemoteError> {
+        let is_unwanted = || sink(&[]).is_break();
+        let pcm = match &self.line.place {
             Place::Wyoming { host, port } => {
                 let work = wyoming(host, *port, &self.line, &self.voice, text);
-                Line::run(&self.line.runtime, work, || false)
+                Line::run(&self.line.runtime, work, is_unwanted)
             }
             Place::OpenAi { base } => {
                 let work = open_ai(base, &self.line, &self.voice, self.speed, text);
-                Line::run(&self.line.runtime, work, || false)
+                Line::run(&self.line.runtime, work, is_unwanted)
             }
+        }?;
+        match pcm.is_empty() {
+            true => Err(RemoteError::Empty),
+            false => Ok(pcm),
         }
     }
 }
 
 /// Samples on their way to 16 kHz.
 struct Arriving {
-    resampler: Resampler,
-    late: usize,
+    resampler: Aligned,
     pcm: Vec<i16>,
     /// Half a sample that waits for its other half.
     odd: Option<u8>,
@@ -62,10 +66,8 @@ struct Arriving {
 
 impl Arriving {
     fn at(rate_hz: u32) -> Arriving {
-        let resampler = Resampler::new(rate_hz, tts::SAMPLE_RATE_HZ);
         Arriving {
-            late: resampler.delay_samples(),
-            resampler,
+            resampler: Aligned::new(rate_hz, tts::SAMPLE_RATE_HZ),
             pcm: Vec::new(),
             odd: None,
         }
@@ -81,25 +83,17 @@ impl Arriving {
             .chunks_exact(2 * channels.max(1))
             .map(|frame| i16::from_le_bytes([frame[0], frame[1]]))
             .collect();
-        let resampled = self.resampler.process(&samples);
-        self.keep(resampled)
-    }
-
-    fn keep(&mut self, mut samples: Vec<i16>) -> Result<(), RemoteError> {
-        let cut = self.late.min(samples.len());
-        samples.drain(..cut);
-        self.late -= cut;
-        self.pcm.extend(samples);
+        self.pcm.extend(self.resampler.process(&samples));
         match self.pcm.len() > SAMPLES_MAX {
             true => Err(RemoteError::Malformed),
             false => Ok(()),
         }
     }
 
-    fn finish(mut self) -> Result<Vec<i16>, RemoteError> {
-        let rest = self.resampler.finish();
-        self.keep(rest)?;
-        Ok(self.pcm)
+    fn finish(self) -> Vec<i16> {
+        let mut pcm = self.pcm;
+        pcm.extend(self.resampler.finish());
+        pcm
     }
 }
 
@@ -129,7 +123,7 @@ async fn wyoming(
         }
         event = link.wait_for(&["audio-chunk", "audio-stop"]).await?;
     }
-    arriving.finish()
+    Ok(arriving.finish())
 }
 
 async fn open_ai(
@@ -147,13 +141,39 @@ async fn open_ai(
     let mut answer = request.json(&body).send().await?;
     let status = answer.status();
     if !status.is_success() {
-        return Err(RemoteError::Refused(status.to_string()));
+        return Err(RemoteError::Refused(status));
+    }
+    if let Some(kind) = answer.headers().get("content-type")
+        && let Some(kind) = no_pcm(kind.to_str().unwrap_or_default())
+    {
+        return Err(RemoteError::NotPcm(kind));
     }
     let mut arriving = Arriving::at(PCM_RATE_HZ);
+    let mut is_first = true;
     while let Some(chunk) = answer.chunk().await? {
+        // Servers that know no `pcm` send what they know, under any name.
+        let known = [&b"RIFF"[..], b"OggS", b"ID3", b"fLaC", b"{"];
+        if std::mem::take(&mut is_first) && known.iter().any(|start| chunk.starts_with(start)) {
+            return Err(RemoteError::NotPcm("another format".to_owned()));
+        }
         arriving.push(&chunk, 1)?;
     }
-    arriving.finish()
+    Ok(arriving.finish())
+}
+
+/// The type of an answer that is certainly not bare samples: played, it would be noise.
+fn no_pcm(content_type: &str) -> Option<String> {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    let kind = kind.to_ascii_lowercase();
+    let others = [
+        "audio/mpeg",
+        "audio/mp3",
+        "audio/aac",
+        "audio/ogg",
+        "audio/flac",
+        "application/json",
+    ];
+    (kind.starts_with("text/") || others.contains(&kind.as_str())).then_some(kind)
 }
 
 impl Engine for RemoteVoice {
@@ -180,10 +200,10 @@ impl Engine for RemoteVoice {
     }
 
     fn synthesise(&mut self, text: &str, sink: Sink<'_>) -> Result<(), TtsError> {
-        if self.line.is_resting() || text.trim().is_empty() {
+        if self.line.is_resting() || !text.chars().any(char::is_alphanumeric) {
             return self.home.synthesise(text, sink);
         }
-        let outcome = self.ask(text);
+        let outcome = self.ask(text, sink);
         self.line.note("the voice", &outcome);
         match outcome {
             Ok(pcm) => {
@@ -196,6 +216,7 @@ impl Engine for RemoteVoice {
                 }
                 Ok(())
             }
+            Err(RemoteError::Stopped) => Ok(()),
             Err(_) => self.home.synthesise(text, sink),
         }
     }

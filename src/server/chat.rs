@@ -13,13 +13,15 @@ use agent_bridge::gateways;
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::home::Home;
 use crate::hub::Hub;
 use crate::secrets::SecretStore;
 
+/// Before a store that failed is asked again.
+const STORE_REST: Duration = Duration::from_secs(1);
 /// How often it is looked whether a channel stands otherwise.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -31,32 +33,46 @@ pub(super) fn attach(
     home: &Home,
 ) -> anyhow::Result<()> {
     if config.telegram.enabled {
-        let token = secrets
-            .resolve(&config.telegram.token, telegram::NAME, home.root())
-            .context("the token of [telegram]")?;
-        let token = token.context(
-            "[telegram] has no token: name a file that holds it in `token_file`, or set OFFHOOK_TELEGRAM_TOKEN",
-        )?;
-        let settings = TelegramConfig {
-            url: config.telegram.url.clone(),
-            token: gateways::Secret::new(token.expose()),
-            groups: config.telegram.groups.clone(),
-            seed: rand::random(),
-        };
+        let settings = telegram_settings(config, secrets, home)?;
         let guests = guests(hub, config, telegram::NAME, config.telegram.pairing);
         let channel = Telegram::new(settings, hub.memory(telegram::NAME), guests);
         hub.attach(Arc::new(channel.context("[telegram]")?));
     }
     if config.signal.enabled {
-        let settings = SignalConfig {
-            url: config.signal.url.clone(),
-            account: config.signal.account.clone(),
-        };
+        let settings = signal_settings(config);
         let guests = guests(hub, config, signal::NAME, config.signal.pairing);
         let channel = Signal::new(settings, hub.memory(signal::NAME), guests);
         hub.attach(Arc::new(channel.context("[signal]")?));
     }
     Ok(())
+}
+
+/// As `[telegram]` says; the program and its doctor ask the same bot.
+pub(crate) fn telegram_settings(
+    config: &Config,
+    secrets: &SecretStore,
+    home: &Home,
+) -> anyhow::Result<TelegramConfig> {
+    let token = secrets
+        .resolve(&config.telegram.token, telegram::NAME, home.root())
+        .context("the token of [telegram]")?;
+    let token = token.context(
+        "[telegram] has no token: name a file that holds it in `token_file`, or set OFFHOOK_TELEGRAM_TOKEN",
+    )?;
+    Ok(TelegramConfig {
+        url: config.telegram.url.clone(),
+        token: gateways::Secret::new(token.expose()),
+        groups: config.telegram.groups.clone(),
+        seed: rand::random(),
+    })
+}
+
+/// As `[signal]` says.
+pub(crate) fn signal_settings(config: &Config) -> SignalConfig {
+    SignalConfig {
+        url: config.signal.url.clone(),
+        account: config.signal.account.clone(),
+    }
 }
 
 /// Tells the log when a channel stands otherwise than before. Never returns.
@@ -100,7 +116,14 @@ impl Door for Guests {
             if self.configured.contains(&who.id) {
                 return true;
             }
-            let linked = self.hub.identities(None).await.unwrap_or_default();
+            // While the store cannot tell, a friend is no stranger: who waits here waits.
+            let linked = loop {
+                match self.hub.identities(None).await {
+                    Ok(linked) => break linked,
+                    Err(error) => warn!(%error, "who is linked cannot be read; trying again"),
+                }
+                tokio::time::sleep(STORE_REST).await;
+            };
             linked
                 .iter()
                 .any(|one| one.channel == who.channel && one.id == who.id)

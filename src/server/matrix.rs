@@ -24,10 +24,28 @@ pub(super) fn attach(
     secrets: &SecretStore,
     home: &Home,
 ) -> anyhow::Result<()> {
-    let wanted = &config.matrix;
-    if !wanted.enabled {
+    if !config.matrix.enabled {
         return Ok(());
     }
+    let settings = settings(config, secrets, home)?;
+    let parts = Parts {
+        memory: hub.memory(matrix::NAME),
+        door: guests(hub, config, matrix::NAME, config.matrix.pairing),
+        notices: Arc::new(log),
+        seed: rand::random(),
+    };
+    let channel = Matrix::new(settings, parts).context("[matrix]")?;
+    hub.attach(Arc::new(channel));
+    Ok(())
+}
+
+/// As `[matrix]` says; the program and its doctor ask the same account.
+pub(crate) fn settings(
+    config: &Config,
+    secrets: &SecretStore,
+    home: &Home,
+) -> anyhow::Result<MatrixConfig> {
+    let wanted = &config.matrix;
     let secret = |source, name| {
         let found = secrets
             .resolve(source, name, home.root())
@@ -47,22 +65,13 @@ pub(super) fn attach(
             "[matrix] needs an access token (access_token_file), or a user and a password (user, password_file)"
         ),
     };
-    let settings = MatrixConfig {
+    Ok(MatrixConfig {
         homeserver: wanted.homeserver.clone(),
         login,
         rooms: wanted.rooms,
         pairing: wanted.pairing,
         voice_bytes_max: wanted.voice_mib_max * 1024 * 1024,
-    };
-    let parts = Parts {
-        memory: hub.memory(matrix::NAME),
-        door: guests(hub, config, matrix::NAME, wanted.pairing),
-        notices: Arc::new(log),
-        seed: rand::random(),
-    };
-    let channel = Matrix::new(settings, parts).context("[matrix]")?;
-    hub.attach(Arc::new(channel));
-    Ok(())
+    })
 }
 
 fn log(notice: Notice) {

@@ -61,7 +61,7 @@ pub(super) fn bridging_config(
             duration_max: Duration::from_secs(u64::from(config.calls.duration_s_max)),
             seed: rand::random(),
             security: config.media.security,
-            fingerprint: None,
+            fingerprints: Vec::new(),
             codecs: config.media.codecs.clone(),
         },
         advertise: advertised_for_sound(config, addresses),
@@ -75,12 +75,12 @@ pub(super) fn bridging_config(
 /// call. Without one, keys still go through private signalling.
 pub(super) fn media_security(policy: SecurityPolicy) -> MediaSecurity {
     // Made whatever the policy is: a browser speaks no other way.
-    let certificate = media::dtls::Certificate::generate()
-        .inspect_err(|error| warn!(%error, "neither DTLS-SRTP nor calls of browsers are available"))
-        .ok();
+    let certificate = media::dtls::Certificate::generate().inspect_err(
+        |error| warn!(%error, "neither DTLS-SRTP nor calls of browsers are available"),
+    );
     MediaSecurity {
         policy,
-        certificate,
+        certificates: certificate.into_iter().collect(),
     }
 }
 

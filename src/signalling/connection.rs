@@ -1,6 +1,7 @@
 //! Stream connections: accepted or opened, encrypted or not, each read and written by one task until either side has
 //! enough. Owns their limits and socket options; not SIP's framing (the `sip` crate) or WebSocket's (`web_socket`).
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -129,10 +130,10 @@ async fn welcome(door: Door, stream: TcpStream, remote: SocketAddr, all: &Connec
     match shaken.unwrap_or_else(|_| Err("it took too long".to_owned())) {
         Ok(Shaken::Tls(stream)) => serve(stream, flow(Transport::Tls), &all.inbox).await,
         Ok(Shaken::Ws(socket)) => {
-            web_socket::serve(*socket, flow(Transport::Ws), None, &all.inbox).await;
+            web_socket::serve(*socket, flow(Transport::Ws), None, pending(), &all.inbox).await;
         }
         Ok(Shaken::Wss(socket)) => {
-            web_socket::serve(*socket, flow(Transport::Wss), None, &all.inbox).await;
+            web_socket::serve(*socket, flow(Transport::Wss), None, pending(), &all.inbox).await;
         }
         Err(why) => match all.unshaken.due(Instant::now()) {
             Some(others) => info!(%remote, others, "connection closed before it was one: {why}"),

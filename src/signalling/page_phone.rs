@@ -2,11 +2,11 @@
 //! whoever is signed in to the page was given. So the browser needs no password, and no other page can open one: it
 //! cannot read a ticket.
 //!
-//! Owns tickets, the upgrade, and where such a phone is taken to be. Does not own who is signed in (`web`), the frames
-//! (`web_socket`), or SIP.
+//! Owns tickets, the upgrade, where such a phone is taken to be, and letting go of it when whoever opened it is signed out.
+//! Does not own who is signed in (`web`), the frames (`web_socket`), or SIP.
 //!
-//! Bounds: [`TICKETS_MAX`] tickets wait, each for [`TICKET_LIFE`] and once; the oldest gives way. [`ARRIVALS_MAX`] phones
-//! wait at the door; further ones are refused with 503.
+//! Bounds: [`TICKETS_MAX`] tickets wait, [`TICKETS_PER_USER_MAX`] of one account, each for [`TICKET_LIFE`] and once; the
+//! oldest gives way. [`ARRIVALS_MAX`] phones wait at the door; further ones are refused with 503.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -19,11 +19,13 @@ use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::future::BoxFuture;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use sip::{ConnId, Flow, Transport};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::interval;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -37,16 +39,24 @@ use crate::redact::Secret;
 
 /// Tickets that wait to be used.
 pub const TICKETS_MAX: usize = 256;
+/// Of one account: a page asks for one at a time.
+pub const TICKETS_PER_USER_MAX: usize = 4;
 /// A ticket is used at once, by a script.
 pub const TICKET_LIFE: Duration = Duration::from_secs(60);
 /// Phones that wait to be let in.
 pub const ARRIVALS_MAX: usize = 64;
+/// How often it is asked whether whoever opened a line is still signed in.
+pub const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// From the answer to the request until the socket is one.
 const UPGRADE_MAX: Duration = Duration::from_secs(10);
+
+/// Says whether whoever was given a ticket is still signed in.
+pub type Still = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
 struct Ticket {
     text: Secret,
     user: String,
+    still: Still,
     until: Instant,
 }
 
@@ -68,6 +78,8 @@ pub struct PageDoor(Arc<Inner>);
 struct Inner {
     tickets: Mutex<VecDeque<Ticket>>,
     arrivals: mpsc::Sender<Arrival>,
+    /// Changes when somebody was signed out.
+    signed_out: watch::Sender<()>,
     domain: String,
     port: u16,
 }
@@ -77,6 +89,32 @@ pub struct Arrival {
     socket: WebSocketStream<TokioIo<Upgraded>>,
     place: Place,
     user: String,
+    stay: Stay,
+}
+
+/// How long a line may stay.
+struct Stay {
+    still: Still,
+    signed_out: watch::Receiver<()>,
+}
+
+impl Stay {
+    /// Returns when whoever opened the line is not signed in any more; looks whenever somebody was signed out, and so often.
+    async fn over(mut self, every: Duration) {
+        // At once, too: a ticket may be older than the end of its sign-in.
+        let mut again = interval(every);
+        loop {
+            tokio::select! {
+                _ = again.tick() => {}
+                changed = self.signed_out.changed() => if changed.is_err() {
+                    return;
+                },
+            }
+            if !(self.still)().await {
+                return;
+            }
+        }
+    }
 }
 
 /// Phones that come in by the page, for the signalling task.
@@ -97,24 +135,41 @@ impl PageDoor {
         let inner = Inner {
             tickets: Mutex::default(),
             arrivals,
+            signed_out: watch::Sender::default(),
             domain,
             port,
         };
         (PageDoor(Arc::new(inner)), waiting)
     }
 
-    /// A pass for an account whose owner is signed in.
-    pub fn pass(&self, now: Instant, user: &str) -> Pass {
+    /// Somebody was signed out: every line asks now whether it may stay.
+    pub fn signed_out(&self) {
+        self.0.signed_out.send_replace(());
+    }
+
+    /// Changes when somebody was signed out.
+    pub fn watch_signed_out(&self) -> watch::Receiver<()> {
+        self.0.signed_out.subscribe()
+    }
+
+    /// A pass for an account. The line that is opened with it stays while `still` says so.
+    pub fn pass(&self, now: Instant, user: &str, still: Still) -> Pass {
         let text: [u8; 24] = rand::random();
         let text: String = text.iter().map(|octet| format!("{octet:02x}")).collect();
         let mut tickets = self.tickets();
         tickets.retain(|ticket| ticket.until > now);
-        if tickets.len() == TICKETS_MAX {
-            tickets.pop_front();
+        let of_user = tickets.iter().filter(|ticket| ticket.user == user).count();
+        let oldest = match of_user < TICKETS_PER_USER_MAX {
+            true => (tickets.len() == TICKETS_MAX).then_some(0),
+            false => tickets.iter().position(|ticket| ticket.user == user),
+        };
+        if let Some(oldest) = oldest {
+            tickets.remove(oldest);
         }
         tickets.push_back(Ticket {
             text: Secret::new(text.clone()),
             user: user.to_owned(),
+            still,
             until: now + TICKET_LIFE,
         });
         Pass {
@@ -124,15 +179,15 @@ impl PageDoor {
         }
     }
 
-    /// The account of a ticket, which is used up by it.
-    fn redeem(&self, now: Instant, text: &str) -> Option<String> {
+    /// Whose a ticket is, which is used up by it.
+    fn redeem(&self, now: Instant, text: &str) -> Option<(String, Still)> {
         use subtle::ConstantTimeEq as _;
         let mut tickets = self.tickets();
         let is_it = |ticket: &Ticket| {
             ticket.until > now && bool::from(ticket.text.expose().as_bytes().ct_eq(text.as_bytes()))
         };
         let at = tickets.iter().position(is_it)?;
-        tickets.remove(at).map(|ticket| ticket.user)
+        tickets.remove(at).map(|ticket| (ticket.user, ticket.still))
     }
 
     fn tickets(&self) -> std::sync::MutexGuard<'_, VecDeque<Ticket>> {
@@ -164,13 +219,15 @@ async fn open(
         Ok(key) => key,
         Err(refusal) => return refusal.into_response(),
     };
-    let Some(user) = door.redeem(Instant::now(), &asked.ticket) else {
+    let Some((user, still)) = door.redeem(Instant::now(), &asked.ticket) else {
         return (StatusCode::FORBIDDEN, "this ticket is not good any more\n").into_response();
     };
     let Ok(permit) = door.0.arrivals.clone().try_reserve_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many phones at once\n").into_response();
     };
     let place = place_of(from, door.0.port, request.headers());
+    let signed_out = door.watch_signed_out();
+    let stay = Stay { still, signed_out };
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match tokio::time::timeout(UPGRADE_MAX, upgraded).await {
@@ -182,6 +239,7 @@ async fn open(
                     socket,
                     place,
                     user,
+                    stay,
                 });
             }
             Ok(Err(error)) => debug!(%error, "the phone of a page did not come in"),
@@ -221,14 +279,23 @@ fn upgrade_key(headers: &HeaderMap) -> Result<HeaderValue, (StatusCode, &'static
         .ok_or((StatusCode::BAD_REQUEST, "a key is missing\n"))
 }
 
+/// Where the last proxy says that a request came from: the last entry of the last `X-Forwarded-For`. What stands before it
+/// may be whatever the other end has sent.
+pub fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?;
+    let entry = last.to_str().ok()?.rsplit(',').next()?.trim();
+    let with_port = || entry.parse::<SocketAddr>().map(|address| address.ip());
+    let bare = entry.trim_matches(['[', ']']).parse::<IpAddr>();
+    let address = bare.or_else(|_| with_port()).ok()?;
+    Some(address.to_canonical())
+}
+
 /// A proxy on this machine says where the browser is; nobody else is believed. Sound has to reach it there, over the
 /// address of ours that leads to it.
 fn place_of(from: SocketAddr, port: u16, headers: &HeaderMap) -> Place {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_proxied = from.ip().to_canonical().is_loopback();
-    let told: Option<IpAddr> = text("x-forwarded-for")
-        .and_then(|list| list.rsplit(',').next()?.trim().parse().ok())
-        .filter(|_| is_proxied);
+    let told = forwarded_for(headers).filter(|_| is_proxied);
     let remote = SocketAddr::new(told.unwrap_or(from.ip()).to_canonical(), from.port());
     let any: IpAddr = match remote.is_ipv4() {
         true => std::net::Ipv4Addr::UNSPECIFIED.into(),
@@ -255,6 +322,7 @@ pub(super) async fn welcome(mut arrivals: Arrivals, all: Arc<Connections>) {
             socket,
             place,
             user,
+            stay,
         }) = arrival
         else {
             return;
@@ -276,7 +344,8 @@ pub(super) async fn welcome(mut arrivals: Arrivals, all: Arc<Connections>) {
         let flow = Flow::stream(transport, place.local, place.remote, conn);
         let all = all.clone();
         lines.spawn(async move {
-            web_socket::serve(socket, flow, Some(user), &all.inbox).await;
+            let over = stay.over(ASK_AGAIN);
+            web_socket::serve(socket, flow, Some(user), over, &all.inbox).await;
             drop(ticket);
         });
     }
@@ -284,34 +353,113 @@ pub(super) async fn welcome(mut arrivals: Arrivals, all: Arc<Connections>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    fn always() -> Still {
+        Arc::new(|| std::future::ready(true).boxed())
+    }
 
     #[test]
     fn a_ticket_is_good_once_and_not_for_long() {
         let (door, _arrivals) = PageDoor::new("home".to_owned(), 8060);
         let now = Instant::now();
-        let pass = door.pass(now, "anna");
+        let pass = door.pass(now, "anna", always());
         assert_eq!((pass.user.as_str(), pass.domain.as_str()), ("anna", "home"));
-        assert_eq!(door.redeem(now, "something"), None);
-        assert_eq!(door.redeem(now, ""), None);
-        assert_eq!(door.redeem(now, &pass.ticket).as_deref(), Some("anna"));
-        assert_eq!(door.redeem(now, &pass.ticket), None, "once");
-        let late = door.pass(now, "anna");
-        assert_eq!(door.redeem(now + TICKET_LIFE, &late.ticket), None, "late");
-        let first = door.pass(now, "anna");
-        for _ in 0..TICKETS_MAX {
-            door.pass(now, "otto");
+        let redeem = |now, text: &str| door.redeem(now, text).map(|(user, _)| user);
+        assert_eq!(redeem(now, "something"), None);
+        assert_eq!(redeem(now, ""), None);
+        assert_eq!(redeem(now, &pass.ticket).as_deref(), Some("anna"));
+        assert_eq!(redeem(now, &pass.ticket), None, "once");
+        let late = door.pass(now, "anna", always());
+        assert_eq!(redeem(now + TICKET_LIFE, &late.ticket), None, "late");
+        let first = door.pass(now, "anna", always());
+        for n in 0..TICKETS_MAX {
+            door.pass(now, &format!("otto{n}"), always());
         }
-        assert_eq!(door.redeem(now, &first.ticket), None, "the oldest gave way");
+        assert_eq!(redeem(now, &first.ticket), None, "the oldest gave way");
         assert_eq!(door.tickets().len(), TICKETS_MAX);
+    }
+
+    #[test]
+    fn nobody_takes_all_the_tickets() {
+        let (door, _arrivals) = PageDoor::new("home".to_owned(), 8060);
+        let now = Instant::now();
+        let of_otto = door.pass(now, "otto", always());
+        let of_anna: Vec<Pass> = (0..=TICKETS_PER_USER_MAX)
+            .map(|_| door.pass(now, "anna", always()))
+            .collect();
+        let redeem = |pass: &Pass| door.redeem(now, &pass.ticket).is_some();
+        let good: Vec<bool> = of_anna.iter().map(redeem).collect();
+        assert_eq!(good, [false, true, true, true, true], "the newest are kept");
+        assert!(redeem(&of_otto));
+    }
+
+    #[tokio::test]
+    async fn a_line_stays_while_its_owner_is_signed_in() {
+        const SELDOM: Duration = Duration::from_secs(3600);
+        let (door, _arrivals) = PageDoor::new("home".to_owned(), 8060);
+        let is_in = Arc::new(AtomicBool::new(true));
+        let (tell, mut asked) = mpsc::channel(64);
+        let still: Still = {
+            let is_in = is_in.clone();
+            Arc::new(move || {
+                let _ = tell.try_send(());
+                std::future::ready(is_in.load(Ordering::SeqCst)).boxed()
+            })
+        };
+        let stay = || Stay {
+            still: still.clone(),
+            signed_out: door.watch_signed_out(),
+        };
+        // Signed out at the command line: found by looking again and again.
+        let line = tokio::spawn(stay().over(Duration::from_millis(1)));
+        for _ in 0..3 {
+            asked.recv().await;
+        }
+        assert!(!line.is_finished());
+        is_in.store(false, Ordering::SeqCst);
+        line.await.expect("no panic");
+        // On the page: at once. Another browser's signing out changes nothing.
+        while asked.try_recv().is_ok() {}
+        is_in.store(true, Ordering::SeqCst);
+        let line = tokio::spawn(stay().over(SELDOM));
+        door.signed_out();
+        asked.recv().await;
+        assert!(!line.is_finished());
+        is_in.store(false, Ordering::SeqCst);
+        door.signed_out();
+        line.await.expect("no panic");
     }
 
     #[test]
     fn where_a_browser_is() {
         type Row<'a> = (&'a str, &'a [(&'static str, &'static str)], &'a str, bool);
         let forwarded = "x-forwarded-for";
-        let rows: [Row<'_>; 6] = [
+        let rows: [Row<'_>; 9] = [
             ("127.0.0.1:9", &[], "127.0.0.1", false),
+            // Some proxies add a line of their own: what stands above it is the browser's.
+            (
+                "127.0.0.1:9",
+                &[(forwarded, "6.6.6.6"), (forwarded, "100.64.0.9")],
+                "100.64.0.9",
+                false,
+            ),
+            (
+                "127.0.0.1:9",
+                &[(forwarded, "100.64.0.9:4711")],
+                "100.64.0.9",
+                false,
+            ),
+            (
+                "127.0.0.1:9",
+                &[(forwarded, "::1, [2001:db8::7]")],
+                "2001:db8::7",
+                false,
+            ),
             (
                 "127.0.0.1:9",
                 &[(forwarded, "100.64.0.9")],
@@ -350,7 +498,7 @@ mod tests {
         for (from, given, host, is_encrypted) in rows {
             let mut headers = HeaderMap::new();
             for &(name, value) in given {
-                headers.insert(name, HeaderValue::from_static(value));
+                headers.append(name, HeaderValue::from_static(value));
             }
             let place = place_of(from.parse().expect("an address"), 8060, &headers);
             assert_eq!(place.remote.ip().to_string(), host, "{given:?}");

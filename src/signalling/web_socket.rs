@@ -1,6 +1,8 @@
 //! SIP over WebSocket, RFC 7118: the handshake with subprotocol `sip`, one message in each frame, pings that find out who
 //! is gone. Owns the frames; not TLS below them or SIP inside them.
 
+use std::future::Future;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -103,11 +105,13 @@ fn refusal(headers: &HeaderMap, origins: &[String]) -> Option<(StatusCode, &'sta
     (!is_welcome).then_some((StatusCode::FORBIDDEN, "not from this page"))
 }
 
-/// One WebSocket, until either side has enough. `user`: the account it is of, where that was proven before.
+/// One WebSocket, until either side has enough or `over` is done. `user`: the account it is of, where that was proven
+/// before.
 pub(super) async fn serve<S>(
     socket: Socket<S>,
     flow: Flow,
     user: Option<String>,
+    over: impl Future<Output = ()>,
     inbox: &mpsc::Sender<Inbound>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -120,6 +124,8 @@ pub(super) async fn serve<S>(
         return;
     }
     let mut heard_at = Instant::now();
+    let mut over = pin!(over);
+    let mut is_over = false;
     let mut pings = tokio::time::interval(PING_EVERY);
     pings.tick().await;
     loop {
@@ -141,6 +147,14 @@ pub(super) async fn serve<S>(
                 }
                 Some(Err(_)) | None => break,
             },
+            // What is to be said first is said; then the outbox is dropped.
+            () = &mut over, if !is_over => {
+                is_over = true;
+                if inbox.send(Inbound::SignedOut { conn }).await.is_err() {
+                    break;
+                }
+                continue;
+            }
             data = outgoing.recv() => match data {
                 Some(data) => message(data),
                 None => break,

@@ -237,6 +237,9 @@ pub(super) const STEPS: &[&str] = &[
     ) STRICT;
     CREATE INDEX message_voice ON message (voice) WHERE voice IS NOT NULL;
     CREATE INDEX web_session_person ON web_session (person, seen_unix_ms);",
+    // 8: what the other side says has become of a message.
+    "ALTER TABLE outbox ADD COLUMN seen TEXT;
+    CREATE INDEX outbox_message ON outbox (message) WHERE message IS NOT NULL;",
 ];
 
 /// The version this program writes.

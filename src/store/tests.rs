@@ -210,7 +210,29 @@ fn forgetting_takes_calls_turns_and_messages_but_nothing_that_goes_on() {
     };
     store.add_message(&message(1)).unwrap();
     store.add_message(&kept).unwrap();
+    for at_unix_ms in [1, 100] {
+        let row = CallbackRow {
+            id: at_unix_ms.to_string(),
+            asked_unix_ms: at_unix_ms,
+            is_over: true,
+            record_json: "{}".to_owned(),
+        };
+        let notice = NoticeRow {
+            id: 0,
+            user: "phone1".to_owned(),
+            text: "left".to_owned(),
+            is_voice: false,
+            why: String::new(),
+            callback: row.id.clone(),
+            at_unix_ms,
+            read_unix_ms: None,
+        };
+        let kept = Lasting::Callback(Box::new(row), Some(Box::new(notice)));
+        store.keep(&[kept]).unwrap();
+    }
     assert_eq!(store.forget_before(50).unwrap(), 2);
+    let notices = store.notices(None, false, 9).unwrap();
+    assert_eq!(notices.len(), 1, "read or not");
     let ids: Vec<String> = store
         .recent_calls(9)
         .unwrap()

@@ -1,13 +1,17 @@
-//! Texts on disk: what came in and waits for its answer, what is on its way out, who is linked to whom, and what channels
-//! remember. Each change is one transaction: a message and what follows from it are kept together or not at all. What
-//! waits is JSON of its own shape (`hub/boundary`); words that are done with stay only in the conversation.
+//! Texts on disk: what came in and waits for its answer, what is on its way out, and what channels remember. Each
+//! change is one transaction: a message and what follows from it are kept together or not at all. What waits is JSON of
+//! its own shape (`hub/boundary`); words that are done with stay only in the conversation.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::identities::{IdentityRow, PairingRow};
 use super::{MessageRow, ROWS_MAX, Store, StoreError, cut, signed};
 
 /// Longest value that a channel may remember, in bytes; a longer one is refused by not being kept.
 pub const MEMORY_BYTES_MAX: usize = 256 * 1024;
+/// Where the hub notes its questions with buttons, among what channels remember.
+pub const NOTED_BY: &str = "hub";
+pub const NOTED: &str = "questions";
 /// Strangers that wait for the owner's word.
 const PAIRINGS_MAX: usize = 64;
 
@@ -45,29 +49,6 @@ pub struct OutboxRow {
     pub message: Option<i64>,
 }
 
-/// Someone at a channel who is a person of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityRow {
-    pub channel: String,
-    pub id: String,
-    pub person: String,
-    pub place: String,
-    pub shown_name: String,
-    pub linked_unix_ms: u64,
-    pub used_unix_ms: u64,
-}
-
-/// A stranger who was given a code.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PairingRow {
-    pub code: String,
-    pub channel: String,
-    pub id: String,
-    pub place: String,
-    pub shown_name: String,
-    pub asked_unix_ms: u64,
-}
-
 /// A message of a conversation with all that is shown of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownRow {
@@ -77,6 +58,8 @@ pub struct ShownRow {
     pub voice: Option<String>,
     /// The message this answers.
     pub answers: Option<i64>,
+    /// Where it went out: `waiting`, `sent`, `failed`; and what the other side said of it: `delivered`, `displayed`.
+    pub delivery: Option<String>,
 }
 
 /// A line that is added to a conversation.
@@ -114,13 +97,11 @@ pub enum TextChange {
     Trying {
         id: String,
     },
+    /// It has gone out. `message`: what is written into the conversation only now.
     Sent {
         id: String,
         theirs: Option<String>,
-    },
-    PutOff {
-        id: String,
-        due_unix_ms: u64,
+        message: Option<NewMessage>,
     },
     GaveUp {
         id: String,
@@ -160,6 +141,8 @@ pub struct TextsSaved {
     pub outbox: Vec<OutboxRow>,
     pub identities: Vec<IdentityRow>,
     pub pairings: Vec<PairingRow>,
+    /// Questions with buttons that the last run left at their places, as it noted them.
+    pub questions: String,
 }
 
 fn add(connection: &Connection, new: &NewMessage, answers: Option<i64>) -> rusqlite::Result<i64> {
@@ -225,6 +208,17 @@ fn end_out(
 }
 
 impl TextChange {
+    /// Leaves what has to be done, without any line of a conversation.
+    pub fn forget_words(&mut self) {
+        match self {
+            TextChange::Arrived { message, .. }
+            | TextChange::Out { message, .. }
+            | TextChange::Sent { message, .. } => *message = None,
+            TextChange::Answered { answer, .. } => *answer = None,
+            _ => {}
+        }
+    }
+
     fn write(&self, connection: &Connection) -> rusqlite::Result<TextKept> {
         let done = |is_new| TextKept {
             is_new,
@@ -310,14 +304,15 @@ impl TextChange {
                     .execute([id])?
                     > 0,
             ),
-            TextChange::Sent { id, theirs } => done(end_out(connection, id, "sent", theirs.as_deref(), None)?),
+            TextChange::Sent { id, theirs, message } => {
+                let is_new = end_out(connection, id, "sent", theirs.as_deref(), None)?;
+                let message = match message.as_ref().filter(|_| is_new) {
+                    Some(message) => add(connection, message, None)?,
+                    None => 0,
+                };
+                TextKept { message, ..done(is_new) }
+            }
             TextChange::GaveUp { id, why } => done(end_out(connection, id, "failed", None, Some(why))?),
-            TextChange::PutOff { id, due_unix_ms } => done(
-                connection
-                    .prepare_cached("UPDATE outbox SET due_unix_ms = ?2 WHERE id = ?1 AND state = 'waiting'")?
-                    .execute(params![id, signed(*due_unix_ms)])?
-                    > 0,
-            ),
             TextChange::Voiced { message, voice } => done(
                 connection
                     .prepare_cached("UPDATE message SET voice = ?2 WHERE id = ?1")?
@@ -355,6 +350,32 @@ impl Store {
         self.transact(|connection| change.write(connection))
     }
 
+    /// The other side has a text by SIP, or `is_displayed`: has shown it. `person`: who says so, where somebody does; it must
+    /// be theirs. What is known already is not taken back. Whether anything is new.
+    pub fn note_receipt(
+        &mut self,
+        delivery: &str,
+        person: Option<&str>,
+        is_displayed: bool,
+    ) -> Result<bool, StoreError> {
+        let sql = match is_displayed {
+            true => {
+                "UPDATE outbox SET seen = 'displayed'
+                 WHERE id = ?1 AND channel = 'sip' AND (?2 IS NULL OR person = ?2) AND seen IS NOT 'displayed'"
+            }
+            false => {
+                "UPDATE outbox SET seen = 'delivered'
+                 WHERE id = ?1 AND channel = 'sip' AND (?2 IS NULL OR person = ?2) AND seen IS NULL"
+            }
+        };
+        self.transact(|connection| {
+            let noted = connection
+                .prepare_cached(sql)?
+                .execute(params![delivery, person])?;
+            Ok(noted > 0)
+        })
+    }
+
     /// What waits, and who is who. At most `most` of each that waits.
     pub fn load_texts(&self, most: usize) -> Result<TextsSaved, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
@@ -367,72 +388,7 @@ impl Store {
             outbox: self.query(outbox, [most], outbox_from)?,
             identities,
             pairings,
-        })
-    }
-
-    /// Who is linked to whom, and who waits to be.
-    pub fn people(&self) -> Result<(Vec<IdentityRow>, Vec<PairingRow>), StoreError> {
-        let identities = "SELECT channel, id, person, place, shown_name, linked_unix_ms, used_unix_ms FROM identity
-             ORDER BY person, channel, id";
-        let pairings = "SELECT code, channel, id, place, shown_name, asked_unix_ms FROM pairing ORDER BY asked_unix_ms";
-        Ok((
-            self.query(identities, [], identity_from)?,
-            self.query(pairings, [], pairing_from)?,
-        ))
-    }
-
-    /// Links whoever was given `code` since `since_unix_ms`. None: there is no such code, or it is too old.
-    pub fn link(
-        &mut self,
-        code: &str,
-        person: &str,
-        since_unix_ms: u64,
-        now_unix_ms: u64,
-    ) -> Result<Option<IdentityRow>, StoreError> {
-        self.transact(|connection| {
-            let found = connection
-                .prepare_cached(
-                    "DELETE FROM pairing WHERE code = ?1 AND asked_unix_ms >= ?2
-                     RETURNING code, channel, id, place, shown_name, asked_unix_ms",
-                )?
-                .query_row(params![code, signed(since_unix_ms)], pairing_from)
-                .optional()?;
-            let Some(pairing) = found else {
-                return Ok(None);
-            };
-            let identity = IdentityRow {
-                channel: pairing.channel,
-                id: pairing.id,
-                person: person.to_owned(),
-                place: pairing.place,
-                shown_name: pairing.shown_name,
-                linked_unix_ms: now_unix_ms,
-                used_unix_ms: now_unix_ms,
-            };
-            connection
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO identity (channel, id, person, place, shown_name, linked_unix_ms, used_unix_ms)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                )?
-                .execute(params![
-                    identity.channel,
-                    identity.id,
-                    identity.person,
-                    identity.place,
-                    identity.shown_name,
-                    signed(identity.linked_unix_ms),
-                    signed(identity.used_unix_ms),
-                ])?;
-            Ok(Some(identity))
-        })
-    }
-
-    /// Whether there was such a link.
-    pub fn unlink(&mut self, channel: &str, id: &str) -> Result<bool, StoreError> {
-        self.transact(|connection| {
-            let mut delete =
-                connection.prepare_cached("DELETE FROM identity WHERE channel = ?1 AND id = ?2")?;
-            Ok(delete.execute([channel, id])? > 0)
+            questions: self.recall(NOTED_BY, NOTED)?.unwrap_or_default(),
         })
     }
 
@@ -443,8 +399,9 @@ impl Store {
         before: Option<i64>,
         most: usize,
     ) -> Result<Vec<ShownRow>, StoreError> {
-        let sql = "SELECT conversation, role, text, heard, at_unix_ms, call, channel, id, voice, answers FROM message
-             WHERE conversation = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3";
+        let sql = "SELECT conversation, role, text, heard, at_unix_ms, call, channel, id, voice, answers,
+             (SELECT COALESCE(o.seen, o.state) FROM outbox o WHERE o.message = message.id ORDER BY o.n DESC LIMIT 1)
+             FROM message WHERE conversation = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3";
         let most = most.min(ROWS_MAX) as i64;
         let mut rows = self.query(sql, params![conversation, before, most], shown_from)?;
         rows.reverse();
@@ -453,8 +410,9 @@ impl Store {
 
     /// One message by its number.
     pub fn message(&self, id: i64) -> Result<Option<ShownRow>, StoreError> {
-        let sql = "SELECT conversation, role, text, heard, at_unix_ms, call, channel, id, voice, answers FROM message
-             WHERE id = ?1";
+        let sql = "SELECT conversation, role, text, heard, at_unix_ms, call, channel, id, voice, answers,
+             (SELECT COALESCE(o.seen, o.state) FROM outbox o WHERE o.message = message.id ORDER BY o.n DESC LIMIT 1)
+             FROM message WHERE id = ?1";
         Ok(self.query(sql, [id], shown_from)?.into_iter().next())
     }
 
@@ -465,14 +423,18 @@ impl Store {
         self.query(sql, [conversation], |row| row.get(0))
     }
 
-    /// How many deliveries wait, and how many were given up.
-    pub fn count_outbox(&self) -> Result<(u64, u64), StoreError> {
-        let sql = "SELECT coalesce(sum(state = 'waiting'), 0), coalesce(sum(state = 'failed'), 0) FROM outbox";
-        let rows = self.query(sql, [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-        })?;
-        let (waiting, failed) = rows.first().copied().unwrap_or_default();
-        Ok((waiting.unsigned_abs(), failed.unsigned_abs()))
+    /// Those of these files of sounds that neither a message nor anything that waits for its answer names.
+    pub fn unnamed_sounds(&self, mut names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE voice = ?1)
+             OR EXISTS (SELECT 1 FROM inbox WHERE is_over = 0 AND instr(item, ?1) > 0)";
+        let mut named = Vec::with_capacity(names.len());
+        for name in &names {
+            let found = self.query(sql, [name], |row| row.get::<_, bool>(0))?;
+            named.push(found.first().copied().unwrap_or(true));
+        }
+        let mut named = named.into_iter();
+        names.retain(|_| !named.next().unwrap_or(true));
+        Ok(names)
     }
 
     /// What a channel wrote down.
@@ -501,7 +463,7 @@ impl Store {
     }
 }
 
-fn time(value: i64) -> u64 {
+pub(super) fn time(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
@@ -532,34 +494,12 @@ fn outbox_from(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
     })
 }
 
-fn identity_from(row: &Row<'_>) -> rusqlite::Result<IdentityRow> {
-    Ok(IdentityRow {
-        channel: row.get(0)?,
-        id: row.get(1)?,
-        person: row.get(2)?,
-        place: row.get(3)?,
-        shown_name: row.get(4)?,
-        linked_unix_ms: time(row.get(5)?),
-        used_unix_ms: time(row.get(6)?),
-    })
-}
-
-fn pairing_from(row: &Row<'_>) -> rusqlite::Result<PairingRow> {
-    Ok(PairingRow {
-        code: row.get(0)?,
-        channel: row.get(1)?,
-        id: row.get(2)?,
-        place: row.get(3)?,
-        shown_name: row.get(4)?,
-        asked_unix_ms: time(row.get(5)?),
-    })
-}
-
 fn shown_from(row: &Row<'_>) -> rusqlite::Result<ShownRow> {
     Ok(ShownRow {
         message: MessageRow::from_row(row)?,
         id: row.get(7)?,
         voice: row.get(8)?,
         answers: row.get(9)?,
+        delivery: row.get(10)?,
     })
 }

@@ -103,23 +103,104 @@ fn a_message_is_known_once_and_its_answer_is_kept_with_what_goes_out() {
     let sent = TextChange::Sent {
         id: "a-1".to_owned(),
         theirs: Some("99".to_owned()),
+        message: Some(new(Role::Program, "said when it went")),
     };
-    assert!(store.keep_text(&sent).expect("kept").is_new);
-    assert!(!store.keep_text(&sent).expect("known").is_new);
+    let kept = store.keep_text(&sent).expect("kept");
+    assert!(kept.is_new && kept.message > 0);
+    assert_eq!(
+        store.keep_text(&sent).expect("known"),
+        TextKept::default(),
+        "written down once"
+    );
     store
         .keep_text(&TextChange::GaveUp {
             id: "a-2".to_owned(),
             why: "no".to_owned(),
         })
         .expect("kept");
-    assert_eq!(store.count_outbox().expect("read"), (0, 1));
+    assert_eq!(store.load_texts(10).expect("read").outbox, []);
     // A delivery of this name is known for ever.
     let again = TextChange::Out {
         row: out("a-1"),
         message: Some(new(Role::Assistant, "again")),
     };
     assert!(!store.keep_text(&again).expect("known").is_new);
-    assert_eq!(texts(&store), ["hi", "hello"]);
+    assert_eq!(texts(&store), ["hi", "hello", "said when it went"]);
+}
+
+#[test]
+fn a_sound_is_named_by_a_message_or_by_what_waits() {
+    let scratch = Scratch::new("texts-sounds");
+    let mut store = Store::open(&scratch.path().join("a.db")).expect("a store");
+    let note = |theirs: &str, file: &str| TextChange::Arrived {
+        row: InboxRow {
+            item_json: format!("{{\"file\":\"{file}\"}}"),
+            ..row(theirs)
+        },
+        message: None,
+    };
+    let heard = store.keep_text(&note("1", "a.ogg")).expect("kept");
+    store.keep_text(&note("2", "b.ogg")).expect("kept");
+    let unheard = store.keep_text(&note("3", "c.ogg")).expect("kept");
+    let message = NewMessage {
+        voice: Some("a.ogg".to_owned()),
+        ..new(Role::Caller, "hello")
+    };
+    let changes = [
+        TextChange::Heard {
+            inbox: heard.inbox,
+            message,
+        },
+        TextChange::Answered {
+            inbox: heard.inbox,
+            answer: None,
+            out: Vec::new(),
+        },
+        TextChange::Answered {
+            inbox: unheard.inbox,
+            answer: None,
+            out: Vec::new(),
+        },
+    ];
+    for change in changes {
+        assert!(store.keep_text(&change).expect("kept").is_new);
+    }
+    let all = ["a.ogg", "b.ogg", "c.ogg", "d.ogg"].map(str::to_owned);
+    let unnamed = store.unnamed_sounds(all.to_vec()).expect("read");
+    assert_eq!(unnamed, ["c.ogg", "d.ogg"]);
+    // With its words its name goes.
+    store.forget_before(6).expect("forgotten");
+    let unnamed = store.unnamed_sounds(all.to_vec()).expect("read");
+    assert_eq!(unnamed, ["a.ogg", "c.ogg", "d.ogg"], "what waits stays");
+}
+
+#[test]
+fn where_words_are_not_kept_only_what_is_to_be_done_is() {
+    let message = || Some(new(Role::Caller, "secret"));
+    let mut changes = [
+        TextChange::Arrived {
+            row: row("1"),
+            message: message(),
+        },
+        TextChange::Answered {
+            inbox: 1,
+            answer: message(),
+            out: vec![out("a-1")],
+        },
+        TextChange::Out {
+            row: out("k-1"),
+            message: message(),
+        },
+        TextChange::Sent {
+            id: "k-1".to_owned(),
+            theirs: None,
+            message: message(),
+        },
+    ];
+    for change in &mut changes {
+        change.forget_words();
+        assert!(!format!("{change:?}").contains("secret"), "{change:?}");
+    }
 }
 
 #[test]
@@ -171,4 +252,58 @@ fn a_code_links_once_and_in_time() {
         Some("s2")
     );
     assert_eq!(store.recall("telegram", "since").expect("read"), None);
+}
+
+#[test]
+fn what_became_of_a_text_is_shown_with_it() {
+    let scratch = Scratch::new("receipts");
+    let path = scratch.path().join("a.db");
+    let mut store = Store::open(&path).expect("a store");
+    let by_sip = |id: &str| OutboxRow {
+        channel: "sip".to_owned(),
+        ..out(id)
+    };
+    for row in [by_sip("a-1"), out("a-2")] {
+        let message = Some(new(Role::Program, &row.id));
+        let change = TextChange::Out { row, message };
+        store.keep_text(&change).expect("kept");
+    }
+    let shown = |store: &Store| -> Vec<String> {
+        let rows = store.history("anna/agent", None, 100).expect("a store");
+        let state = |row: ShownRow| row.delivery.unwrap_or_default();
+        rows.into_iter().map(state).collect()
+    };
+    assert_eq!(shown(&store), ["waiting", "waiting"]);
+    // Who says so, what, and what is shown then.
+    let rows = [
+        (Some("ben"), true, false, "waiting"),
+        (None, false, true, "delivered"),
+        (Some("anna"), false, false, "delivered"),
+        (Some("anna"), true, true, "displayed"),
+        (Some("anna"), false, false, "displayed"),
+        (None, true, false, "displayed"),
+    ];
+    for (person, is_displayed, is_new, expected) in rows {
+        let noted = store.note_receipt("a-1", person, is_displayed);
+        assert_eq!(noted.expect("a store"), is_new, "{person:?} {is_displayed}");
+        assert_eq!(shown(&store), [expected, "waiting"]);
+    }
+    // That it was kept for the phone is told later than what the phone said, and takes nothing back.
+    let sent = TextChange::Sent {
+        id: "a-1".to_owned(),
+        theirs: None,
+        message: None,
+    };
+    assert!(store.keep_text(&sent).expect("kept").is_new);
+    assert!(
+        !store.note_receipt("a-2", None, true).expect("a store"),
+        "no text by SIP"
+    );
+    assert_eq!(shown(&store), ["displayed", "waiting"]);
+    // As a database of the version before has it.
+    let first = store
+        .history("anna/agent", None, 100)
+        .expect("a store")
+        .remove(0);
+    assert_eq!(store.message(first.id).expect("a store"), Some(first));
 }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::messages::office::Live;
 use super::messages::shelf::Text;
-use super::{Ending, MediaSecurity, Order, Snapshot, TransferReply};
+use super::{Ending, MediaSecurity, Order, Snapshot};
 use crate::agents::Agents;
 use crate::approvals::Approvals;
 use crate::bridge::{Output as BridgeOutput, RelayId, Side};
@@ -55,13 +55,6 @@ pub enum Command {
     TransferProgress {
         call: CallKey,
         status: u16,
-    },
-    /// The assistant puts its caller through to a number: an account, an extension, a group, or one outside that the
-    /// caller may dial. The caller stays on the line until somebody answers there.
-    Transfer {
-        call: CallKey,
-        target: String,
-        reply: TransferReply,
     },
     /// What a call between phones wants.
     Bridge(Box<BridgeOutput>),

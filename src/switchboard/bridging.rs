@@ -2,6 +2,8 @@
 //! may see of the world, and their records; decides nothing about a call (`bridge`) and passes no packet (`relay`).
 
 mod outputs;
+mod shown;
+mod sides;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -20,7 +22,7 @@ use crate::bridge::joint::{Joint, NewCall, call_of};
 use crate::bridge::meter::Meter;
 use crate::bridge::{
     Adopted, Anchor, BridgeConfig, BridgeEnd, BridgeId, Input, LegId, Output, Party, RelayId,
-    Service, Shown, Side, Target, View,
+    Service, Side, Target, View,
 };
 use crate::call::driver::Summary;
 use crate::call::figures::LegFigures;
@@ -33,9 +35,11 @@ use crate::relay::{
 };
 use crate::routing::{Destination, DialPlan, Outside, Refused};
 use crate::store::Lasting;
-use media::codec::Codec;
 use media::dtls::Certificate;
+use sides::{LEGS_MAX, Sides, known_codec};
 
+/// One is shown while the other is in use.
+const CERTIFICATES: usize = 2;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// Counters of the store: what a user has dialled outside on a day, and what was left in message boxes.
 pub(super) const CALLS: &str = "outbound calls of ";
@@ -67,8 +71,7 @@ pub struct Bridging {
     config: BridgingConfig,
     security: MediaSecurity,
     relays: HashMap<RelayId, RelayHandle>,
-    /// What the sides of a relay's first stream send, where it is a codec we know.
-    codecs: HashMap<RelayId, [Option<Codec>; 2]>,
+    sides: HashMap<RelayId, Sides>,
     running: HashMap<BridgeId, Running>,
     /// Messages left today, by caller: the day and how many.
     messages: HashMap<String, (u32, u32)>,
@@ -169,21 +172,19 @@ pub(super) struct Arrived {
 }
 
 impl Bridging {
-    /// `security`: how calls with the assistant are protected. The certificate here is another one: a browser that goes
-    /// from there to somebody else learns by it that it has to shake hands again (RFC 8842 section 4).
+    /// `security`: how calls with the assistant are protected. The certificates here are other ones: a browser that goes
+    /// from there to somebody else learns by it that it has to shake hands again (RFC 8842 section 4). There are two, so that
+    /// it learns the same with each transfer.
     pub(super) fn new(mut config: BridgingConfig, security: &MediaSecurity) -> Bridging {
-        let own = security
-            .certificate
-            .as_ref()
-            .map(|_| Certificate::generate());
+        let is_wanted = !security.certificates.is_empty();
+        let made = (0..CERTIFICATES).map(|_| Certificate::generate());
+        let own: Result<Vec<Certificate>, _> = made.take_while(|_| is_wanted).collect();
+        let own = own.inspect_err(|error| warn!(%error, "no handshakes between phones"));
         let security = MediaSecurity {
             policy: security.policy,
-            certificate: own.and_then(|own| {
-                own.inspect_err(|error| warn!(%error, "no handshakes between phones"))
-                    .ok()
-            }),
+            certificates: own.unwrap_or_default(),
         };
-        config.bridge.fingerprint = security.fingerprint();
+        config.bridge.fingerprints = security.fingerprints();
         let mut joint = Joint::new(config.bridge.clone());
         let mut messages = HashMap::new();
         let mut outside: HashMap<&str, (u32, u32)> = HashMap::new();
@@ -209,7 +210,7 @@ impl Bridging {
             config,
             security,
             relays: HashMap::new(),
-            codecs: HashMap::new(),
+            sides: HashMap::new(),
             running: HashMap::new(),
             known: HashMap::new(),
         }
@@ -284,38 +285,6 @@ impl Bridging {
         trunk.map_or(0, |trunk| trunk.calls_max)
     }
 
-    /// Who calls, and as whom that is shown.
-    pub(super) fn shown(&self, arrived: &Arrived) -> (Party, Shown) {
-        let plan = &self.config.plan;
-        match &arrived.caller {
-            Caller::User(name) => {
-                let (shown, number) = plan.shown(name);
-                let shown = Shown {
-                    name: shown,
-                    number,
-                };
-                (Party::User(name.clone()), shown)
-            }
-            Caller::Trunk(name) => {
-                let shown = Shown {
-                    name: arrived.from.display.clone().unwrap_or_default(),
-                    number: arrived.from.uri.user_decoded().unwrap_or_default(),
-                };
-                let trunk = plan.trunk_named(name).unwrap_or(usize::MAX);
-                (Party::Trunk(trunk), shown)
-            }
-        }
-    }
-
-    /// The same of somebody we know by name alone.
-    pub(super) fn shown_of(&self, party: &Party) -> Shown {
-        let Party::User(name) = party else {
-            return Shown::default();
-        };
-        let (name, number) = self.config.plan.shown(name);
-        Shown { name, number }
-    }
-
     /// Where the packets of a call over this flow meet us.
     pub(super) fn anchor(&self, flow: Flow) -> Anchor {
         anchor(way_of(flow), &self.config.advertise)
@@ -365,7 +334,7 @@ impl Bridging {
         destination: Destination,
         endpoint: &Endpoint,
     ) -> Vec<Command> {
-        let (caller, shown) = self.shown(&arrived);
+        let (caller, shown) = self.shown(&arrived.caller, &arrived.from);
         self.known.insert(
             arrived.call,
             Known {
@@ -433,6 +402,19 @@ impl Bridging {
         }
     }
 
+    /// Two talk, at first or after a transfer.
+    fn talking(&mut self, bridge: BridgeId, relay: Option<RelayId>, parties: &[Party; 2]) {
+        let parties = parties.each_ref().map(|party| self.name(party));
+        if let Some(running) = self.running.get(&bridge) {
+            let [caller, with] = &parties;
+            info!(user = %running.user, number = %running.number, %caller, %with, "call between phones answered");
+        }
+        // Nothing is kept of a relay that is gone.
+        if let Some(relay) = relay.filter(|relay| self.relays.contains_key(relay)) {
+            self.sides.entry(relay).or_default().parties = parties;
+        }
+    }
+
     fn connect(
         &mut self,
         relay: RelayId,
@@ -447,7 +429,7 @@ impl Bridging {
         };
         if stream == 0 {
             let codec = peer.formats.iter().find_map(known_codec);
-            self.codecs.entry(relay).or_default()[side.index()] = codec;
+            self.sides.entry(relay).or_default().codecs[side.index()] = codec;
         }
         let clock_rate = |(number, map): &(u8, String)| {
             let rate = map.split('/').nth(1)?.trim().parse().ok()?;
@@ -495,7 +477,7 @@ impl Bridging {
         });
         let [a, b] = peers.each_ref().map(|peer| peer.config.codec);
         if stream == 0 {
-            self.codecs.insert(relay, [Some(a), Some(b)]);
+            self.sides.entry(relay).or_default().codecs = [Some(a), Some(b)];
         }
         info!(caller = ?a, called = ?b, "two phones without a codec in common: their sound is transcoded");
         handle.transcode(stream, peers);
@@ -506,13 +488,16 @@ impl Bridging {
             return;
         };
         let stats = handle.close();
-        let codecs = self.codecs.remove(&relay).unwrap_or_default();
+        let sides = self.sides.remove(&relay).unwrap_or_default();
         let Some(running) = self.running.get_mut(&bridge) else {
             return;
         };
-        // Sound comes first in the descriptions of nearly every phone; of a transfer, the last two talked longest.
-        if let Some(first) = stats.first() {
-            running.summary.legs = LegFigures::of_relay(first, codecs).to_vec();
+        // Sound comes first in the descriptions of nearly every phone. A call that was handed on has legs of each part.
+        if let Some(first) = stats.first()
+            && running.summary.legs.len() < LEGS_MAX
+        {
+            let legs = LegFigures::of_relay(first, sides.codecs, sides.parties);
+            running.summary.legs.extend(legs);
         }
         for side in stats.iter().flatten() {
             running.summary.packets_received += side.packets_received;
@@ -551,22 +536,6 @@ impl Bridging {
             "call between phones ended: {termination}"
         );
         running.record.ended(&termination, &running.summary);
-    }
-}
-
-/// A codec whose sound can be scored.
-fn known_codec((number, map): &(u8, String)) -> Option<Codec> {
-    let name = map.split('/').next().unwrap_or_default();
-    let is = |other: &str| name.eq_ignore_ascii_case(other);
-    match (number, name.is_empty()) {
-        (0, true) => Some(Codec::Pcmu),
-        (8, true) => Some(Codec::Pcma),
-        (9, true) => Some(Codec::G722),
-        _ if is("PCMU") => Some(Codec::Pcmu),
-        _ if is("PCMA") => Some(Codec::Pcma),
-        _ if is("G722") => Some(Codec::G722),
-        _ if is("opus") => Some(Codec::Opus),
-        _ => None,
     }
 }
 

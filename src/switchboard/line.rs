@@ -84,6 +84,10 @@ impl Switchboard {
         let (began_ms, id) = (unix_ms(), call_id());
         settings.session = format!("{user}/{}", service_name(service));
         let profile = self.config.agents.at(target);
+        let engines = match service {
+            Answerer::Agent => engines.of(&profile.name),
+            _ => engines,
+        };
         if service == Answerer::Agent {
             settings.session = self.session(user, profile, &id);
             settings.greeting = profile.greeting.clone();
@@ -215,6 +219,7 @@ impl Switchboard {
                             has_spoken |= entry.role == Role::User;
                             record.said(&entry);
                         }
+                        Report::Caption(words) => record.being_said(&words),
                         Report::Turn(turn) => record.turn(&turn, &answers),
                         Report::Told { news, complete } => {
                             let told = Command::Told {

@@ -3,21 +3,22 @@
 //! the `sip` crate, and what the assistant answers is the hub's affair.
 //!
 //! The rules are those of calls: a number leads where it leads when it is dialled, an agent is for the levels it is for,
-//! and who is sent to the message box there writes into it here. Trunks carry no texts out.
+//! and who is sent to the message box there writes into it here, as often as they may. Trunks carry no texts out.
 
+pub mod channel;
 pub mod files;
 pub mod office;
 mod receipts;
 mod sending;
 pub mod shelf;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use agent_bridge::channels::{Address, Body, Inbound};
 use agent_bridge::levels::{Verdict, Wish, may};
 use sha2::{Digest as _, Sha256};
-use sip::instant::{self, Content};
+use sip::instant::{self, Content, Disposition, Receipt};
 use sip::{Caller, Event as SipEvent, HeaderName, NameAddr, TextKey};
 use tokio::sync::mpsc;
 use tracing::{debug, info};
@@ -25,11 +26,12 @@ use tracing::{debug, info};
 use super::screening::RULES;
 use super::{Command, Switchboard};
 use crate::audit::{Event, Kind};
+use crate::bridge::Shown;
 use crate::config::Answerer;
 use crate::records::unix_ms;
 use crate::routing::Destination;
 use office::{Input, Live, Reply};
-use receipts::receipts;
+use receipts::{delivery_named, receipts};
 use shelf::{Outcome, Text};
 
 /// The hub's name for texts by SIP.
@@ -41,6 +43,9 @@ const PER_SECOND: f64 = 2.0;
 const SENDERS_MAX: usize = 4096;
 /// Phones of one user that a text goes to.
 const PHONES_MAX: usize = 8;
+/// Call-IDs that are remembered as passed on.
+const PASSED_MAX: usize = 1024;
+const CALL_ID_BYTES_MAX: usize = 256;
 
 /// A text as it came.
 struct Written {
@@ -49,6 +54,7 @@ struct Written {
     target: String,
     from: NameAddr,
     id: String,
+    call_id: String,
     content_type: Option<String>,
     body: Vec<u8>,
 }
@@ -64,6 +70,8 @@ pub(super) struct Messages {
     allowances: HashMap<String, Allowance>,
     /// Phones that know the sign for "is writing", by user, and the number they wrote to.
     composers: HashMap<String, String>,
+    /// Call-IDs that were passed on, by who wrote, and the text they came with: the oldest first.
+    passed: VecDeque<(String, String)>,
 }
 
 /// One text on its way to all phones of a user.
@@ -98,6 +106,23 @@ impl Messages {
             left.texts -= 1.0;
         }
         is_allowed
+    }
+
+    /// The Call-ID that a text is passed on with. None: it is too long to be kept, or this sender has used it for another text,
+    /// and the second one would look like the first again.
+    fn passed_on(&mut self, sender: &str, call_id: &str, text: &str) -> Option<String> {
+        if call_id.len() > CALL_ID_BYTES_MAX {
+            return None;
+        }
+        let whose = name_of(&[sender, call_id]);
+        if let Some((_, of)) = self.passed.iter().find(|(known, _)| *known == whose) {
+            return (of == text).then(|| call_id.to_owned());
+        }
+        if self.passed.len() >= PASSED_MAX {
+            self.passed.pop_front();
+        }
+        self.passed.push_back((whose, text.to_owned()));
+        Some(call_id.to_owned())
     }
 
     /// False: the office has more than it can take.
@@ -143,6 +168,7 @@ impl Switchboard {
                 target,
                 from,
                 id,
+                call_id,
                 content_type,
                 body,
                 ..
@@ -152,6 +178,7 @@ impl Switchboard {
                 target,
                 from,
                 id,
+                call_id,
                 content_type,
                 body,
             }),
@@ -196,7 +223,7 @@ impl Switchboard {
         let port = from.port.map(|port| format!(":{port}")).unwrap_or_default();
         let domain = format!("{}{port}", from.host);
         // Not that of somebody who does not want to be shown.
-        if matches!(written.caller, Caller::User(_)) && !domain.contains(".invalid") {
+        if matches!(written.caller, Caller::User(_)) && !is_hidden(&written.from) {
             let user = sender.clone();
             self.messages.tell(Input::Domain { user, domain });
         }
@@ -208,13 +235,14 @@ impl Switchboard {
             Destination::Service(Answerer::Echo | Answerer::Readback) => match &written.caller {
                 Caller::User(user) => {
                     let (user, number) = (user.clone(), written.target.clone());
-                    self.pass_on(written, &[user], (String::new(), number))
+                    let name = String::new();
+                    self.pass_on(written, &[user], Shown { name, number })
                 }
                 Caller::Trunk(_) => Err(403),
             },
             Destination::Service(Answerer::Message) => self.for_box(written),
             Destination::User(user) => {
-                let shown = self.writer(&written);
+                let (_, shown) = self.bridging.shown(&written.caller, &written.from);
                 self.pass_on(written, &[user], shown)
             }
             Destination::Group(at) => {
@@ -222,21 +250,10 @@ impl Switchboard {
                 let members = plan.group(at).map(|group| plan.members(group));
                 let mut members = members.unwrap_or_default();
                 members.retain(|member| *member != sender);
-                let shown = self.writer(&written);
+                let (_, shown) = self.bridging.shown(&written.caller, &written.from);
                 self.pass_on(written, &members, shown)
             }
             Destination::Trunk(_) => Err(403),
-        }
-    }
-
-    /// Name and number that a writer is shown as.
-    fn writer(&self, written: &Written) -> (String, String) {
-        match &written.caller {
-            Caller::User(name) => self.bridging.plan().shown(name),
-            Caller::Trunk(_) => (
-                written.from.display.clone().unwrap_or_default(),
-                written.from.uri.user_decoded().unwrap_or_default(),
-            ),
         }
     }
 
@@ -245,7 +262,7 @@ impl Switchboard {
         &mut self,
         written: Written,
         users: &[String],
-        (name, number): (String, String),
+        Shown { name, number }: Shown,
     ) -> Result<Vec<Command>, u16> {
         let kind = written.content_type.clone().unwrap_or_default();
         // What is in an envelope is between the two phones.
@@ -276,26 +293,24 @@ impl Switchboard {
                 at_unix_ms: unix_ms(),
                 attempt: 0,
                 sender: None,
+                delivery: None,
+                call_id: None,
             }]
         };
         let texts = match (content, body) {
             (Some(Content::Empty), _) => return Err(200),
             (Some(Content::Composing(_)), Ok(body)) => {
-                let text = written.text;
-                let mut commands = vec![Command::AnswerText {
-                    text,
-                    status: 200,
-                    headers: Vec::new(),
-                }];
-                commands.extend(users.iter().map(|user| {
-                    Command::SendLive(Box::new(Live {
+                for user in users {
+                    // Not worth a word where the office is full.
+                    self.messages.tell(Input::Live(Live {
                         user: user.clone(),
                         number: number.clone(),
                         content_type: instant::COMPOSING,
                         body: body.clone(),
-                    }))
-                }));
-                return Ok(commands);
+                        domain: None,
+                    }));
+                }
+                return Err(200);
             }
             (Some(Content::Text(words)), _) if !is_wrapped => {
                 let mut parts = office::parts(&number, &words);
@@ -303,10 +318,19 @@ impl Switchboard {
                     part.name.clone_from(&name);
                     part.sender.clone_from(&sender);
                 }
+                // What a phone says of a text without an envelope names its Call-ID; the end of it counts. To the sender
+                // itself its own would look like what it has; of one who hides it may name the machine.
+                if let (Some(sender), Some(last)) = (&sender, parts.last_mut())
+                    && !users.contains(sender)
+                    && !is_hidden(&written.from)
+                {
+                    let (call_id, text) = (&written.call_id, &written.id);
+                    last.call_id = self.messages.passed_on(sender, call_id, text);
+                }
                 parts
             }
             // A receipt that does not arrive is no loss that anybody must hear of.
-            (Some(Content::Notification), Ok(body)) => one(body, &kind),
+            (Some(Content::Notification(_)), Ok(body)) => one(body, &kind),
             (_, Ok(body)) => {
                 let mut texts = one(body, &kind);
                 texts[0].sender = sender;
@@ -337,10 +361,23 @@ impl Switchboard {
         }
     }
 
-    /// For whoever reads the message box.
+    /// For whoever reads the message box, by the rules for callers who leave a message.
     fn for_box(&mut self, written: Written) -> Result<Vec<Command>, u16> {
         let owner = self.config.agents.messages_for.clone().ok_or(403u16)?;
-        let shown = self.writer(&written);
+        if !self.bridging.plan().voicemail().enabled {
+            return Err(403);
+        }
+        let read = instant::read(written.content_type.as_deref(), &written.body);
+        match read.map(|read| read.content) {
+            // A box wants to know of no message what became of it.
+            Ok(Content::Notification(_)) => return Err(200),
+            // What is no message is not counted as one.
+            Ok(Content::Composing(_) | Content::Empty) => {}
+            // Not today any more: there is no use in trying again.
+            _ if !self.may_leave_message(written.caller.name()) => return Err(403),
+            _ => {}
+        }
+        let (_, shown) = self.bridging.shown(&written.caller, &written.from);
         self.pass_on(written, &[owner], shown)
     }
 
@@ -395,7 +432,13 @@ impl Switchboard {
                 }
                 return Err(200);
             }
-            Content::Notification | Content::Empty => return Err(200),
+            Content::Notification(receipt) => {
+                if let Some(receipt) = receipt {
+                    self.text_seen(user, &receipt);
+                }
+                return Err(200);
+            }
+            Content::Empty => return Err(200),
         };
         let receipts = match (&read.envelope, &read.message_id) {
             (Some(envelope), Some(id)) => receipts(&user, &written.target, envelope, id),
@@ -426,10 +469,23 @@ impl Switchboard {
         }
     }
 
-    /// A phone of this user is there.
-    pub(super) fn texts_may_go(&self, user: &str) {
+    /// What a phone of this user says has become of a text of the assistant's.
+    fn text_seen(&self, user: String, receipt: &Receipt) {
+        let Some(delivery) = delivery_named(receipt).map(str::to_owned) else {
+            return;
+        };
+        let is_displayed = receipt.what == Disposition::Displayed;
+        self.recorder.queue("receipt", move |store| {
+            let noted = store.note_receipt(&delivery, Some(&user), is_displayed);
+            noted.map(|_| ())
+        });
+    }
+
+    /// A phone of this user is there; `is_new`: it was not before.
+    pub(super) fn texts_may_go(&self, user: &str, is_new: bool) {
+        let user = user.to_owned();
         // When the office is full it tries again by itself.
-        self.messages.tell(Input::Phone(user.to_owned()));
+        self.messages.tell(Input::Phone { user, is_new });
     }
 }
 
@@ -447,6 +503,11 @@ fn name_of(words: &[&str]) -> String {
     }
     let sum = sum.finalize();
     sum[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// RFC 3323 §4.1.1.3: the host of somebody who does not want to be shown.
+fn is_hidden(from: &NameAddr) -> bool {
+    from.uri.host.to_string().contains(".invalid")
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use sip::{CallKey, Endpoint, Flow};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use super::{Answerer, Command, EngineState, Line, LineState, Switchboard};
+use super::{
+    Answerer, Command, EngineState, Line, LineState, Switchboard, TransferError, TransferReply,
+};
 use crate::bridge::Party;
 use crate::call::driver::{Control, MediaSockets};
 use crate::callbacks::desk::Resolved;
@@ -57,6 +59,12 @@ pub enum Order {
     End {
         call: String,
         reply: oneshot::Sender<bool>,
+    },
+    /// Puts the caller of a call that is up through to a number that they could dial: by the name of its record.
+    PutThrough {
+        call: String,
+        to: String,
+        reply: TransferReply,
     },
 }
 
@@ -179,6 +187,14 @@ impl Switchboard {
                 let ended = found.map(|call| Command::Hangup { call, reason: None });
                 ended.into_iter().collect()
             }
+            Order::PutThrough { call, to, reply } => match self.call_named(&call) {
+                Some(call) => self.transfer(call, &to, reply, endpoint),
+                None => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(Err(TransferError::NoCall));
+                    Vec::new()
+                }
+            },
         }
     }
 

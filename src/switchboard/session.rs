@@ -23,8 +23,8 @@ use crate::tailnet::is_tailnet;
 #[derive(Debug, Clone, Default)]
 pub struct MediaSecurity {
     pub policy: SecurityPolicy,
-    /// `None`: no handshakes.
-    pub certificate: Option<Certificate>,
+    /// The first is shown in a first description. Empty: no handshakes.
+    pub certificates: Vec<Certificate>,
 }
 
 impl MediaSecurity {
@@ -48,21 +48,40 @@ impl MediaSecurity {
         }
     }
 
-    /// Of our certificate, as SDP shows it.
+    /// Of the certificate that is shown first.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
-        self.certificate.as_ref().map(|own| Fingerprint {
-            hash: FingerprintHash::Sha256,
-            octets: own.fingerprint().to_vec(),
-        })
+        self.certificates.first().map(fingerprint)
+    }
+
+    /// Of all certificates, in their order.
+    pub fn fingerprints(&self) -> Vec<Fingerprint> {
+        self.certificates.iter().map(fingerprint).collect()
+    }
+
+    /// The certificate that was announced so.
+    fn certificate(&self, announced: &Fingerprint) -> Option<&Certificate> {
+        let mut all = self.certificates.iter();
+        all.find(|own| fingerprint(own) == *announced)
     }
 }
 
-/// What later descriptions of a call keep: who began the handshake, and that paths are checked. RFC 8842 section 5.5.
+/// A certificate as SDP shows it.
+fn fingerprint(certificate: &Certificate) -> Fingerprint {
+    Fingerprint {
+        hash: FingerprintHash::Sha256,
+        octets: certificate.fingerprint().to_vec(),
+    }
+}
+
+/// What later descriptions of a call keep: who began the handshake (RFC 8842 section 5.5), and how paths are checked.
 pub fn keep(local: &mut LocalSecurity, agreed: &NegotiatedSecurity) {
     match agreed {
         NegotiatedSecurity::Dtls { role, ice, .. } => {
             local.role = Some(*role);
             local.offers_ice = ice.is_some();
+            if let Some(own) = &mut local.ice {
+                own.keep(ice);
+            }
         }
         NegotiatedSecurity::None | NegotiatedSecurity::Sdes(_) => local.role = None,
     }
@@ -120,17 +139,25 @@ fn paths(ice: &NegotiatedIce) -> IceConfig {
 }
 
 fn security(agreed: &NegotiatedSecurity, means: &MediaSecurity) -> (Security, Option<IceConfig>) {
-    match (agreed, &means.certificate) {
-        (NegotiatedSecurity::Sdes(keys), _) => {
+    match agreed {
+        NegotiatedSecurity::None => (Security::None, None),
+        NegotiatedSecurity::Sdes(keys) => {
             let keys = srtp_keys(keys).map_or(Security::None, Security::Sdes);
             (keys, None)
         }
-        (NegotiatedSecurity::Dtls { role, peer, ice }, Some(certificate)) => {
-            let dtls = dtls(certificate, *role, peer);
-            (Security::Dtls(dtls), ice.as_ref().map(paths))
-        }
-        // Without a certificate none was announced, and so none agreed on.
-        (NegotiatedSecurity::None | NegotiatedSecurity::Dtls { .. }, _) => (Security::None, None),
+        NegotiatedSecurity::Dtls {
+            role,
+            own,
+            peer,
+            ice,
+        } => match means.certificate(own) {
+            Some(certificate) => {
+                let dtls = dtls(certificate, *role, peer);
+                (Security::Dtls(dtls), ice.as_ref().map(paths))
+            }
+            // Without a certificate none was announced, and so none agreed on.
+            None => (Security::None, None),
+        },
     }
 }
 

@@ -25,25 +25,7 @@ pub(super) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN I
 pub(super) fn engines() -> Arc<Engines> {
     let ears = asr::fake::FakeEngine::saying(&[]);
     let voice = tts::fake::FakeEngine::new();
-    let (ears_info, voice_info) = (
-        asr::engine::Engine::info(&ears),
-        tts::engine::Engine::info(&voice),
-    );
-    Arc::new(Engines {
-        asr: asr::worker::Worker::start(
-            vec![Box::new(ears)],
-            asr::worker::WorkerConfig { queue_max: 4 },
-        )
-        .expect("a thread"),
-        tts: tts::worker::Worker::start(
-            vec![Box::new(voice)],
-            tts::worker::WorkerConfig::default(),
-        )
-        .expect("a thread"),
-        turn_model: None,
-        ears: ears_info,
-        voice: voice_info,
-    })
+    Arc::new(crate::testing::engines(Box::new(ears), Box::new(voice)))
 }
 
 fn settings() -> CallSettings {
@@ -67,7 +49,7 @@ fn settings() -> CallSettings {
     }
 }
 
-const NUMBERS: &str = "[[agents]]\nname = 'finance'\nnumbers = ['110']";
+pub(super) const NUMBERS: &str = "[[agents]]\nname = 'finance'\nnumbers = ['110']";
 
 /// A house: an owner, a guest, and everybody else as family.
 fn levels() -> Config {
@@ -93,12 +75,12 @@ fn agents() -> Agents {
     )
 }
 
-fn bridging(ports: Ports) -> BridgingConfig {
+fn bridging(ports: Ports, plan: &str) -> BridgingConfig {
     let relay = RelayConfig {
         threads: 1,
         ..RelayConfig::default()
     };
-    let (config, _) = Config::parse(NUMBERS, &[]).expect("a config");
+    let (config, _) = Config::parse(plan, &[]).expect("a config");
     BridgingConfig {
         plan: DialPlan::new(&config),
         trunks: Trunks::default(),
@@ -109,7 +91,7 @@ fn bridging(ports: Ports) -> BridgingConfig {
             duration_max: Duration::from_secs(600),
             seed: [1; 32],
             security: sip::offer_answer::SecurityPolicy::Off,
-            fingerprint: None,
+            fingerprints: Vec::new(),
             codecs: sip::offer_answer::AudioCodec::ALL.to_vec(),
         },
         advertise: Vec::new(),
@@ -130,18 +112,23 @@ pub(super) struct Rig {
 impl Rig {
     /// `first` is the range's first port: each test has one of its own.
     pub(super) fn new(state: EngineState, first: u16) -> Rig {
+        Rig::with_plan(state, first, NUMBERS)
+    }
+
+    pub(super) fn with_plan(state: EngineState, first: u16, plan: &str) -> Rig {
         let folder = Scratch::new("switchboard");
         let store = Store::open(&folder.path().join("test.db")).expect("a store");
         let (recorder, _thread) = Recorder::start(store, true).expect("a thread");
         let (commands, inbox) = mpsc::channel(64);
-        let plan = OfficePlan {
+        let office = OfficePlan {
             ruling: Ruling::of(&levels(), &[]),
             pins: HashMap::new(),
             wrong_pins: HashMap::new(),
             is_frozen: false,
+            earlier: Vec::new(),
             gateways: Vec::new(),
         };
-        let (approvals, _office) = Approvals::start(plan, recorder.clone());
+        let (approvals, _office) = Approvals::start(office, recorder.clone());
         let (state, engines) = watch::channel(state);
         let ports = Ports::new(first, first + 19, 0);
         let config = SwitchboardConfig {
@@ -163,7 +150,7 @@ impl Rig {
             owner: String::new(),
         };
         Rig {
-            board: Switchboard::new(config, bridging(ports), engines, recorder, commands),
+            board: Switchboard::new(config, bridging(ports, plan), engines, recorder, commands),
             endpoint: Endpoint::new(EndpointConfig::default(), [1; 32], Instant::now(), 0),
             state,
             inbox,
@@ -451,6 +438,18 @@ async fn a_line_is_freed_when_its_call_is_over() {
     }
 }
 
+fn put_through(
+    call: &str,
+    to: &str,
+) -> (
+    Order,
+    tokio::sync::oneshot::Receiver<Result<(), TransferError>>,
+) {
+    let (reply, told) = tokio::sync::oneshot::channel();
+    let (call, to) = (call.to_owned(), to.to_owned());
+    (Order::PutThrough { call, to, reply }, told)
+}
+
 /// Who is put through, and who stays. Nobody has a phone here, so those who may go come back.
 #[tokio::test]
 async fn where_a_caller_of_the_assistant_may_go() {
@@ -491,8 +490,9 @@ async fn where_a_caller_of_the_assistant_may_go() {
         let commands = rig.board.event(referred, &rig.endpoint);
         assert_eq!(spell(&commands), by_phone, "{number}");
         rig.carry_out(commands);
-        let (reply, told) = tokio::sync::oneshot::channel();
-        let commands = rig.board.transfer(call, number, reply, &rig.endpoint);
+        let record = rig.board.calls[&call].record.clone().expect("it is up");
+        let (order, told) = put_through(&record, number);
+        let commands = rig.board.order(order, &mut rig.endpoint);
         rig.carry_out(commands);
         assert_eq!(told.await.expect("an answer"), by_assistant, "{number}");
         assert_eq!(rig.board.calls.len(), 1, "the caller is still there");
@@ -502,12 +502,9 @@ async fn where_a_caller_of_the_assistant_may_go() {
 #[tokio::test]
 async fn a_call_that_is_no_more_goes_nowhere() {
     let mut rig = Rig::new(EngineState::Ready(engines()), 41_800);
-    let (reply, told) = tokio::sync::oneshot::channel();
-    assert_eq!(
-        spell(&rig.board.transfer(CallKey(9), "bert", reply, &rig.endpoint)),
-        ""
-    );
-    assert_eq!(told.await.expect("an answer"), Err(TransferError::NotNow));
+    let (order, told) = put_through("nobody's", "bert");
+    assert_eq!(spell(&rig.board.order(order, &mut rig.endpoint)), "");
+    assert_eq!(told.await.expect("an answer"), Err(TransferError::NoCall));
 }
 
 /// Who gets through to which agent, and whose conversation it is.

@@ -9,8 +9,10 @@ use crate::bridge::{Adopted, Errand, LegId};
 /// Why a caller stays with the assistant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
+    #[error("there is no such call")]
+    NoCall,
     /// The call is over, was not answered yet, or is being transferred already.
-    #[error("there is no call to transfer, or not now")]
+    #[error("this call cannot be put through now")]
     NotNow,
     /// The dial plan does not let this caller reach that number, or it is the assistant's own.
     #[error("this caller cannot be put through to that number ({status})")]
@@ -26,7 +28,7 @@ pub type TransferReply = oneshot::Sender<Result<(), TransferError>>;
 impl Switchboard {
     /// Puts a caller of the assistant through to a number that the caller could dial, too. Until somebody answers there,
     /// the caller goes on talking with the assistant.
-    pub fn transfer(
+    pub(super) fn transfer(
         &mut self,
         call: CallKey,
         target: &str,

@@ -18,12 +18,13 @@ use sip::{
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
+use super::speakerphone::Speakerphone;
 use super::timeline::Timeline;
 use super::{Account, TestCallError};
 
 pub const WIRE_RATE_HZ: u32 = 8000;
 const FRAME: Duration = Duration::from_millis(20);
-const WIRE_FRAME_SAMPLES: usize = 160;
+pub(super) const WIRE_FRAME_SAMPLES: usize = 160;
 /// Looking through the recording costs more than a frame's time late in a long call: every so many frames.
 const LOOK_EVERY_FRAMES: u32 = 5;
 /// A greeting is over when it has been quiet this long.
@@ -40,14 +41,6 @@ const ECHO_PACKETS_MAX: usize = 50;
 const PACKETS_MAX: usize = 180_000;
 /// Samples kept of one call at the most: an hour.
 const CALL_MAX: Duration = Duration::from_secs(3600);
-
-/// What the caller's loudspeaker puts back into its microphone.
-#[derive(Debug, Clone, Copy)]
-struct Speakerphone {
-    gain: f64,
-    /// Place in `heard` that the next packet sends back.
-    at: isize,
-}
 
 /// A call as the endpoint knows it.
 pub struct Dialled {
@@ -560,20 +553,6 @@ impl Caller {
             }
         }
         Ok(())
-    }
-}
-
-impl Speakerphone {
-    fn mix(&mut self, own: &[i16; WIRE_FRAME_SAMPLES], heard: &[i16]) -> [i16; WIRE_FRAME_SAMPLES] {
-        let mut mixed = *own;
-        for (n, sample) in mixed.iter_mut().enumerate() {
-            let at = usize::try_from(self.at + n as isize).ok();
-            let echo = at.and_then(|at| heard.get(at)).copied().unwrap_or(0);
-            let sum = f64::from(*sample) + self.gain * f64::from(echo);
-            *sample = sum.clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16;
-        }
-        self.at += WIRE_FRAME_SAMPLES as isize;
-        mixed
     }
 }
 

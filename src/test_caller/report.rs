@@ -42,6 +42,9 @@ pub struct CallOptions {
 
 /// What the program says when nothing else was asked for.
 const DEFAULT_QUESTION: &str = "What time is it?";
+/// Our own packets later than this make the figures those of a busy machine: the other side fills the hole, and leaves
+/// words out to get back to real time.
+const LATE_US_MAX: u32 = 200_000;
 
 /// Places the call, prints its report. Whether every utterance was answered.
 pub async fn run(home: Home, config: Config, options: CallOptions) -> anyhow::Result<bool> {
@@ -174,6 +177,10 @@ fn latencies(outcome: &Outcome) -> Vec<u32> {
         .collect()
 }
 
+fn latest(outcome: &Outcome) -> u32 {
+    outcome.late_us.iter().copied().max().unwrap_or(0)
+}
+
 fn text(outcome: &Outcome, said: &[String], heard: &[String]) -> String {
     let mut out = format!(
         "registered in {} ms, answered in {} ms, {} packets heard{}\n",
@@ -205,6 +212,13 @@ fn text(outcome: &Outcome, said: &[String], heard: &[String]) -> String {
             "perceived turn latency over {} turns: p50 {p50} ms, p95 {p95} ms \
              (last voiced sample sent to first voiced sample received)\n",
             values.len()
+        ));
+    }
+    let late_us = latest(outcome);
+    if late_us > LATE_US_MAX {
+        out.push_str(&format!(
+            "our own packets left up to {} ms late: this machine is too busy for the figures above\n",
+            late_us / 1_000
         ));
     }
     if let (Some(p50), Some(p99)) = (
@@ -239,9 +253,46 @@ fn json(outcome: &Outcome, said: &[String], heard: &[String]) -> String {
         "answered_ms": outcome.answered_ms,
         "packets_received": outcome.packets_received,
         "ended_by_peer": outcome.ended_by_peer,
+        "own_packets_late_us_max": latest(outcome),
         "turns": turns,
         "latency_ms": { "p50": percentile(&values, 50), "p95": percentile(&values, 95) },
         "echo_us": { "p50": percentile(&outcome.echo_us, 50), "p99": percentile(&outcome.echo_us, 99) },
     });
     format!("{report:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_caller::{TurnOutcome, timeline::Measured};
+
+    #[test]
+    fn a_caller_that_was_late_itself_says_so() {
+        for (late_us, is_said) in [(1_200_000, true), (30_000, false)] {
+            let measured = Measured {
+                latency_ms: None,
+                cut_in: false,
+            };
+            let outcome = Outcome {
+                registered_ms: 1,
+                answered_ms: 1,
+                turns: vec![TurnOutcome {
+                    measured,
+                    reply: Vec::new(),
+                }],
+                heard: Vec::new(),
+                packets_received: 0,
+                echo_us: Vec::new(),
+                late_us: vec![40, late_us, 60],
+                ended_by_peer: false,
+            };
+            let said = ["What time is it?".to_owned()];
+            let text = text(&outcome, &said, &[]);
+            assert!(text.contains("(no answer)"), "{text}");
+            assert_eq!(text.contains("1200 ms late"), is_said, "{text}");
+            let json = json(&outcome, &said, &[]);
+            let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+            assert_eq!(json["own_packets_late_us_max"], late_us);
+        }
+    }
 }

@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::{HeaderMap, header};
 
 use crate::config::{ForwardAuth, Web};
+use crate::signalling::page_phone::forwarded_for;
 
 /// A header of our page's requests: no other origin may send it without being asked first, and we never agree.
 pub const OWN_HEADER: &str = "x-offhook";
@@ -39,6 +40,17 @@ pub fn forwarded(
     let here = auth.users.iter().find(|(there, _)| there == name);
     let account = here.map_or(name, |(_, here)| here);
     accounts.iter().find(|known| *known == account).cloned()
+}
+
+/// Who asks, for counting: the address itself, or what a trusted proxy says of it. None: it is this machine's, and may be a
+/// proxy's that speaks for everybody.
+pub fn client(web: &Web, headers: &HeaderMap, from: IpAddr) -> Option<IpAddr> {
+    let from = from.to_canonical();
+    let told = match web.forward_auth.from.contains(&from) {
+        true => forwarded_for(headers),
+        false => None,
+    };
+    told.or_else(|| (!from.is_loopback()).then_some(from))
 }
 
 /// Whether the page is looked at over https, as far as we are told.
@@ -154,6 +166,30 @@ mod tests {
             forwarded(&off, &given, IpAddr::from(proxy), &accounts),
             None
         );
+    }
+
+    #[test]
+    fn tries_are_counted_by_who_makes_them() {
+        const FORWARDED: &str = "x-forwarded-for";
+        let (proxy, here, other) = ([127, 0, 0, 1], [127, 0, 0, 2], [192, 0, 2, 1]);
+        let rows: [(Given, [u8; 4], Option<[u8; 4]>); 6] = [
+            (&[], other, Some(other)),
+            // Whoever comes from elsewhere may say what they like.
+            (&[(FORWARDED, "198.51.100.1")], other, Some(other)),
+            (
+                &[(FORWARDED, "6.6.6.6, 198.51.100.1")],
+                proxy,
+                Some([198, 51, 100, 1]),
+            ),
+            (&[], proxy, None),
+            (&[(FORWARDED, "nonsense")], proxy, None),
+            // A proxy on this machine that nobody trusts: it may say nothing, and shuts nobody out.
+            (&[(FORWARDED, "198.51.100.1")], here, None),
+        ];
+        for (given, from, expected) in rows {
+            let found = client(&web(), &headers(given), IpAddr::from(from));
+            assert_eq!(found, expected.map(IpAddr::from), "{given:?} {from:?}");
+        }
     }
 
     #[test]

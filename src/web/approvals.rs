@@ -4,10 +4,8 @@
 //! A browser that is signed in may have been left open. So the stop is lifted only by the owner, and with their PIN where
 //! the account has one.
 
-use std::collections::HashMap;
-use std::sync::PoisonError;
-
 use agent_bridge::approvals::Decision;
+use agent_bridge::approvals::desk::PinVerdict;
 use agent_bridge::levels::{Level, Origin, Verdict, Wish, may};
 use axum::body::Bytes;
 use axum::extract::State;
@@ -22,41 +20,9 @@ use serde_json::{Value, json};
 use super::{Page, Visitor, owner_only};
 use crate::api::{self, Problem};
 use crate::approvals::ChannelError;
-use crate::records::unix_ms;
 use crate::redact::Secret;
-use crate::secrets::SecretStore;
 
 const CHANNEL: &str = "web";
-/// Wrong PINs of one account in a day; then only `offhook approvals lift` helps.
-const PIN_TRIES_MAX: u32 = 5;
-const DAY_MS: u64 = 24 * 3600 * 1000;
-
-/// Wrong PINs of a day, by account.
-#[derive(Default)]
-pub(super) struct PinTries {
-    day: u64,
-    wrong: HashMap<String, u32>,
-}
-
-impl PinTries {
-    /// Counts a try before it is looked at, so that many at once are many.
-    fn may(&mut self, person: &str, now_unix_ms: u64) -> bool {
-        let day = now_unix_ms / DAY_MS;
-        if day != self.day {
-            *self = PinTries {
-                day,
-                wrong: HashMap::new(),
-            };
-        }
-        let count = self.wrong.entry(person.to_owned()).or_default();
-        *count += 1;
-        *count <= PIN_TRIES_MAX
-    }
-
-    fn was_right(&mut self, person: &str) {
-        self.wrong.remove(person);
-    }
-}
 
 pub(super) fn routes() -> Router<Page> {
     Router::new()
@@ -164,68 +130,27 @@ async fn lift(
 ) -> Result<Response, Problem> {
     let Lift { pin } = api::json(body)?;
     owner_only(&visitor)?;
-    let pins = &page.0.pin_tries;
-    let person = visitor.person;
-    let path = page.parts().home.secrets_path();
-    let owner = person.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        let pins = SecretStore::open(&path).map(|secrets| secrets.pins());
-        pins.map(|mut pins| pins.remove(&owner))
-    });
-    let known = found.await.ok().and_then(Result::ok).ok_or_else(|| {
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The secret store can't be read: see the log.",
-        )
-    })?;
-    if let Some(known) = known {
+    let approvals = &page.parts().approvals;
+    let caller = approvals.authority(&visitor.person, Origin::Account).caller;
+    if caller.pin.is_some() {
         if pin.is_empty() {
             let why = "Lifting the stop needs your PIN.";
             return Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, why));
         }
-        let may_try = pins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .may(&person, unix_ms());
-        let pin = Secret::new(pin);
-        let fits = may_try
-            && tokio::task::spawn_blocking(move || known.fits(&pin))
-                .await
-                .unwrap_or(false);
-        if !fits {
-            let why = match may_try {
-                true => "That is not your PIN.",
-                false => {
-                    "Too many wrong PINs today. `offhook approvals lift` on the machine still works."
-                }
-            };
+        // The office counts, for calls and the page together.
+        let tried = approvals.try_pin(&visitor.person, Secret::new(pin), CHANNEL);
+        let why = match tried.await {
+            PinVerdict::Right(_) => None,
+            PinVerdict::Wrong { tries_left: 1.. } => Some("That is not your PIN."),
+            PinVerdict::Wrong { tries_left: 0 } => Some(
+                "Too many wrong PINs today. `offhook approvals lift` on the machine still works.",
+            ),
+            PinVerdict::Failed => Some("The PIN could not be looked at. Try again."),
+        };
+        if let Some(why) = why {
             return Err(Problem::new(StatusCode::FORBIDDEN, why));
         }
-        pins.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .was_right(&person);
     }
-    page.parts().approvals.set_frozen(false, CHANNEL).await;
+    approvals.set_frozen(false, CHANNEL).await;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrong_pins_are_counted_by_day_and_account() {
-        let mut tries = PinTries::default();
-        for n in 0..PIN_TRIES_MAX {
-            assert!(tries.may("anna", 0), "{n}");
-        }
-        assert!(!tries.may("anna", DAY_MS - 1));
-        assert!(tries.may("otto", 0));
-        assert!(tries.may("anna", DAY_MS));
-        tries.was_right("anna");
-        for _ in 0..PIN_TRIES_MAX {
-            assert!(tries.may("anna", DAY_MS));
-        }
-        assert!(!tries.may("anna", DAY_MS));
-    }
 }

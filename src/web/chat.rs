@@ -45,6 +45,7 @@ impl From<HubError> for Problem {
             HubError::TooMuch(_) => StatusCode::TOO_MANY_REQUESTS,
             HubError::Wrong(_) | HubError::NoChannel => StatusCode::BAD_REQUEST,
             HubError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            HubError::Over => StatusCode::GONE,
         };
         Problem::new(status, error.to_string())
     }
@@ -75,10 +76,11 @@ async fn history(
     let agent = agent_named(&page, &wanted.agent);
     let most = wanted.most.unwrap_or(MESSAGES).min(MESSAGES_MAX);
     let hub = &page.parts().hub;
+    // Said even where it is empty: what belongs to another one is told by it.
+    let conversation = hub.conversation(&visitor.person, &agent).await?;
     let rows = hub
         .history(&visitor.person, &agent, wanted.before, most)
         .await?;
-    let conversation = rows.last().map(|row| row.conversation.clone());
     Ok(Json(
         json!({ "conversation": conversation, "messages": rows }),
     ))

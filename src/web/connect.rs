@@ -16,13 +16,16 @@ use axum::{Extension, Json, Router};
 use qrcodegen::{QrCode, QrCodeEcc};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sip::Transport;
+use sip::{Advertised, Transport};
 
 use super::{Page, Visitor, owner_only, sessions};
 use crate::api::{self, Problem};
+use crate::config::Advertise;
 use crate::records::unix_ms;
 use crate::redact::Secret;
 use crate::secrets::{SecretStore, SecretsError, generate};
+use crate::signalling::advertise;
+use crate::tailnet::{self, Interface, is_tailnet};
 
 /// How long an invitation may be read.
 const INVITATION_MS: u64 = 10 * 60 * 1000;
@@ -94,15 +97,15 @@ async fn servers(
     headers: HeaderMap,
     Extension(_): Extension<Visitor>,
 ) -> Json<Value> {
-    let parts = page.parts();
-    let rows = parts.sip.iter().map(|(transport, address)| {
+    let sip = reachable(&page, &headers);
+    let rows = sip.iter().map(|(transport, address)| {
         json!({
             "address": address.to_string(),
             "transport": transport.via_token(),
             "is_here_only": address.ip().is_loopback(),
         })
     });
-    let best = best_server(&parts.sip, &headers);
+    let best = best_server(&sip, &headers);
     Json(json!({
         "servers": rows.collect::<Vec<_>>(),
         "best": best.map(|(transport, address)| json!({
@@ -119,10 +122,7 @@ fn best_server(
     sip: &[(Transport, SocketAddr)],
     headers: &HeaderMap,
 ) -> Option<(Transport, SocketAddr)> {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let host = host.and_then(host_address);
+    let host = reached_at(headers);
     let rank = |(transport, address): &&(Transport, SocketAddr)| {
         let ip = address.ip();
         let is_host = Some(ip) == host && !ip.is_loopback();
@@ -141,11 +141,78 @@ fn best_server(
     known.min_by_key(rank).copied()
 }
 
-fn host_address(host: &str) -> Option<IpAddr> {
+/// The address that the browser has reached us at; none where it used a name.
+fn reached_at(headers: &HeaderMap) -> Option<IpAddr> {
+    let host = headers.get(header::HOST)?.to_str().ok()?;
     let socket = host.parse::<SocketAddr>().map(|address| address.ip());
     socket
         .or_else(|_| host.trim_matches(['[', ']']).parse())
         .ok()
+}
+
+/// Where we listen, at addresses that can be typed into a phone.
+fn reachable(page: &Page, headers: &HeaderMap) -> Vec<(Transport, SocketAddr)> {
+    let parts = page.parts();
+    let is_everywhere = |(_, address): &(Transport, SocketAddr)| address.ip().is_unspecified();
+    if !parts.sip.iter().any(is_everywhere) {
+        return parts.sip.clone();
+    }
+    // They change while we run.
+    let interfaces = tailnet::interfaces().unwrap_or_default();
+    let own = own_addresses(&parts.config.sip.advertise, &interfaces);
+    without_wildcards(&parts.sip, reached_at(headers), &own)
+}
+
+/// This machine's addresses as phones know them, the likeliest first: those of `advertise`, of network cards, of the tailnet.
+fn own_addresses(rows: &[Advertise], interfaces: &[Interface]) -> Vec<IpAddr> {
+    let table = advertise::table(rows, &[], interfaces);
+    let is_of_link = |ip: IpAddr| match ip {
+        IpAddr::V4(four) => four.is_link_local(),
+        IpAddr::V6(six) => six.is_unicast_link_local(),
+    };
+    let usable = interfaces
+        .iter()
+        .filter(|interface| !interface.address.is_loopback() && !is_of_link(interface.address));
+    let mut ranked: Vec<(u8, IpAddr)> = usable
+        .map(|interface| {
+            let outside = Advertised::of(&table, interface.address);
+            let rank = match interface {
+                _ if outside != interface.address => 0,
+                Interface {
+                    is_uplink: true, ..
+                } => 1,
+                _ if is_tailnet(interface.address) => 2,
+                _ => 3,
+            };
+            (rank, outside)
+        })
+        .collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, address)| address).collect()
+}
+
+/// `0.0.0.0` and `::` are no place to send a phone: the address that the browser has reached stands for them, else the first
+/// of our own; a row with neither is left out.
+fn without_wildcards(
+    sip: &[(Transport, SocketAddr)],
+    reached: Option<IpAddr>,
+    own: &[IpAddr],
+) -> Vec<(Transport, SocketAddr)> {
+    let place = |address: SocketAddr| {
+        if !address.ip().is_unspecified() {
+            return Some(address);
+        }
+        let fits = |ip: &IpAddr| ip.is_ipv4() == address.is_ipv4() && !ip.is_unspecified();
+        let reached = reached.filter(fits);
+        let elsewhere = reached.filter(|ip| !ip.is_loopback());
+        let found = elsewhere
+            .or_else(|| own.iter().copied().find(fits))
+            .or(reached);
+        Some(SocketAddr::new(found?, address.port()))
+    };
+    sip.iter()
+        .filter_map(|(transport, address)| Some((*transport, place(*address)?)))
+        .collect()
 }
 
 #[derive(Deserialize)]
@@ -212,7 +279,7 @@ async fn invite(
     });
     let gone = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The program is stopping.");
     changed.await.map_err(gone)?.map_err(failed)?;
-    let server = best_server(&parts.sip, &headers);
+    let server = best_server(&reachable(&page, &headers), &headers);
     let mut value = json!({ "user": name, "password": password.expose() });
     if let Some((transport, address)) = server {
         value["server"] = json!(address.to_string());
@@ -245,10 +312,7 @@ fn base_for_phones(page: &Page, headers: &HeaderMap) -> Option<String> {
     if !url.is_empty() {
         return Some(url.clone());
     }
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let reached = host.and_then(host_address).filter(|ip| !ip.is_loopback());
+    let reached = reached_at(headers).filter(|ip| !ip.is_loopback());
     let mut elsewhere = parts.web.iter().map(SocketAddr::ip);
     let ip = reached.or_else(|| elsewhere.find(|ip| !ip.is_loopback() && !ip.is_unspecified()))?;
     let address = SocketAddr::new(ip, parts.config.web.port);
@@ -298,11 +362,17 @@ fn linphone(settings: &Settings) -> String {
         ("passwd", password.expose().to_owned()),
         ("realm", realm.clone()),
     ];
+    // The invitation is soon over; a phone that kept its address would ask there at every start, and have its login twice.
+    let once = [("transient_provisioning", "1".to_owned())];
     let mut xml = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <config xmlns=\"http://www.linphone.org/xsds/lpconfig.xsd\">\n",
     );
-    for (section, entries) in [("proxy_0", &account[..]), ("auth_info_0", &login[..])] {
+    for (section, entries) in [
+        ("proxy_0", &account[..]),
+        ("auth_info_0", &login[..]),
+        ("misc", &once[..]),
+    ] {
         // Writing to a String cannot fail.
         let _ = writeln!(xml, "  <section name=\"{section}\">");
         for (name, value) in entries {
@@ -381,6 +451,7 @@ mod tests {
             "<entry name=\"reg_identity\" overwrite=\"true\">sip:anna@100.64.0.7</entry>",
             "<entry name=\"passwd\" overwrite=\"true\">a&lt;&amp;b</entry>",
             "<section name=\"auth_info_0\">",
+            "<entry name=\"transient_provisioning\" overwrite=\"true\">1</entry>",
         ] {
             assert!(xml.contains(part), "{part} in\n{xml}");
         }
@@ -409,6 +480,78 @@ mod tests {
         check(&all, "phone.example.org", "TCP 100.64.0.7:5060");
         check(&all[..2], "127.0.0.1:8060", "TCP 127.0.0.1:5060");
         check(&all[..1], "127.0.0.1:8060", "UDP 127.0.0.1:5060");
+    }
+
+    #[test]
+    fn nobody_is_sent_to_a_wildcard() {
+        let ip = |text: &str| -> IpAddr { text.parse().expect("an address") };
+        let everywhere: Vec<(Transport, SocketAddr)> = [
+            (Transport::Udp, "0.0.0.0:5060"),
+            (Transport::Tcp, "[::]:5060"),
+            (Transport::Tls, "127.0.0.1:5061"),
+        ]
+        .map(|(transport, address)| (transport, address.parse().expect("an address")))
+        .into();
+        type Row<'a> = (Option<&'a str>, &'a [&'a str], &'a [&'a str]);
+        let rows: [Row<'_>; 7] = [
+            (
+                Some("192.168.1.5"),
+                &["10.0.0.5", "2001:db8::5"],
+                &["192.168.1.5:5060", "[2001:db8::5]:5060", "127.0.0.1:5061"],
+            ),
+            (
+                Some("127.0.0.1"),
+                &["10.0.0.5"],
+                &["10.0.0.5:5060", "127.0.0.1:5061"],
+            ),
+            (
+                Some("2001:db8::1"),
+                &["10.0.0.5", "2001:db8::5"],
+                &["10.0.0.5:5060", "[2001:db8::1]:5060", "127.0.0.1:5061"],
+            ),
+            // By a name.
+            (None, &["10.0.0.5"], &["10.0.0.5:5060", "127.0.0.1:5061"]),
+            // A machine with no network: phones on it reach it.
+            (
+                Some("127.0.0.1"),
+                &[],
+                &["127.0.0.1:5060", "127.0.0.1:5061"],
+            ),
+            (None, &[], &["127.0.0.1:5061"]),
+            (Some("0.0.0.0"), &[], &["127.0.0.1:5061"]),
+        ];
+        for (reached, own, expected) in rows {
+            let own: Vec<IpAddr> = own.iter().map(|text| ip(text)).collect();
+            let found = without_wildcards(&everywhere, reached.map(ip), &own);
+            let found: Vec<String> = found.iter().map(|(_, at)| at.to_string()).collect();
+            assert_eq!(found, expected, "{reached:?} {own:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_advertised_comes_first() {
+        let interface = |name: &str, address: &str, is_uplink| Interface {
+            name: name.to_owned(),
+            address: address.parse().expect("an address"),
+            is_uplink,
+        };
+        let interfaces = [
+            interface("lo", "127.0.0.1", false),
+            interface("docker0", "172.17.0.1", false),
+            interface("tailscale0", "100.101.1.2", false),
+            interface("eth0", "fe80::5", true),
+            interface("eth0", "10.0.0.5", true),
+        ];
+        let addresses = |rows: &[Advertise]| -> Vec<String> {
+            let found = own_addresses(rows, &interfaces);
+            found.iter().map(IpAddr::to_string).collect()
+        };
+        assert_eq!(addresses(&[]), ["10.0.0.5", "100.101.1.2", "172.17.0.1"]);
+        let row = Advertise {
+            inside: crate::config::Inside::Interface("tailscale0".to_owned()),
+            outside: "203.0.113.9".parse().expect("an address"),
+        };
+        assert_eq!(addresses(&[row])[0], "203.0.113.9");
     }
 
     #[test]

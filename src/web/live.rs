@@ -1,10 +1,11 @@
 //! What happens, as server-sent events (WHATWG HTML, section 9.2): an open page reads again what it is told has changed.
 //! A browser that is too slow is told to read everything again; one whose session ended is let go.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Extension;
@@ -13,7 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::{Page, Visitor};
@@ -24,6 +25,8 @@ use crate::hub::Live;
 
 /// Pages open at once; the next one is told to come again.
 pub const STREAMS_MAX: usize = 400;
+/// Of one person.
+pub const STREAMS_PER_PERSON_MAX: usize = 16;
 /// How often signalling is asked what has changed while a page is open.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How often it is asked whether who listens is still signed in.
@@ -71,6 +74,49 @@ pub async fn watch_house(page: Page) {
     }
 }
 
+/// Who has pages open, and how many.
+#[derive(Default)]
+pub(super) struct Places(Mutex<HashMap<String, usize>>);
+
+/// One open page's, until it is dropped.
+struct Place {
+    places: Arc<Places>,
+    person: String,
+}
+
+impl Places {
+    fn enter(self: &Arc<Self>, person: &str) -> Option<Place> {
+        let mut counts = self.counts();
+        let all: usize = counts.values().sum();
+        let own = counts.get(person).copied().unwrap_or(0);
+        if all >= STREAMS_MAX || own >= STREAMS_PER_PERSON_MAX {
+            return None;
+        }
+        counts.insert(person.to_owned(), own + 1);
+        Some(Place {
+            places: self.clone(),
+            person: person.to_owned(),
+        })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        // Nothing in here is left half-done by a panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.places.counts();
+        if let Some(count) = counts.get_mut(&self.person) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.person);
+            }
+        }
+    }
+}
+
 /// One open page.
 struct Listener {
     page: Page,
@@ -84,8 +130,9 @@ struct Listener {
     engines_may_change: bool,
     hub: broadcast::Receiver<Live>,
     again: tokio::time::Interval,
+    signed_out: watch::Receiver<()>,
     waiting: Vec<Event>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// `GET /api/web/events`.
@@ -95,7 +142,7 @@ pub(super) async fn events(
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Response {
-    let Ok(place) = page.0.places.clone().try_acquire_owned() else {
+    let Some(place) = page.0.places.enter(&visitor.person) else {
         let why = "Too many pages are open. Close some, or wait.";
         return Problem::new(StatusCode::TOO_MANY_REQUESTS, why).into_response();
     };
@@ -109,6 +156,7 @@ pub(super) async fn events(
         engines_may_change: true,
         hub: page.parts().hub.live(&visitor.person),
         again: interval_at(Instant::now() + ASK_AGAIN, ASK_AGAIN),
+        signed_out: page.parts().phones.watch_signed_out(),
         waiting: vec![named("hello", "")],
         visitor,
         headers,
@@ -123,10 +171,6 @@ pub(super) async fn events(
     Sse::new(events)
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
         .into_response()
-}
-
-pub(super) fn places() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(STREAMS_MAX))
 }
 
 fn named(name: &str, data: &str) -> Event {
@@ -144,6 +188,11 @@ fn of_hub(event: &Live) -> Event {
 }
 
 impl Listener {
+    async fn is_still_in(&self) -> bool {
+        let now = self.page.visitor(&self.headers, self.from).await;
+        now.as_ref() == Some(&self.visitor)
+    }
+
     /// None: the page's session is over, or the program is.
     async fn next(&mut self) -> Option<Event> {
         loop {
@@ -181,13 +230,41 @@ impl Listener {
                     Err(broadcast::error::RecvError::Lagged(_)) => return Some(named("again", "")),
                     Err(broadcast::error::RecvError::Closed) => return None,
                 },
-                _ = self.again.tick() => {
-                    let still = self.page.visitor(&self.headers, self.from).await;
-                    if still.as_ref() != Some(&self.visitor) {
+                _ = self.again.tick() => if !self.is_still_in().await {
+                    return None;
+                },
+                changed = self.signed_out.changed() => {
+                    changed.ok()?;
+                    if !self.is_still_in().await {
                         return None;
                     }
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_pages_and_no_more() {
+        let places = Arc::new(Places::default());
+        let of_anna: Vec<_> = (0..=STREAMS_PER_PERSON_MAX)
+            .map(|_| places.enter("anna"))
+            .collect();
+        assert!(
+            of_anna[..STREAMS_PER_PERSON_MAX]
+                .iter()
+                .all(Option::is_some)
+        );
+        assert!(of_anna[STREAMS_PER_PERSON_MAX].is_none());
+        let others: Vec<_> = (0..STREAMS_MAX)
+            .filter_map(|n| places.enter(&format!("otto{n}")))
+            .collect();
+        assert_eq!(others.len(), STREAMS_MAX - STREAMS_PER_PERSON_MAX);
+        drop((of_anna, others));
+        assert!(places.counts().is_empty());
     }
 }

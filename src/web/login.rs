@@ -75,7 +75,8 @@ pub(super) async fn sign_in(
     }
     let now = unix_ms();
     let tries = || page.0.tries.lock().unwrap_or_else(PoisonError::into_inner);
-    let may_try = tries().may(from.ip(), now);
+    let client = access::client(web, &headers, from.ip());
+    let may_try = tries().may(client, now);
     if !may_try {
         let why = "Too many tries to sign in. Wait a minute.";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, why));
@@ -164,6 +165,7 @@ async fn sign_out(
             .recorder
             .ask(move |store| store.end_web_sessions(&person, &hash));
         ended.await?;
+        page.parts().phones.signed_out();
     }
     let cookie = sessions::clear_cookie(page.parts().config.web.port);
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
@@ -211,6 +213,9 @@ async fn end(
     };
     match ended {
         0 => Err(Problem::no_such("signed-in browser")),
-        _ => Ok(StatusCode::NO_CONTENT.into_response()),
+        _ => {
+            page.parts().phones.signed_out();
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
     }
 }

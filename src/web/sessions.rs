@@ -99,12 +99,13 @@ pub struct Tries {
 
 /// Of one address in a minute.
 const TRIES_MAX: u32 = 10;
-/// Of all addresses in a minute.
-const TRIES_MAX_ALL: u32 = 100;
+/// Of all addresses in a minute. A link is too long to be guessed: this only bounds the work.
+const TRIES_MAX_ALL: u32 = 1_000;
 
 impl Tries {
-    /// Whether `from` may try now; counts it if so. At most `TRIES_MAX_ALL` addresses are remembered.
-    pub fn may(&mut self, from: IpAddr, now_unix_ms: u64) -> bool {
+    /// Whether `from` may try now; counts it if so. None: an address that many share. At most `TRIES_MAX_ALL` addresses are
+    /// remembered.
+    pub fn may(&mut self, from: Option<IpAddr>, now_unix_ms: u64) -> bool {
         let minute = now_unix_ms / 60_000;
         if minute != self.minute {
             *self = Tries {
@@ -115,11 +116,13 @@ impl Tries {
         if self.all >= TRIES_MAX_ALL {
             return false;
         }
-        let count = self.by.entry(from.to_canonical()).or_default();
-        if *count >= TRIES_MAX {
-            return false;
+        if let Some(from) = from {
+            let count = self.by.entry(from.to_canonical()).or_default();
+            if *count >= TRIES_MAX {
+                return false;
+            }
+            *count += 1;
         }
-        *count += 1;
         self.all += 1;
         true
     }
@@ -197,15 +200,20 @@ mod tests {
         let one = IpAddr::from([192, 0, 2, 1]);
         let mapped: IpAddr = "::ffff:192.0.2.1".parse().expect("an address");
         for n in 0..TRIES_MAX {
-            assert!(tries.may(if n % 2 == 0 { one } else { mapped }, 0), "{n}");
+            let from = if n % 2 == 0 { one } else { mapped };
+            assert!(tries.may(Some(from), 0), "{n}");
         }
-        assert!(!tries.may(one, 59_999));
-        assert!(tries.may(one, 60_000));
+        assert!(!tries.may(Some(one), 59_999));
+        assert!(
+            tries.may(None, 59_999),
+            "where many share one, none is shut out"
+        );
+        assert!(tries.may(Some(one), 60_000));
         let mut tries = Tries::default();
-        let allowed = (0..=255)
-            .filter(|n| tries.may(IpAddr::from([192, 0, 2, *n]), 0))
-            .count();
+        let all = (0..8).flat_map(|m| (0..=255).map(move |n| IpAddr::from([192, 0, m, n])));
+        let allowed = all.filter(|from| tries.may(Some(*from), 0)).count();
         assert_eq!(allowed, TRIES_MAX_ALL as usize);
+        assert!(!tries.may(None, 0));
     }
 
     #[test]

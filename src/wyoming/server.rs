@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use media::file::{Clip, FileError};
-use media::resample::Resampler;
+use media::resample::Aligned;
 use serde_json::{Value, json};
-use tokio::io::{BufReader, BufWriter};
+use tokio::io::{AsyncBufReadExt as _, BufReader, BufWriter};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -94,8 +94,7 @@ pub async fn serve(listeners: Listeners, work: SoundWork, connections_max: usize
 
 /// Sound on its way in.
 struct Recording {
-    resampler: Resampler,
-    late: usize,
+    resampler: Aligned,
     pcm: Vec<i16>,
     /// More came than is heard.
     is_too_long: bool,
@@ -242,22 +241,23 @@ impl Client {
 
     fn record(&self, event: &Event) -> Recording {
         let rate_hz = event.number("rate").unwrap_or(asr::SAMPLE_RATE_HZ);
-        let resampler = Resampler::new(rate_hz, asr::SAMPLE_RATE_HZ);
         Recording {
-            late: resampler.delay_samples(),
-            resampler,
+            resampler: Aligned::new(rate_hz, asr::SAMPLE_RATE_HZ),
             pcm: Vec::new(),
             is_too_long: false,
         }
     }
 
-    async fn transcribe(&mut self, mut recording: Recording) -> Result<(), StreamError> {
-        let rest = recording.resampler.finish();
-        recording.keep(rest);
+    async fn transcribe(&mut self, recording: Recording) -> Result<(), StreamError> {
+        let mut pcm = recording.pcm;
+        pcm.extend(recording.resampler.finish());
         let max_s = self.work.limits().duration_s_max;
         let heard = match recording.is_too_long {
             true => Err(FileError::TooLong { max_s }.into()),
-            false => self.work.hear(recording.pcm).await,
+            false => tokio::select! {
+                heard = self.work.hear(pcm) => heard,
+                () = hung_up(&mut self.reader) => return Err(StreamError::Closed),
+            },
         };
         match heard {
             Ok(heard) => {
@@ -317,23 +317,22 @@ impl Recording {
                 (sum / channels as i32) as i16
             })
             .collect();
-        let resampled = self.resampler.process(&mono);
-        self.keep(resampled);
+        if self.is_too_long {
+            return;
+        }
+        self.pcm.extend(self.resampler.process(&mono));
         let samples_max = max_s as usize * asr::SAMPLE_RATE_HZ as usize;
         if self.pcm.len() > samples_max {
             self.is_too_long = true;
             self.pcm.clear();
         }
     }
+}
 
-    /// Takes resampled sound, less the resampler's delay.
-    fn keep(&mut self, mut samples: Vec<i16>) {
-        let cut = self.late.min(samples.len());
-        samples.drain(..cut);
-        self.late -= cut;
-        if !self.is_too_long {
-            self.pcm.extend(samples);
-        }
+/// Returns when the client is gone; one that has said more already is there.
+async fn hung_up(reader: &mut BufReader<OwnedReadHalf>) {
+    if reader.fill_buf().await.is_ok_and(|more| !more.is_empty()) {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -114,22 +114,29 @@ async fn one_connection_speaks_and_hears() {
         pcm.len()
     );
 
-    // At another rate, and in stereo halves of a chunk.
+    // At another rate; and in stereo.
     let clip = Clip {
         rate_hz: 22_050,
         samples: media::resample::resample_clip(&pcm, 16_000, 22_050),
     };
-    for event in recording(&clip, "en") {
-        stream::write(&mut peer.0, &event, WITHIN)
-            .await
-            .expect("sent");
+    for channels in [1, 2] {
+        for mut event in recording(&clip, "en") {
+            if event.kind == "audio-chunk" {
+                event.data.insert("channels".to_owned(), json!(channels));
+                let samples = event.payload.chunks_exact(2);
+                event.payload = samples.flat_map(|sample| sample.repeat(channels)).collect();
+            }
+            stream::write(&mut peer.0, &event, WITHIN)
+                .await
+                .expect("sent");
+        }
+        let transcript = peer.next().await;
+        assert_eq!(transcript.kind, "transcript");
+        assert_eq!(
+            letters(transcript.text("text").expect("words")),
+            letters(WORDS)
+        );
     }
-    let transcript = peer.next().await;
-    assert_eq!(transcript.kind, "transcript");
-    assert_eq!(
-        letters(transcript.text("text").expect("words")),
-        letters(WORDS)
-    );
     // Nothing said, nothing heard; still an answer each.
     peer.send("synthesize", json!({"text": " "})).await;
     assert!(peer.sound().await.is_empty());
@@ -174,6 +181,55 @@ async fn bounds_are_told() {
         .await
         .expect("sent");
     assert!(stream::read(&mut peer.0, WITHIN).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_is_not_heard_to_the_end() {
+    let script = [
+        asr::fake::Line::WaitThenSay("first".to_owned()),
+        asr::fake::Line::Say("second".to_owned()),
+    ];
+    let ears = asr::fake::FakeEngine::new(script);
+    let gate = ears.gate();
+    let voice = tts::fake::FakeEngine::new();
+    let engines = Arc::new(crate::testing::engines(Box::new(ears), Box::new(voice)));
+    let (_, state) = watch::channel(EngineState::Ready(Arc::clone(&engines)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let limits = SoundLimits {
+        at_once: 1,
+        ..SoundLimits::default()
+    };
+    tokio::spawn(serve(
+        Listeners::of(listener),
+        SoundWork::new(state, limits),
+        2,
+    ));
+    let clip = Clip {
+        rate_hz: 16_000,
+        samples: (0..16_000)
+            .map(|n| if n / 40 % 2 == 0 { 4_000 } else { -4_000 })
+            .collect(),
+    };
+    let say = async |peer: &mut Peer| {
+        for event in recording(&clip, "en") {
+            stream::write(&mut peer.0, &event, WITHIN)
+                .await
+                .expect("sent");
+        }
+    };
+    let mut first = Peer::connect(port).await;
+    say(&mut first).await;
+    tokio::task::spawn_blocking(move || gate.wait_until_reached())
+        .await
+        .expect("waits");
+    // Only one is heard at a time, and nothing opens the gate for the first.
+    drop(first);
+    let mut second = Peer::connect(port).await;
+    say(&mut second).await;
+    second.send("ping", json!({"text": "still here"})).await;
+    assert_eq!(second.next().await.text("text"), Some("second"));
+    assert_eq!(second.next().await.kind, "pong");
 }
 
 #[tokio::test(flavor = "multi_thread")]

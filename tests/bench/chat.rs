@@ -78,6 +78,7 @@ fn rig(name: &str, accounts: usize, scripts: Vec<Vec<FakeStep>>) -> Rig {
         pins: HashMap::new(),
         wrong_pins: HashMap::new(),
         is_frozen: false,
+        earlier: Vec::new(),
         gateways: Vec::new(),
     };
     let (approvals, _) = Approvals::start(plan, recorder.clone());

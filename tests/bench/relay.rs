@@ -11,7 +11,7 @@
 //!     --first-loss         raise the load by --step percent (10) until a packet is lost, instead. Each relay has processor
 //!                          0 and one thread, the generator processor 1; the search ends where the generator falls behind
 //!     --threads 0          of each relay; 0 is one per core
-//!     --interval-us 250    ours: how long a thread rests after a round
+//!     --interval-us 300    ours: how long a thread rests after a round
 //!     --ours-only          no peer
 //!     --nothing            also the generator alone, packets straight from sender to receiver
 //!
@@ -50,7 +50,7 @@ fn options() -> Options {
         seconds: 10,
         rounds: 5,
         threads: 0,
-        interval_us: 250,
+        interval_us: 300,
         is_first_loss: false,
         step_percent: 10,
         is_alone: false,

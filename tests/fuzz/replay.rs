@@ -9,7 +9,7 @@ use std::time::Instant;
 type Body = fn(&[u8]);
 
 /// Target (and corpus folder), its body, and a folder of golden files that belongs to its corpus.
-const TARGETS: [(&str, Body, Option<&str>); 39] = [
+const TARGETS: [(&str, Body, Option<&str>); 40] = [
     ("sip_message", sip::fuzz::parse_message, Some("rfc4475")),
     ("sip_calls", sip_calls, None),
     ("sip_stream", sip::fuzz::frame_stream, Some("rfc4475")),
@@ -55,6 +55,7 @@ const TARGETS: [(&str, Body, Option<&str>); 39] = [
     ("telegram", agent_bridge::channels::fuzz::telegram, None),
     ("signal_cli", agent_bridge::channels::fuzz::signal, None),
     ("markdown", agent_bridge::channels::fuzz::markdown, None),
+    ("tool_text", agent_bridge::tools::fuzz::tool_text, None),
     ("speech_text", tts::text::fuzz::normalise_any, None),
     ("clauses", clauses, None),
 ];

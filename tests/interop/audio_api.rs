@@ -3,16 +3,24 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::offhook::{Offhook, text_of};
-use crate::peers::{require, take_floor};
-use crate::process::Folder;
+use crate::offhook::Offhook;
+use crate::openclaw::claw::Claw;
+use crate::openclaw::installed::installed;
+use crate::openclaw::launch;
+use crate::openclaw::model::Model;
+use crate::peers::take_floor;
+use crate::process::{Folder, Process, wait_until};
 use crate::sound::words_in_order;
+use crate::telegram_stand_in::{StandIn, TOKEN};
 
 const WORDS: &str = "what time is it";
+/// Somebody in Telegram.
+const ANNA: i64 = 9;
+/// On a small machine OpenClaw's command line takes minutes, and so does its first answer.
+const CLAW_LIMIT: Duration = Duration::from_secs(300);
 
 fn token(offhook: &Offhook) -> String {
     let path = offhook.home().join("audio-token");
@@ -47,8 +55,8 @@ fn request(offhook: &Offhook, token: &str, head: &str, body: &[u8]) -> (u16, Vec
     (status.expect("a status"), answer[end + 4..].to_vec())
 }
 
-fn speak(offhook: &Offhook, format: &str) -> Vec<u8> {
-    let wish = format!(r#"{{"input":"What time is it?","response_format":"{format}"}}"#);
+fn speak(offhook: &Offhook, words: &str, format: &str) -> Vec<u8> {
+    let wish = format!(r#"{{"input":"{words}","response_format":"{format}"}}"#);
     let head = "POST /v1/audio/speech\nContent-Type: application/json\r\n";
     let (status, sound) = request(offhook, &token(offhook), head, wish.as_bytes());
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&sound));
@@ -61,7 +69,7 @@ fn other_programs_hear_and_speak() {
         return;
     };
     let offhook = Offhook::start("audio_api");
-    let note = speak(&offhook, "opus");
+    let note = speak(&offhook, "What time is it?", "opus");
     let mut form =
         b"--X\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--X\r\n\
         Content-Disposition: form-data; name=\"file\"; filename=\"note.ogg\"\r\n\r\n"
@@ -102,34 +110,10 @@ fn other_programs_hear_and_speak() {
     }
 }
 
-/// Where `deploy/openclaw.sh` put it.
-fn openclaw() -> Option<PathBuf> {
-    let folder = match std::env::var_os("OFFHOOK_OPENCLAW") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/openclaw"),
-    };
-    folder.join("complete").is_file().then_some(folder)
-}
-
-#[test]
-#[ignore = "OpenClaw's command line takes minutes on a small machine"]
-fn the_real_openclaw_hears_with_our_ears_and_speaks_with_our_voice() {
-    let test = "the_real_openclaw_hears_with_our_ears_and_speaks_with_our_voice";
-    let Some(installed) = require(test, "OpenClaw", "deploy/openclaw.sh", openclaw()) else {
-        return;
-    };
-    let Some(_floor) = take_floor(test, None) else {
-        return;
-    };
-    let offhook = Offhook::start(test);
-    let folder = Folder::new("openclaw_audio");
-    let home = folder.path();
-    let note = home.join("note.ogg");
-    std::fs::write(&note, speak(&offhook, "opus")).expect("own folder");
-    let base = format!("http://{}/v1", offhook.web);
+/// The sections of docs/audio-api.md, for this program.
+fn sections(offhook: &Offhook) -> serde_json::Value {
     let offhook_home = offhook.home().display().to_string();
-    let config = serde_json::json!({
-        "gateway": {"mode": "local", "auth": {"mode": "token", "token": "for-this-test-only"}},
+    serde_json::json!({
         "tools": {"media": {
             "models": [{
                 "type": "cli", "command": env!("CARGO_BIN_EXE_offhook"),
@@ -139,28 +123,90 @@ fn the_real_openclaw_hears_with_our_ears_and_speaks_with_our_voice() {
             "audio": {"enabled": true},
         }},
         "tts": {"auto": "inbound", "provider": "openai", "providers": {"openai": {
-            "apiKey": token(&offhook), "baseUrl": base, "model": "tts-1", "speakerVoice": "alloy",
-            "responseFormat": "opus",
+            "apiKey": token(offhook), "baseUrl": format!("http://{}/v1", offhook.web), "model": "tts-1",
+            "speakerVoice": "alloy", "responseFormat": "opus",
         }}},
-    });
+    })
+}
+
+/// A voice note in OpenClaw's own Telegram channel, with a stand-in for Telegram and a scripted model: heard by our ears,
+/// answered in our voice.
+#[test]
+fn a_voice_note_to_the_real_openclaw_is_answered_in_our_voice() {
+    let test = "a_voice_note_to_the_real_openclaw_is_answered_in_our_voice";
+    let Some(openclaw) = installed(test) else {
+        return;
+    };
+    let Some(_floor) = take_floor(test, None) else {
+        return;
+    };
+    let offhook = Offhook::start(test);
+    let telegram = StandIn::start();
+    let model = Model::start();
+    let mut more = sections(&offhook);
+    more["channels"] = serde_json::json!({"telegram": {
+        "enabled": true, "botToken": TOKEN, "apiRoot": format!("http://{}", telegram.address),
+        "dmPolicy": "allowlist", "allowFrom": [ANNA.to_string()], "streaming": {"mode": "off"},
+        // The stand-in is on this machine; Telegram is not.
+        "network": {"dangerouslyAllowPrivateNetwork": true},
+    }});
+    let address = format!("http://{}/v1", model.address);
+    let claw = Claw::start(openclaw, (&address, "none"), more);
+    telegram.says(ANNA, &speak(&offhook, "Turn the office lamp up.", "opus"));
+    let answered = wait_until(CLAW_LIMIT, || !telegram.voice_notes().is_empty());
+    let asked: Vec<String> = model
+        .seen()
+        .iter()
+        .map(|seen| seen.request.to_string())
+        .collect();
+    let was_heard = asked
+        .iter()
+        .any(|asked| asked.to_lowercase().contains("office lamp"));
+    assert!(
+        answered && was_heard,
+        "{:?} {asked:?}\n{}\n{}",
+        telegram.texts(ANNA),
+        claw.tail(),
+        offhook.log_tail()
+    );
+    let folder = Folder::new("openclaw_voice_note");
+    let note = folder.path().join("answer.ogg");
+    std::fs::write(&note, &telegram.voice_notes()[0]).expect("own folder");
+    let said = offhook.transcribe(&note);
+    assert!(
+        words_in_order("turn the office lamp up", &said) >= 4,
+        "{said}"
+    );
+}
+
+#[test]
+fn the_real_openclaw_hears_with_our_ears_and_speaks_with_our_voice() {
+    let test = "the_real_openclaw_hears_with_our_ears_and_speaks_with_our_voice";
+    let Some(installed) = installed(test) else {
+        return;
+    };
+    let Some(_floor) = take_floor(test, None) else {
+        return;
+    };
+    let offhook = Offhook::start(test);
+    let folder = Folder::new("openclaw_audio");
+    let home = folder.path();
+    let note = home.join("note.ogg");
+    std::fs::write(&note, speak(&offhook, "What time is it?", "opus")).expect("own folder");
+    let mut config = sections(&offhook);
+    config["gateway"] = serde_json::json!({"mode": "local", "auth": {"mode": "token", "token": "for-this-test-only"}});
     std::fs::write(home.join("openclaw.json"), config.to_string()).expect("own folder");
     let claw = |arguments: &[&str]| {
-        let output = Command::new(installed.join("node"))
-            .arg(installed.join("node_modules/openclaw/openclaw.mjs"))
-            .args(arguments)
-            .env("HOME", home)
-            .env("OPENCLAW_STATE_DIR", home.join("state"))
-            .env("OPENCLAW_CONFIG_PATH", home.join("openclaw.json"))
-            .env("OFFLINE", "1")
-            .current_dir(home)
-            .output()
-            .expect("node starts");
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            text_of(&output)
-        );
-        String::from_utf8_lossy(&output.stdout).to_lowercase()
+        let mut command = launch::command(&installed, home, arguments);
+        command.env("OFFLINE", "1");
+        let mut claw = Process::start("openclaw", &mut command);
+        let ended = claw.wait_for_end(CLAW_LIMIT);
+        claw.kill_group();
+        let is_good = ended.is_some_and(|status| status.success());
+        assert!(is_good, "{arguments:?}: {}", claw.tail());
+        // What it wrote last comes in just after its end.
+        wait_until(Duration::from_secs(5), || claw.output().contains('}'));
+        claw.output().to_lowercase()
     };
     let file = note.display().to_string();
     let heard = claw(&["infer", "audio", "transcribe", "--file", &file, "--json"]);

@@ -6,7 +6,7 @@
 
 use crate::offhook::{Account, Offhook, free_port};
 use crate::process::{Folder, Process, wait_until};
-use crate::sound::Sound;
+use crate::sound::{MICROPHONE_TAIL_MS, Sound};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read, Write};
@@ -15,10 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Silence behind what is said: longer than any test's call.
-const MICROPHONE_TAIL_MS: u32 = 120_000;
 /// The line's own rate: baresip 1.0.0 would resample without a filter worth the name.
 const RATE_HZ: u32 = 8_000;
+const KEY_TO_KEY: Duration = Duration::from_millis(400);
+/// A breath before what is said.
+const BEFORE_CLIP_MS: u32 = 200;
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Transport {
@@ -28,7 +29,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
@@ -77,6 +78,8 @@ pub struct Phone {
     received: Vec<u8>,
     events: Vec<Value>,
     server: SocketAddr,
+    /// What was said by `say`.
+    clips: u32,
 }
 
 impl Phone {
@@ -119,15 +122,7 @@ impl Phone {
         let (sip, control, rtp) = (free_port(), free_port(), free_port());
         let rtp = rtp.min(65_000) / 2 * 2;
         let microphone = folder.path().join("microphone.wav");
-        let mut sound = Sound::silence(RATE_HZ, 0);
-        for (before_ms, clip) in setup.says {
-            sound = sound
-                .then(&Sound::silence(RATE_HZ, *before_ms))
-                .then(&Sound::read(clip).at(RATE_HZ));
-        }
-        sound
-            .then(&Sound::silence(RATE_HZ, MICROPHONE_TAIL_MS))
-            .write(&microphone);
+        Sound::microphone(RATE_HZ, setup.says).write(&microphone);
 
         let config = config(server, sip, control, rtp, folder.path(), &microphone);
         // What an account asks for is loaded for it; the rest of the phones stay plain ones.
@@ -176,6 +171,7 @@ impl Phone {
             received,
             events,
             server,
+            clips: 0,
         }
     }
 
@@ -308,13 +304,7 @@ impl Phone {
             "baresip does not quit\n{}",
             self.process.tail()
         );
-        let mut recordings: Vec<PathBuf> = fs::read_dir(self.folder.path())
-            .expect("own folder")
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
-            .collect();
-        recordings.sort();
-        recordings
+        self.recordings()
             .pop()
             .unwrap_or_else(|| panic!("nothing was recorded\n{}", self.process.tail()))
     }
@@ -354,6 +344,52 @@ impl Phone {
         texts
     }
 
+    /// Packets of sound that it got in its last call, by its own count, which it writes when the call is over.
+    pub fn packets_received(&self) -> u32 {
+        let count = || packets_received(&self.process.output());
+        wait_until(Duration::from_secs(10), || count().is_some());
+        count().unwrap_or_default()
+    }
+
+    /// One key after the other, as a hand presses them.
+    pub fn press(&mut self, keys: &str) {
+        for key in keys.chars() {
+            self.command("sndcode", &key.to_string());
+            // A second one at once would take the place of the first.
+            self.stay(KEY_TO_KEY);
+        }
+    }
+
+    /// The person says this now, and nothing after it.
+    pub fn say(&mut self, clip: Sound) {
+        self.clips += 1;
+        let name = format!("said-{}.wav", self.clips);
+        let path = self.folder.path().join(name);
+        Sound::silence(RATE_HZ, BEFORE_CLIP_MS)
+            .then(&clip.at(RATE_HZ))
+            .then(&Sound::silence(RATE_HZ, MICROPHONE_TAIL_MS))
+            .write(&path);
+        self.command("ausrc", &format!("aufile,{}", path.display()));
+    }
+
+    /// What has been heard in the call so far.
+    pub fn heard_so_far(&self) -> Sound {
+        let recording = self.recordings().pop();
+        let path = recording.unwrap_or_else(|| panic!("nothing is recorded\n{}", self.tail()));
+        Sound::read(&path)
+    }
+
+    /// The oldest first.
+    fn recordings(&self) -> Vec<PathBuf> {
+        let mut recordings: Vec<PathBuf> = fs::read_dir(self.folder.path())
+            .expect("own folder")
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+            .collect();
+        recordings.sort();
+        recordings
+    }
+
     /// Everything it has written, with every message it sent and got.
     pub fn trace(&self) -> String {
         self.process.output()
@@ -381,6 +417,25 @@ impl Phone {
     }
 }
 
+/// Of the last table of an audio stream: `packets:` has what was sent and what came.
+fn packets_received(log: &str) -> Option<u32> {
+    let mut lines = log.lines().rev();
+    let mut counted = None;
+    lines.find(|line| {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("packets:") => {
+                counted = words.nth(1).and_then(|count| count.parse().ok());
+                false
+            }
+            // Columns of the table's head.
+            Some("audio") => words.eq(["Transmit:", "Receive:"]),
+            _ => false,
+        }
+    })?;
+    counted
+}
+
 /// Takes `5:hello,` off the front, when all of it is there.
 fn next_netstring(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     let colon = buffer.iter().position(|&byte| byte == b':')?;
@@ -394,7 +449,7 @@ fn next_netstring(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
 }
 
 /// Status codes of answers to REGISTER in a SIP trace: each answer's status line, then its CSeq line.
-fn register_statuses(trace: &str) -> Vec<u16> {
+pub fn register_statuses(trace: &str) -> Vec<u16> {
     let mut statuses = Vec::new();
     let mut status = None;
     for line in trace.lines() {
@@ -495,4 +550,17 @@ fn statuses_of_register_are_read_from_a_trace() {
     let trace = "SIP/2.0 401 Unauthorized\r\nVia: x\r\nCSeq: 1 REGISTER\r\n\r\nSIP/2.0 200 OK\r\n\
                  CSeq: 2 INVITE\r\n\r\nSIP/2.0 200 OK\r\nCSEQ: 2 REGISTER\r\n";
     assert_eq!(register_statuses(trace), [401, 200]);
+}
+
+#[test]
+fn packets_are_read_from_the_last_table() {
+    let table = |received: u32| {
+        format!(
+            "\naudio           Transmit:     Receive:\npackets:            900      {received:7}\nerrors:     0   0\n"
+        )
+    };
+    let log = format!("{}call\n{}closed\n", table(7), table(431));
+    assert_eq!(packets_received(&log), Some(431));
+    assert_eq!(packets_received("packets: 1 2\nno table"), None);
+    assert_eq!(packets_received(""), None);
 }

@@ -2,6 +2,7 @@
 //! nobody takes becomes a message, a call is held and handed on.
 
 use crate::baresip::{Phone, Setup};
+use crate::callback::object;
 use crate::offhook::{Account, Offhook};
 use crate::peers::{BARESIP, take_floor};
 use crate::process::wait_until;
@@ -123,12 +124,15 @@ fn a_call_is_handed_on() {
     let mut caller = Phone::registered(&offhook, &Setup::saying(&anna, &lamp));
     caller.dial("201");
     expect(&mut second, "CALL_ESTABLISHED", &offhook);
+    // Each hears the other before it goes on.
+    second.stay(Duration::from_secs(1));
     second.tell("transfer", &format!("sip:202@{}", offhook.sip));
     expect(&mut third, "CALL_ESTABLISHED", &offhook);
     expect(&mut second, "CALL_CLOSED", &offhook);
     caller.stay(Duration::from_secs(12));
     caller.hang_up();
     expect(&mut third, "CALL_CLOSED", &offhook);
+    assert_legs(&offhook, &["anna", "bert", "anna", "carl"]);
     let heard = offhook.transcribe(&third.recording());
     assert!(
         words_in_order("Turn the office lamp up", &heard) >= 3,
@@ -228,23 +232,22 @@ fn a_call_is_held_and_resumed() {
     caller.stay(Duration::from_secs(8));
     caller.hang_up();
     expect(&mut callee, "CALL_CLOSED", &offhook);
-    // Both sides for more than 7 s of 50 packets each; one of them alone makes 430.
-    let received = packets_relayed(&offhook);
-    assert!(received > 700, "{received}\n{}", offhook.log_tail());
+    expect(&mut caller, "CALL_CLOSED", &offhook);
+    // Eight seconds of fifty packets, and half a second before the hold.
+    expect_packets(&caller, &callee, 340, &offhook);
 }
 
-/// Packets that the last call between phones brought, both sides together. This softphone's recorder stops at the first
-/// re-INVITE, so words cannot tell.
-fn packets_relayed(offhook: &Offhook) -> u32 {
-    let log = offhook.log();
-    let ended = |line: &&str| line.contains("call between phones ended");
-    let line = log.lines().rfind(ended).unwrap_or_default();
-    let count = line.split("received=").nth(1).unwrap_or_default();
-    count
-        .split(' ')
-        .next()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or_default()
+/// What both phones have got by their own count. This softphone's recorder stops at the first re-INVITE, so words cannot
+/// tell; what the relay sends may go where nobody listens.
+fn expect_packets(one: &Phone, other: &Phone, least: u32, offhook: &Offhook) {
+    let counts = [one, other].map(Phone::packets_received);
+    assert!(
+        counts.iter().all(|count| *count > least),
+        "{counts:?}\n{}\n{}\n{}",
+        one.tail(),
+        other.tail(),
+        offhook.log_tail()
+    );
 }
 
 /// One header of the last message in a trace that has all of `marks`.
@@ -262,6 +265,23 @@ fn tag(value: &str) -> &str {
     value.rsplit(";tag=").next().unwrap_or_default()
 }
 
+/// The one on the phone's first line is put together with the one it reached last, at `number`.
+pub fn hand_on(phone: &mut Phone, number: &str, offhook: &Offhook) {
+    // Its command for transfers takes any URI, so the second call is named in it, RFC 3891.
+    let trace = phone.trace();
+    let callee = format!("sip:{number}@");
+    let marks = [callee.as_str(), "INVITE"];
+    let named = ["Call-ID:", "To:", "From:"].map(|name| header(&trace, &marks, name));
+    let [Some(id), Some(to), Some(from)] = named else {
+        panic!("no second call\n{trace}");
+    };
+    // The transfer is for the first line.
+    phone.tell("line", "1");
+    let replaces = format!("{id}%3Bto-tag%3D{}%3Bfrom-tag%3D{}", tag(&to), tag(&from));
+    let target = format!("<sip:{number}@{}?Replaces={replaces}>", offhook.sip);
+    phone.tell("transfer", &target);
+}
+
 /// Bert talks with Anna, puts her on hold, asks Carl, and puts the two together.
 #[test]
 fn a_call_is_handed_on_after_a_word() {
@@ -276,31 +296,45 @@ fn a_call_is_handed_on_after_a_word() {
     first.dial("201");
     first.expect_established(&offhook);
     expect(&mut second, "CALL_ESTABLISHED", &offhook);
+    // Each hears the other before it goes on.
+    second.stay(Duration::from_secs(1));
     second.tell("hold", "");
     second.forget();
     second.dial("202");
     expect(&mut third, "CALL_ESTABLISHED", &offhook);
     expect(&mut second, "CALL_ESTABLISHED", &offhook);
-    // Its command for transfers takes any URI, so the second call is named in it, RFC 3891.
-    let trace = second.trace();
-    let marks = ["sip:202@", "INVITE"];
-    let named = ["Call-ID:", "To:", "From:"].map(|name| header(&trace, &marks, name));
-    let [Some(id), Some(to), Some(from)] = named else {
-        panic!("no second call\n{trace}");
-    };
-    // The transfer is for the first line.
-    second.tell("line", "1");
-    let replaces = format!("{id}%3Bto-tag%3D{}%3Bfrom-tag%3D{}", tag(&to), tag(&from));
-    let target = format!("<sip:202@{}?Replaces={replaces}>", offhook.sip);
-    second.tell("transfer", &target);
+    second.stay(Duration::from_secs(1));
+    hand_on(&mut second, "202", &offhook);
     let is_over = wait_until(LIMIT, || offhook.log().contains("reason=\"transferred\""));
     assert!(is_over, "{}\n{}", second.tail(), offhook.log_tail());
     expect(&mut second, "CALL_CLOSED", &offhook);
     first.stay(Duration::from_secs(6));
     first.hang_up();
     expect(&mut third, "CALL_CLOSED", &offhook);
-    let received = packets_relayed(&offhook);
-    assert!(received > 500, "{received}\n{}", offhook.log_tail());
+    expect(&mut first, "CALL_CLOSED", &offhook);
+    // Six seconds together.
+    expect_packets(&first, &third, 240, &offhook);
+    let parties = ["anna", "bert", "bert", "carl", "anna", "carl"];
+    assert_legs(&offhook, &parties);
+}
+
+/// The record of the call that was handed on knows who talked in each of its parts, and that all of them were heard.
+fn assert_legs(offhook: &Offhook, parties: &[&str]) {
+    let mut seen = Vec::new();
+    let is_so = wait_until(LIMIT, || {
+        let calls = offhook.command_output(&["calls", "--json"]);
+        let calls: serde_json::Value = serde_json::from_str(&calls).expect("JSON");
+        let calls = calls["calls"].as_array().cloned().unwrap_or_default();
+        let legs = calls
+            .iter()
+            .filter_map(|call| call["stats"]["legs"].as_array());
+        let longest = legs.max_by_key(|legs| legs.len());
+        seen = longest.cloned().unwrap_or_default();
+        let names = seen.iter().filter_map(|leg| leg["party"].as_str());
+        let is_heard = |leg: &serde_json::Value| leg["packets_received"].as_u64() > Some(0);
+        names.eq(parties.iter().copied()) && seen.iter().all(is_heard)
+    });
+    assert!(is_so, "{seen:?}\n{}", offhook.log_tail());
 }
 
 /// The phone that talks with the assistant sends it away, to somebody else's phone.
@@ -319,6 +353,45 @@ fn a_caller_goes_from_the_assistant_to_a_phone() {
     caller.tell("transfer", &format!("sip:201@{}", offhook.sip));
     expect(&mut callee, "CALL_ESTABLISHED", &offhook);
     offhook.expect_log("call ended: result=completed", LIMIT);
+}
+
+/// The caller asks for somebody: the assistant's agent connects them.
+#[test]
+fn the_assistant_puts_a_caller_through() {
+    let test = "the_assistant_puts_a_caller_through";
+    let Some(_floor) = take_floor(test, Some(BARESIP)) else {
+        return;
+    };
+    let (offhook, [anna, bert, _]) = office("put-through");
+    let mut callee = Phone::answering(&offhook, &Setup::saying(&bert, &[]));
+    let mut caller = Phone::registered(&offhook, &Setup::saying(&anna, &[]));
+    caller.dial("100");
+    caller.expect_established(&offhook);
+    let running = || {
+        let (_, text) = offhook.http("GET", "/api/calls?limit=1", "");
+        let call = object(&text)["calls"][0].clone();
+        (call["state"] == "running").then(|| call["id"].as_str().map(str::to_owned))?
+    };
+    assert!(wait_until(LIMIT, || running().is_some()));
+    let path = format!("/api/calls/{}/put_through", running().expect("it is up"));
+    let put = |to: &str| {
+        let (status, text) = offhook.http("POST", &path, &format!("{{\"to\":\"{to}\"}}"));
+        (status, object(&text)["state"].clone())
+    };
+    // Carl has no phone, and nobody has this number: the caller stays.
+    assert_eq!(put("202"), (200, "not_taken".into()));
+    assert_eq!(put("4711").0, 403);
+    caller.stay(Duration::from_secs(1));
+    assert_eq!(put("201"), (200, "talking".into()));
+    expect(&mut callee, "CALL_ESTABLISHED", &offhook);
+    caller.stay(Duration::from_secs(4));
+    caller.hang_up();
+    expect(&mut callee, "CALL_CLOSED", &offhook);
+    expect(&mut caller, "CALL_CLOSED", &offhook);
+    expect_packets(&caller, &callee, 150, &offhook);
+    let calls = offhook.call_command(&["calls"]);
+    let calls = String::from_utf8_lossy(&calls.stdout).into_owned();
+    assert!(calls.contains("put through to somebody else"), "{calls}");
 }
 
 /// Another system logs in with an account of its trunk: it is called where it has registered, and its calls go where the

@@ -1,7 +1,7 @@
 //! A real browser: Debian's Chromium without a window, told what to do over its own DevTools protocol (one WebSocket, JSON).
 //! Its microphone is a sound file. Everything it complains about is kept, so that a test can say that there was nothing.
 
-use crate::peers::Peer;
+use crate::peers::{Floor, Peer, is_installed, take_floor};
 use crate::process::{Folder, Process, wait_until};
 use serde_json::{Value, json};
 use std::net::TcpStream;
@@ -14,6 +14,22 @@ pub const CHROMIUM: Peer = Peer {
     program: "chromium",
     package: "chromium",
 };
+
+/// The right to run, where there is a browser and whatever else is needed. Every Debian has a package of it, so there it must
+/// be there like any other peer; elsewhere its tests are left out where it is not.
+pub fn floor_with_browser(test: &str, others: &[Peer]) -> Option<Floor> {
+    let system = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let is_debian = system.lines().any(|line| line == "ID=debian");
+    let is_there = |peer: &Peer| match is_debian {
+        true => take_floor(test, Some(*peer)).is_some(),
+        false => is_installed(test, *peer),
+    };
+    let mut peers = std::iter::once(&CHROMIUM).chain(others);
+    peers
+        .all(is_there)
+        .then(|| take_floor(test, None))
+        .flatten()
+}
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// One answer of the browser itself.
@@ -74,11 +90,13 @@ impl Browser {
         stream
             .set_read_timeout(Some(LOOK_AGAIN))
             .expect("a timeout can be set");
+        let until = Instant::now() + ANSWER_LIMIT;
         let mut shake = client(address, stream);
         let (socket, _) = loop {
             match shake {
                 Ok(done) => break done,
                 Err(tokio_tungstenite::tungstenite::HandshakeError::Interrupted(middle)) => {
+                    assert!(Instant::now() < until, "DevTools says nothing");
                     shake = middle.handshake();
                 }
                 Err(error) => panic!("no DevTools: {error}"),
@@ -215,8 +233,9 @@ impl Browser {
     /// Types into a field as a person does, then lets go of it.
     pub fn write(&mut self, selector: &str, text: &str) {
         let found = format!("document.querySelector({})", json!(selector));
-        self.expect(&found, Duration::from_secs(20));
-        self.run(&format!("{found}.focus()"));
+        // What is hidden takes no words.
+        let is_on_it = format!("({found}.focus(), document.activeElement === {found})");
+        self.expect(&is_on_it, Duration::from_secs(20));
         self.ask("Input.insertText", json!({ "text": text }));
     }
 

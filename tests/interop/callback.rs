@@ -97,6 +97,37 @@ fn a_phone_rings_and_is_talked_with() {
     );
 }
 
+fn unread(offhook: &Offhook) -> Value {
+    let (_, text) = offhook.http("GET", "/api/messages?unread=true", "");
+    object(&text)["messages"].clone()
+}
+
+/// Somebody without any phone reads what was left by other means, and says so.
+#[test]
+fn what_was_left_is_marked_as_read() {
+    let Some(_floor) = take_floor("what_was_left_is_marked_as_read", None) else {
+        return;
+    };
+    let offhook = Offhook::start_with("read", AT_ANY_HOUR);
+    let (status, text) = offhook.http("POST", "/api/messages", "{\"text\":\"Read me.\"}");
+    assert_eq!(status, 202, "{text}");
+    let left = wait_until(LIMIT, || unread(&offhook)[0]["text"] == "Read me.");
+    assert!(left, "{:#}\n{}", unread(&offhook), offhook.log_tail());
+    let id = unread(&offhook)[0]["id"].to_string();
+    let id = id.trim_matches('"');
+    let read = |id: &str| {
+        offhook
+            .http("POST", &format!("/api/messages/{id}/read"), "")
+            .0
+    };
+    assert_eq!((read("4711"), read(id)), (404, 204));
+    assert_eq!(unread(&offhook), json!([]));
+    let (_, text) = offhook.http("GET", "/api/messages", "");
+    let first = &object(&text)["messages"][0];
+    assert!(first["read_at"].is_string(), "{first:#}");
+    assert_eq!(read(id), 404, "it is unread no more");
+}
+
 #[test]
 fn what_nobody_takes_is_left_to_be_read() {
     let test = "what_nobody_takes_is_left_to_be_read";
@@ -134,8 +165,9 @@ fn what_nobody_takes_is_left_to_be_read() {
     assert_eq!(status, 200, "{text}");
     let messages = object(&text);
     assert_eq!(messages["messages"][0]["text"], NEWS, "{messages:#}");
-    let (_, text) = offhook.http("GET", "/api/messages?unread=true", "");
-    assert_eq!(object(&text)["messages"], json!([]));
+    // The phone's answer has to come first.
+    let is_read = wait_until(LIMIT, || unread(&offhook) == json!([]));
+    assert!(is_read, "{:#}\n{}", unread(&offhook), offhook.log_tail());
 }
 
 /// They dial the assistant in the moment that it rings them: one call, and the news in it.
@@ -205,8 +237,13 @@ fn who_may_ask_for_what() {
         ("GET", "/api/calls/cb-1"),
         ("DELETE", "/api/calls/cb-1"),
         ("POST", "/api/calls/cb-1/say"),
+        ("POST", "/api/calls/cb-1/put_through"),
     ] {
-        let (status, text) = offhook.http(method, path, "{\"text\":\"x\"}");
+        let body = match path.ends_with("put_through") {
+            true => "{\"to\":\"100\"}",
+            false => "{\"text\":\"x\"}",
+        };
+        let (status, text) = offhook.http(method, path, body);
         assert_eq!(status, 404, "{method} {path}: {text}");
     }
 }
@@ -259,7 +296,7 @@ fn agents_use_the_tools_and_web_pages_do_not() {
     let list = json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/list" });
     let (_, text) = post(&[token, version], &list);
     let tools = object(&text)["result"]["tools"].clone();
-    assert_eq!(tools.as_array().map(Vec::len), Some(7), "{text}");
+    assert_eq!(tools.as_array().map(Vec::len), Some(8), "{text}");
     // Nobody's phone is registered: it waits for one.
     let (is_error, text) = call("call_user", json!({ "say": NEWS, "idempotency_key": "k" }));
     assert!(!is_error, "{text}");
@@ -292,6 +329,11 @@ fn agents_use_the_tools_and_web_pages_do_not() {
         (
             "get_transcript",
             json!({ "id": "cb-1" }),
+            "no call or request",
+        ),
+        (
+            "put_through",
+            json!({ "id": "cb-1", "to": "100" }),
             "no call or request",
         ),
         ("dance", json!({}), "no tool"),

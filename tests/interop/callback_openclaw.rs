@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::baresip::{Phone, Setup, Transport};
 use crate::callback::{AT_ANY_HOUR, expect_state, object};
-use crate::offhook::{Offhook, text_of};
+use crate::offhook::Offhook;
 use crate::openclaw::claw::{Claw, TOKEN};
 use crate::openclaw::installed::installed;
 use crate::openclaw::model::Model;
@@ -42,8 +42,8 @@ fn an_agent_of_openclaw_has_a_phone_rung() {
         json!({ "tools": { "toolSearch": false }, "mcp": { "servers": { "voice": voice } } });
     let provider = format!("http://{}/v1", model.address);
     let claw = Claw::start(installed, (&provider, "none"), more);
-    let doctor = claw.says(&["mcp", "doctor", "voice", "--probe"]);
-    assert!(doctor.status.success(), "{}", text_of(&doctor));
+    let (is_well, said) = claw.says(&["mcp", "doctor", "voice", "--probe"]);
+    assert!(is_well, "{said}");
 
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {

@@ -6,6 +6,7 @@ use crate::offhook::{Account, Offhook};
 use crate::peers::{BARESIP, SIPP, take_floor};
 use crate::process::wait_until;
 use crate::sipp::Run;
+use crate::texts::expect_text;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(40);
@@ -14,21 +15,6 @@ const QUIET: Duration = Duration::from_secs(4);
 
 fn setup(account: &Account) -> Setup<'_> {
     Setup::silent(account, Transport::Udp, false)
-}
-
-/// Waits for a text with these words; all texts so far.
-fn expect_text(phone: &Phone, offhook: &Offhook, words: &str) -> Vec<String> {
-    let came = wait_until(LIMIT, || {
-        phone.texts().iter().any(|text| text.contains(words))
-    });
-    let texts = phone.texts();
-    assert!(
-        came,
-        "{words:?} is not in {texts:?}\n{}\n{}",
-        phone.tail(),
-        offhook.log_tail()
-    );
-    texts
 }
 
 fn count(texts: &[String], words: &str) -> usize {

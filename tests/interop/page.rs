@@ -3,12 +3,14 @@
 //!
 //! OFFHOOK_PICTURES=FOLDER keeps a picture of every view, as wide as a phone and as a desk.
 
-mod claw_stand_in;
+pub mod claw_stand_in;
+mod stays;
 
-use crate::browser::{Browser, CHROMIUM};
+use crate::browser::{Browser, floor_with_browser};
 use crate::offhook::Offhook;
-use crate::peers::{Floor, is_installed, take_floor};
+use crate::peers::take_floor;
 use crate::process::wait_until;
+use crate::sound::Sound;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,13 +19,6 @@ use std::time::Duration;
 use claw_stand_in::ClawStandIn;
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// The right to run, where there is a browser.
-pub fn floor_with_browser(test: &str) -> Option<Floor> {
-    is_installed(test, CHROMIUM)
-        .then(|| take_floor(test, None))
-        .flatten()
-}
 
 /// The first link in what was printed.
 pub fn link_in(printed: &str) -> String {
@@ -47,7 +42,7 @@ fn open_view(browser: &mut Browser, view: &str) {
 #[test]
 fn a_link_signs_in_once() {
     let test = "a_link_signs_in_once";
-    let Some(_floor) = floor_with_browser(test) else {
+    let Some(_floor) = floor_with_browser(test, &[]) else {
         return;
     };
     let offhook = Offhook::start("page-link");
@@ -190,13 +185,13 @@ fn another_site_gets_nothing_and_changes_nothing() {
     ] {
         assert!(page.contains(header), "{header} in\n{page}");
     }
-    // Guessing is slowed down, whoever guesses.
+    // Many may come by one proxy on this machine: whoever guesses there shuts nobody else out.
     let wrong = "{\"token\":\"abc\"}";
-    let mut statuses: Vec<u16> = (0..12)
+    let mut statuses: Vec<u16> = (0..24)
         .map(|_| offhook.http_with("POST", "/api/web/login", &own, wrong).0)
         .collect();
     statuses.dedup();
-    assert_eq!(statuses, [401, 429]);
+    assert_eq!(statuses, [401]);
 }
 
 #[test]
@@ -255,7 +250,7 @@ fn an_invitation_holds_what_a_phone_needs() {
 #[test]
 fn calls_phones_and_bans_are_shown_and_changed() {
     let test = "calls_phones_and_bans_are_shown_and_changed";
-    let Some(_floor) = floor_with_browser(test) else {
+    let Some(_floor) = floor_with_browser(test, &[]) else {
         return;
     };
     let offhook = Offhook::start("page-house");
@@ -354,7 +349,7 @@ fn calls_phones_and_bans_are_shown_and_changed() {
 #[test]
 fn an_answer_streams_into_the_chat() {
     let test = "an_answer_streams_into_the_chat";
-    let Some(_floor) = floor_with_browser(test) else {
+    let Some(_floor) = floor_with_browser(test, &[]) else {
         return;
     };
     let offhook = Offhook::start("page-chat");
@@ -421,7 +416,7 @@ fn an_answer_streams_into_the_chat() {
 #[test]
 fn a_voice_note_is_heard_and_answered() {
     let test = "a_voice_note_is_heard_and_answered";
-    let Some(_floor) = floor_with_browser(test) else {
+    let Some(_floor) = floor_with_browser(test, &[]) else {
         return;
     };
     let offhook = Offhook::start("page-voice");
@@ -454,11 +449,16 @@ fn a_voice_note_is_heard_and_answered() {
 #[test]
 fn the_phone_of_the_page_calls_the_assistant() {
     let test = "the_phone_of_the_page_calls_the_assistant";
-    let Some(_floor) = floor_with_browser(test) else {
+    let Some(_floor) = floor_with_browser(test, &[]) else {
         return;
     };
     let mut offhook = Offhook::start("page-phone");
-    let spoken = offhook.speak("What time is it?");
+    // The microphone opens with the call: what it hears first comes before anybody listens.
+    let spoken = offhook.home().join("later.wav");
+    Sound::silence(48_000, 6_000)
+        .then(&Sound::read(&offhook.speak("What time is it?")).at(48_000))
+        .then(&Sound::silence(48_000, 30_000))
+        .write(&spoken);
     let mut browser = signed_in(&offhook, Browser::start(Some(&spoken)));
     open_view(&mut browser, "phone");
     browser.expect("document.querySelector('input.number')", SOON);
@@ -471,9 +471,16 @@ fn the_phone_of_the_page_calls_the_assistant() {
         "[...document.querySelectorAll('meter')].some((each) => each.ariaLabel === 'The other side' && each.value > 0.02)",
         SOON,
     );
-    browser.expect("document.querySelector('.captions .caption')", SOON * 2);
+    // What was said stands there too.
+    browser.expect(
+        "document.querySelector('.captions .caption.caller')",
+        SOON * 2,
+    );
     browser.press(".buttons .danger");
-    browser.expect("document.querySelector('.buttons .main')", SOON);
+    browser.expect(
+        "document.querySelector('.buttons .main:not([hidden])')",
+        SOON,
+    );
     offhook.expect_log("call ended", SOON);
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
@@ -481,7 +488,7 @@ fn the_phone_of_the_page_calls_the_assistant() {
 #[test]
 fn an_action_is_approved_on_the_page() {
     let test = "an_action_is_approved_on_the_page";
-    let Some(_floor) = floor_with_browser(test) else {
+    let Some(_floor) = floor_with_browser(test, &[]) else {
         return;
     };
     const COMMAND: &str = "rsync -a /srv/photos backup:/photos";

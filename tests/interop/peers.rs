@@ -4,6 +4,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+#[path = "required.rs"]
+mod required;
+
+pub use required::require;
+
 /// A program of somebody else that a test needs.
 #[derive(Clone, Copy)]
 pub struct Peer {
@@ -14,6 +19,10 @@ pub struct Peer {
 pub const BARESIP: Peer = Peer {
     program: "baresip",
     package: "baresip-core",
+};
+pub const LINPHONE: Peer = Peer {
+    program: "linphonec",
+    package: "linphone-cli",
 };
 pub const SIPP: Peer = Peer {
     program: "sipp",
@@ -36,21 +45,6 @@ pub struct Floor {
 
 static TURN: Mutex<()> = Mutex::new(());
 
-/// What a test needs that no package has. None, and said so, when it was not `found`.
-pub fn require<T>(test: &str, what: &str, from: &str, found: Option<T>) -> Option<T> {
-    if found.is_none() {
-        assert!(
-            std::env::var_os("OFFHOOK_REQUIRE_PEERS").is_none(),
-            "{what} is not installed ({from}) and OFFHOOK_REQUIRE_PEERS is set"
-        );
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test}: {what} is not installed ({from})"
-        );
-    }
-    found
-}
-
 /// Whether a test's second peer is there; says so past the test harness where not. Not every machine that must have the
 /// others has this one.
 pub fn is_installed(test: &str, peer: Peer) -> bool {
@@ -68,17 +62,9 @@ pub fn is_installed(test: &str, peer: Peer) -> bool {
 /// Waits for the floor. `None` when `needs` is not installed: then the test returns at once, and says so past the test
 /// harness, which would swallow it.
 pub fn take_floor(test: &str, needs: Option<Peer>) -> Option<Floor> {
-    if let Some(peer) = needs.filter(|peer| find(peer.program).is_none()) {
-        let Peer { program, package } = peer;
-        assert!(
-            std::env::var_os("OFFHOOK_REQUIRE_PEERS").is_none(),
-            "{program} is not installed (package {package}) and OFFHOOK_REQUIRE_PEERS is set"
-        );
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test}: {program} is not installed (apt-get install {package})"
-        );
-        return None;
+    if let Some(Peer { program, package }) = needs {
+        let from = format!("apt-get install {package}");
+        require(test, program, &from, find(program))?;
     }
     // A test that failed has poisoned nothing that matters to the next one.
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

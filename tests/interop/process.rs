@@ -2,9 +2,9 @@
 //! works in.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -60,14 +60,24 @@ impl Drop for Folder {
 pub struct Process {
     name: String,
     child: Child,
+    input: Option<ChildStdin>,
     output: Arc<Mutex<String>>,
 }
 
 impl Process {
     /// Starts `command` with no stdin and both outputs collected.
     pub fn start(name: &str, command: &mut Command) -> Process {
+        Process::start_with(name, command, Stdio::null())
+    }
+
+    /// The same for a program that is told what to do on its stdin.
+    pub fn start_listening(name: &str, command: &mut Command) -> Process {
+        Process::start_with(name, command, Stdio::piped())
+    }
+
+    fn start_with(name: &str, command: &mut Command, input: Stdio) -> Process {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -77,9 +87,22 @@ impl Process {
         collect(child.stderr.take(), &output);
         Process {
             name: name.to_owned(),
+            input: child.stdin.take(),
             child,
             output,
         }
+    }
+
+    /// One line on its stdin.
+    pub fn write_line(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("started with its stdin open");
+        let written = writeln!(input, "{line}").and_then(|()| input.flush());
+        assert!(
+            written.is_ok(),
+            "{} does not read\n{}",
+            self.name,
+            self.tail()
+        );
     }
 
     pub fn output(&self) -> String {

@@ -4,6 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Silence behind what is said: longer than any test's call.
+pub const MICROPHONE_TAIL_MS: u32 = 120_000;
+
 pub struct Sound {
     pub rate_hz: u32,
     pub samples: Vec<i16>,
@@ -74,6 +77,17 @@ impl Sound {
             rate_hz,
             samples: vec![0; (rate_hz as usize * ms as usize) / 1000],
         }
+    }
+
+    /// What a phone's microphone hears: clips, each with the silence before it in ms, and silence to the end of the call.
+    pub fn microphone(rate_hz: u32, says: &[(u32, PathBuf)]) -> Sound {
+        let mut sound = Sound::silence(rate_hz, 0);
+        for (before_ms, clip) in says {
+            sound = sound
+                .then(&Sound::silence(rate_hz, *before_ms))
+                .then(&Sound::read(clip).at(rate_hz));
+        }
+        sound.then(&Sound::silence(rate_hz, MICROPHONE_TAIL_MS))
     }
 
     /// The same at another rate.

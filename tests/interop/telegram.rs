@@ -2,6 +2,7 @@
 //! code once, and SIGKILL between any two steps loses nothing.
 
 use crate::offhook::{Offhook, make_private_file};
+use crate::page::claw_stand_in::ClawStandIn;
 use crate::peers::take_floor;
 use crate::process::wait_until;
 use crate::telegram_stand_in::{StandIn, TOKEN};
@@ -13,9 +14,14 @@ const ANNA: i64 = 9;
 const NOTE: &str = "Sent again after an interruption";
 
 fn install(test: &str, telegram: &StandIn) -> Offhook {
+    install_with(test, telegram, "")
+}
+
+/// `more`: further sections of the settings.
+fn install_with(test: &str, telegram: &StandIn, more: &str) -> Offhook {
     let config = format!(
         "[telegram]\nenabled = true\ntoken_file = \"bot.token\"\nurl = \"http://{}\"\n\n\
-         [[users]]\nname = \"anna\"\nlevel = \"owner\"\nidentities = [\"telegram:{ANNA}\"]\n",
+         [[users]]\nname = \"anna\"\nlevel = \"owner\"\nidentities = [\"telegram:{ANNA}\"]\n{more}",
         telegram.address
     );
     let offhook = Offhook::install(test, &config);
@@ -118,7 +124,7 @@ fn nothing_is_lost_or_doubled_when_the_program_is_killed() {
     expect_answer(&offhook, &telegram, &number);
     let counts: Vec<usize> = (1..=4).map(|n| count(&telegram, &sum(n).1)).collect();
     assert_eq!(counts, [1, 1, 2, 1], "{:?}", telegram.texts(ANNA));
-    // The one repetition says so, and no other.
+    // The one repetition says so; that of the answer before the first kill may come too.
     let texts = telegram.texts(ANNA);
     let is_repeat = |text: &&String| text.contains(NOTE) && !text.contains("009");
     let repeats: Vec<&String> = texts.iter().filter(is_repeat).collect();
@@ -127,4 +133,73 @@ fn nothing_is_lost_or_doubled_when_the_program_is_killed() {
         repeats[0].replace([',', '.'], "").contains("1003"),
         "{texts:?}"
     );
+}
+
+/// The gateway waits for a yes while the program dies: it is asked for again, and the old question and its buttons are over.
+#[test]
+fn an_old_question_is_over_and_asked_again() {
+    let Some(_floor) = take_floor("an_old_question_is_over_and_asked_again", None) else {
+        return;
+    };
+    const COMMAND: &str = "rsync -a /srv/photos backup:/photos";
+    let claw = ClawStandIn::start(COMMAND);
+    let telegram = StandIn::start();
+    let agent = format!(
+        "\n[agent]\nkind = \"openclaw\"\nurl = \"ws://127.0.0.1:{}\"\napi_key_file = \"claw.token\"\n",
+        claw.port
+    );
+    let mut offhook = install_with("telegram-asked", &telegram, &agent);
+    let token = offhook.home().join("claw.token");
+    fs::write(&token, "token-of-the-stand-in\n").expect("a writable home");
+    make_private_file(&token);
+    offhook.add_user("anna", "a password of hers");
+    offhook.run();
+    let codes = || {
+        let texts = telegram.texts(ANNA);
+        let code =
+            |text: &String| Some(text.split("Write &quot;yes ").nth(1)?.get(..4)?.to_owned());
+        texts.iter().filter_map(code).collect::<Vec<String>>()
+    };
+    telegram.writes(ANNA, "Copy the photos.");
+    let is_asked = wait_until(LIMIT, || codes().len() == 1);
+    assert!(
+        is_asked,
+        "{:?}\n{}",
+        telegram.texts(ANNA),
+        offhook.log_tail()
+    );
+    // Delivered and noted; then nobody is told of anything.
+    std::thread::sleep(Duration::from_secs(1));
+    offhook.kill();
+    offhook.run();
+    let is_over = wait_until(LIMIT, || {
+        telegram.edits().iter().any(|edit| edit.contains("is over"))
+    });
+    assert!(is_over, "{:?}\n{}", telegram.edits(), offhook.log_tail());
+    let is_asked = wait_until(LIMIT, || codes().len() == 2);
+    assert!(
+        is_asked,
+        "{:?}\n{}",
+        telegram.texts(ANNA),
+        offhook.log_tail()
+    );
+    let codes = codes();
+    telegram.presses(ANNA, &format!("yes {}", codes[0]), 0);
+    telegram.writes(ANNA, &format!("yes {}", codes[0]));
+    let not_waiting = || {
+        let texts = telegram.texts(ANNA);
+        texts.iter().any(|text| text.contains("does not wait"))
+    };
+    assert!(wait_until(LIMIT, not_waiting), "{:?}", telegram.texts(ANNA));
+    assert!(claw.decisions().is_empty(), "{:?}", claw.decisions());
+    telegram.presses(ANNA, &format!("yes {}", codes[1]), 0);
+    let is_decided = wait_until(LIMIT, || !claw.decisions().is_empty());
+    assert!(
+        is_decided,
+        "{:?}\n{}",
+        telegram.texts(ANNA),
+        offhook.log_tail()
+    );
+    assert_eq!(claw.decisions()[0]["decision"], "allow-once");
+    assert_eq!(claw.decisions().len(), 1);
 }

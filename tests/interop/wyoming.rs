@@ -3,9 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::offhook::{Offhook, free_port};
 use crate::peers::{require, take_floor};
+use crate::process::{Process, wait_until};
 use crate::sound::words_in_order;
 
 /// A Python that can import `wyoming`.
@@ -30,16 +32,20 @@ fn home_assistants_package_hears_and_speaks() {
     let config = format!("[wyoming]\nenabled = true\nport = {port}\n");
     let offhook = Offhook::start_with(test, &config);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/wyoming_peer.py");
-    let output = Command::new(python)
-        .arg(script)
-        .args([&port.to_string(), "What time is it?"])
-        .output()
-        .expect("python starts");
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout).to_lowercase(),
-        String::from_utf8_lossy(&output.stderr),
+    let mut peer = Process::start(
+        "wyoming",
+        Command::new(python)
+            .arg(script)
+            .args([&port.to_string(), "What time is it?"]),
     );
-    assert!(output.status.success(), "{out}{err}{}", offhook.log_tail());
+    let ended = peer.wait_for_end(Duration::from_secs(300));
+    let is_good = ended.is_some_and(|status| status.success());
+    assert!(is_good, "{}{}", peer.tail(), offhook.log_tail());
+    // What it wrote last comes in just after its end.
+    peer.expect_output("heard", Duration::from_secs(5));
+    let heard_both = || peer.output().matches("heard").count() >= 2;
+    wait_until(Duration::from_secs(5), heard_both);
+    let out = peer.output().to_lowercase();
     let heard: Vec<&str> = out
         .lines()
         .filter(|line| line.starts_with("heard"))

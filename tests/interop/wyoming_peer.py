@@ -37,7 +37,7 @@ async def main(port, text):
     uri = f"tcp://127.0.0.1:{port}"
     async with AsyncClient.from_uri(uri) as client:
         await client.write_event(Describe().event())
-        info = Info.from_event(await client.read_event())
+        info = Info.from_event(await asyncio.wait_for(client.read_event(), 60))
         model, voice = info.asr[0].models[0], info.tts[0].voices[0]
         assert model.languages == ["en"], model
         assert info.tts[0].supports_synthesize_streaming

@@ -16,13 +16,20 @@ use offhook::config::Config;
 use offhook::routing::{Destination, DialPlan, Outside};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use sip::offer_answer::{self, AudioCodec, LocalMedia};
+use sip::offer_answer::{
+    self, AudioCodec, Fingerprint, FingerprintHash, LocalMedia, LocalSecurity, SecurityPolicy,
+};
 use sip::{
     Binding, CallKey, CallParams, Caller, DialogRecord, Endpoint, EndpointConfig, Event, Flow,
     FlowTarget, Host, Input, NameAddr, Output, RegisterParams, Secret, Transport, Trunk, Uri, User,
 };
 
 use crate::net::{Net, Packet, Weather};
+use phones::self_drain;
+use setup::{endpoint_config, joint, users};
+
+mod phones;
+mod setup;
 
 const PASSWORD: &str = "correct horse battery";
 const UNIX_MS: u64 = 1_800_000_000_000;
@@ -187,156 +194,7 @@ impl View for Sight<'_> {
     }
 }
 
-fn endpoint_config() -> EndpointConfig {
-    let mut config = EndpointConfig {
-        domains: vec!["offhook".to_owned(), "10.0.0.1".to_owned()],
-        ..EndpointConfig::default()
-    };
-    config.guard.tokens_max = 100_000;
-    config
-}
-
-fn users() -> Vec<User> {
-    ["anna", "bert", "carl"]
-        .map(|name| User {
-            name: name.to_owned(),
-            ha1_md5: sip::ha1(sip::Algorithm::Md5, name, "offhook", PASSWORD),
-            ha1_sha256: sip::ha1(sip::Algorithm::Sha256, name, "offhook", PASSWORD),
-            local_only: false,
-        })
-        .to_vec()
-}
-
-fn joint(seed: u64) -> Joint {
-    Joint::new(BridgeConfig {
-        bridges_max: 64,
-        per_user_max: 8,
-        duration_max: Duration::from_secs(300),
-        seed: [seed as u8; 32],
-        security: sip::offer_answer::SecurityPolicy::Off,
-        fingerprint: None,
-        codecs: sip::offer_answer::AudioCodec::ALL.to_vec(),
-    })
-}
-
 impl World {
-    fn new(seed: u64) -> World {
-        let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let weather = match rng.random_range(0..4) {
-            0 => Weather {
-                loss_percent: 0,
-                duplicate_percent: 0,
-                delay_ms: 1,
-                jitter_ms: 0,
-            },
-            1 => Weather {
-                loss_percent: 3,
-                duplicate_percent: 3,
-                delay_ms: 20,
-                jitter_ms: 20,
-            },
-            2 => Weather {
-                loss_percent: 10,
-                duplicate_percent: 5,
-                delay_ms: 60,
-                jitter_ms: 60,
-            },
-            _ => Weather {
-                loss_percent: 20,
-                duplicate_percent: 2,
-                delay_ms: 100,
-                jitter_ms: 200,
-            },
-        };
-        let start = Instant::now();
-        let (config, _) = Config::parse(PLAN, &[]).expect("a config");
-        let mut plan = DialPlan::new(&config);
-        plan.set_accounts(["anna", "bert", "carl"].map(str::to_owned).to_vec());
-        let mut endpoint = Endpoint::new(endpoint_config(), rng.random(), start, UNIX_MS);
-        endpoint.set_users(users());
-        let phones = (0..PHONES.len()).map(|n| {
-            let manner = match rng.random_range(0..8) {
-                0 => Manner::Busy,
-                1 => Manner::RingOn,
-                2 | 3 => Manner::EarlyThenAnswer(Duration::from_millis(rng.random_range(0..6_000))),
-                _ => Manner::AnswerAfter(Duration::from_millis(rng.random_range(0..5_000))),
-            };
-            let mut acts = Vec::new();
-            for _ in 0..rng.random_range(0..5) {
-                let number = NUMBERS[rng.random_range(0..NUMBERS.len())];
-                let act = match rng.random_range(0..9) {
-                    0..=3 => Act::Dial(number),
-                    4 | 5 => Act::Reoffer,
-                    6 => Act::Transfer(number),
-                    7 => Act::Join,
-                    _ => Act::HangUp,
-                };
-                let at_ms = rng.random_range(5_000..60_000);
-                acts.push((start + Duration::from_millis(at_ms), act));
-            }
-            // In the end everybody hangs up, some again and again.
-            for s in [70, 100, 130, 160, 250] {
-                for _ in 0..3 {
-                    acts.push((start + Duration::from_secs(s), Act::HangUp));
-                }
-            }
-            acts.sort_by_key(|(at, _)| *at);
-            let mut endpoint =
-                Endpoint::new(EndpointConfig::default(), rng.random(), start, UNIX_MS);
-            // What comes from the server needs no login: a phone asks nobody who calls.
-            endpoint.set_trunks(
-                start,
-                vec![Trunk {
-                    name: "server".to_owned(),
-                    addresses: vec![(address(SERVER).ip(), 32)],
-                    transport: None,
-                    trusts_udp: true,
-                    account: None,
-                }],
-            );
-            Phone {
-                endpoint,
-                local: LocalMedia {
-                    rtcp_mux: false,
-                    codecs: CODECS[n].to_vec(),
-                    ..LocalMedia::new(phone_address(n).ip(), 4_000)
-                },
-                manner,
-                acts: acts.into(),
-                calls: Vec::new(),
-                ringing: Vec::new(),
-                todo: VecDeque::new(),
-                began: 0,
-                ended: 0,
-                answered: 0,
-            }
-        });
-        let phones = phones.collect();
-        let restart = rng.random_range(0..5) == 0;
-        World {
-            now: start,
-            start,
-            net: Net::new(weather, rng.random()),
-            plan,
-            server: Server {
-                endpoint,
-                joint: joint(seed),
-                pending: VecDeque::new(),
-                arrived: VecDeque::new(),
-                dialogs: HashMap::new(),
-                bindings: HashMap::new(),
-                relays_open: 0,
-                begun: 0,
-            },
-            phones,
-            tally: Tally::default(),
-            ports: 20_000,
-            restart_at: restart
-                .then(|| start + Duration::from_millis(rng.random_range(20_000..60_000))),
-            seed,
-        }
-    }
-
     fn run(&mut self) {
         for n in 0..PHONES.len() {
             self.register(n);
@@ -620,90 +478,6 @@ impl World {
         }
     }
 
-    fn phone_event(&mut self, n: usize, event: Event) {
-        let now = self.now;
-        let phone = &mut self.phones[n];
-        match event {
-            Event::IncomingCall { call, offer, .. } => {
-                phone.began += 1;
-                phone.calls.push((call, false));
-                let is_usable = |offer: &String| offer_answer::answer(offer, &phone.local).is_ok();
-                if !offer.as_ref().is_none_or(is_usable) {
-                    let _ = phone.endpoint.reject(now, call, 488, Vec::new());
-                    return self_drain(phone, &mut self.net, now);
-                }
-                match phone.manner {
-                    Manner::Busy => drop(phone.endpoint.reject(now, call, 486, Vec::new())),
-                    Manner::RingOn => drop(phone.endpoint.provisional(now, call, 180, None)),
-                    Manner::AnswerAfter(after) => {
-                        let _ = phone.endpoint.provisional(now, call, 180, None);
-                        phone.ringing.push((now + after, call, offer));
-                    }
-                    Manner::EarlyThenAnswer(after) => {
-                        let early = offer.as_deref().and_then(|offer| {
-                            Some(offer_answer::answer(offer, &phone.local).ok()?.0)
-                        });
-                        let _ = phone.endpoint.provisional(now, call, 183, early);
-                        phone.ringing.push((now + after, call, offer));
-                    }
-                }
-            }
-            Event::CallAnswered { call, answer, .. } => {
-                phone.answered += 1;
-                assert!(answer.is_some(), "an answer has a description");
-                stands(phone, call);
-            }
-            Event::CallConfirmed { call, .. } => stands(phone, call),
-            Event::ReInvite { call, offer } => {
-                phone.local.session_version += 1;
-                let answer = match offer {
-                    Some(offer) => offer_answer::answer(&offer, &phone.local)
-                        .map(|(sdp, _)| sdp)
-                        .map_err(|error| error.to_status()),
-                    None => Ok(offer_answer::offer(&phone.local)),
-                };
-                let _ = phone.endpoint.answer_reinvite(now, call, answer);
-            }
-            Event::CallEnded { call, .. } => {
-                phone.ended += 1;
-                phone.calls.retain(|(known, _)| *known != call);
-                phone.ringing.retain(|(_, known, _)| *known != call);
-            }
-            _ => {}
-        }
-        self_drain(&mut self.phones[n], &mut self.net, now);
-    }
-
-    fn act(&mut self) {
-        let now = self.now;
-        for n in 0..self.phones.len() {
-            let phone = &mut self.phones[n];
-            let due: Vec<_> = phone
-                .ringing
-                .extract_if(.., |(at, ..)| *at <= now)
-                .collect();
-            for (_, call, offer) in due {
-                let sdp = match offer {
-                    Some(offer) => offer_answer::answer(&offer, &phone.local)
-                        .map(|(sdp, _)| sdp)
-                        .ok(),
-                    None => Some(offer_answer::offer(&phone.local)),
-                };
-                let _ = match sdp {
-                    Some(sdp) => phone.endpoint.answer(now, call, sdp),
-                    None => phone.endpoint.reject(now, call, 488, Vec::new()),
-                };
-            }
-            while phone.acts.front().is_some_and(|(at, _)| *at <= now) {
-                let Some((_, act)) = phone.acts.pop_front() else {
-                    break;
-                };
-                phone_act(phone, n, now, act, &mut self.tally);
-            }
-            self_drain(phone, &mut self.net, now);
-        }
-    }
-
     /// The power goes: what is on disk remains.
     fn restart(&mut self) {
         self.restart_at = None;
@@ -744,84 +518,6 @@ impl World {
             );
             assert_eq!(phone.began, phone.ended, "phone {n}: each call ends once");
             self.tally.answered += phone.answered;
-        }
-    }
-}
-
-fn stands(phone: &mut Phone, call: CallKey) {
-    if let Some(known) = phone.calls.iter_mut().find(|(known, _)| *known == call) {
-        known.1 = true;
-    }
-}
-
-fn phone_act(phone: &mut Phone, n: usize, now: Instant, act: Act, tally: &mut Tally) {
-    let host = || Host::Name("offhook".to_owned());
-    let standing: Vec<CallKey> = phone
-        .calls
-        .iter()
-        .filter(|(_, stands)| *stands)
-        .map(|(call, _)| *call)
-        .collect();
-    match act {
-        Act::Dial(number) => {
-            tally.dialled += 1;
-            let params = CallParams {
-                credentials: Some((PHONES[n].to_owned(), Secret::new(PASSWORD))),
-                ..CallParams::new(
-                    Uri::sip(Some(number), host(), None),
-                    World::way(n),
-                    NameAddr::new(Uri::sip(Some(PHONES[n]), host(), None)),
-                    World::contact(n),
-                    offer_answer::offer(&phone.local),
-                )
-            };
-            let call = phone.endpoint.call(now, params);
-            phone.began += 1;
-            phone.calls.push((call, false));
-        }
-        Act::HangUp => {
-            if let Some((call, _)) = phone.calls.first().copied() {
-                let _ = phone.endpoint.hangup(now, call, None);
-            }
-        }
-        Act::Reoffer => {
-            if let Some(call) = standing.first() {
-                tally.reoffers += 1;
-                phone.local.session_version += 1;
-                let offer = offer_answer::offer(&phone.local).replace("sendrecv", "sendonly");
-                let _ = phone.endpoint.reoffer(now, *call, Some(offer));
-            }
-        }
-        Act::Transfer(number) => {
-            if let Some(call) = standing.first() {
-                tally.transfers += 1;
-                let target = Uri::sip(Some(number), host(), None);
-                let _ = phone.endpoint.refer(now, *call, target, None);
-            }
-        }
-        Act::Join => {
-            if let [first, second, ..] = standing.as_slice() {
-                tally.transfers += 1;
-                let target = Uri::sip(Some("anybody"), host(), None);
-                let _ = phone.endpoint.refer(now, *first, target, Some(*second));
-            }
-        }
-    }
-}
-
-fn self_drain(phone: &mut Phone, net: &mut Net, now: Instant) {
-    while let Some(output) = phone.endpoint.poll_output() {
-        match output {
-            Output::Datagram { flow, data } => net.send(
-                now,
-                Packet {
-                    from: flow.local,
-                    to: flow.remote,
-                    data,
-                },
-            ),
-            Output::Event(event) => phone.todo.push_back(event),
-            _ => {}
         }
     }
 }

@@ -40,6 +40,8 @@ struct Sender {
 /// Something that is under way and lost with the program.
 enum Doing {
     Keep(u64, Box<TextChange>),
+    /// Written, and on its way to whoever waits: one may overtake another.
+    Tell(u64, Option<TextKept>),
     Ask(i64, Box<Item>),
     Deliver(Box<Parcel>),
 }
@@ -128,7 +130,8 @@ impl World {
                 Output::Begin { turn, item, .. } => self.doing.push_back(Doing::Ask(turn, item)),
                 Output::Deliver(parcel) => self.doing.push_back(Doing::Deliver(parcel)),
                 Output::Reply { ticket, taken } => self.replied(ticket, taken),
-                Output::Done { .. } => {}
+                Output::Done { .. } | Output::CalledOff { .. } => {}
+                Output::Recorded { .. } => panic!("nothing is due later here"),
                 Output::Lost { parcel_id, why } => panic!("{parcel_id} is lost: {why}"),
             }
         }
@@ -200,7 +203,7 @@ impl World {
         });
     }
 
-    /// One thing that is under way comes about. Writes do so in their order.
+    /// One thing that is under way comes about. Writes do so in their order; that they are done is told in any.
     fn come_about(&mut self, is_calm: bool) {
         let writes = self
             .doing
@@ -228,8 +231,9 @@ impl World {
                 if !is_calm && self.chance(1) {
                     return self.kill();
                 }
-                self.step(Input::Kept { keep, kept });
+                self.doing.push_back(Doing::Tell(keep, kept));
             }
+            Doing::Tell(keep, kept) => self.step(Input::Kept { keep, kept }),
             Doing::Ask(turn, item) => {
                 let answer = Box::new(answer(turn, &item, self.now));
                 self.step(Input::Answered { turn, answer });

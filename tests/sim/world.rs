@@ -458,6 +458,7 @@ impl World {
                 }
                 CallOutput::AbandonTranscript { .. }
                 | CallOutput::JudgeTurn { .. }
+                | CallOutput::Caption(_)
                 | CallOutput::Told { .. } => {}
                 CallOutput::Synthesise {
                     reply,

@@ -17,12 +17,14 @@ pub struct VoiceInfo {
     pub embedded: bool,
 }
 
-/// Takes samples as they are made: mono at [`SAMPLE_RATE_HZ`](crate::SAMPLE_RATE_HZ). `Break` stops the synthesis.
+/// Takes samples as they are made: mono at [`SAMPLE_RATE_HZ`](crate::SAMPLE_RATE_HZ). `Break` stops the synthesis. No
+/// samples ask whether anybody still listens.
 pub type Sink<'a> = &'a mut dyn FnMut(&[i16]) -> ControlFlow<()>;
 
 /// One voice on one thread.
 pub trait Engine: Send {
-    /// Key of this voice in caches and logs: engines with the same name sound the same.
+    /// Key of this voice in caches and logs: engines with the same name sound the same. After a synthesis it is the name
+    /// of what was heard.
     fn name(&self) -> &str;
 
     /// What it is, for people.

@@ -19,6 +19,10 @@ pub enum Mishap {
     Panic,
     /// Wait before the first letter until the [`Gate`] opens.
     Wait,
+    /// From now on it is another voice, of another name.
+    Change,
+    /// Give nothing until nobody listens any more.
+    Drag,
 }
 
 /// Holds an engine inside a synthesis until the test lets it go.
@@ -52,6 +56,12 @@ impl Gate {
         self.inner.1.notify_all();
     }
 
+    /// Is here, and does not wait.
+    fn reach(&self) {
+        self.lock().waiting += 1;
+        self.inner.1.notify_all();
+    }
+
     fn pass(&self) {
         let mut state = self.lock();
         state.waiting += 1;
@@ -78,6 +88,7 @@ pub struct FakeEngine {
     gate: Gate,
     spoken: Arc<Mutex<Vec<String>>>,
     refuse_warm: Option<TtsError>,
+    is_other: bool,
 }
 
 impl FakeEngine {
@@ -113,7 +124,10 @@ impl FakeEngine {
 
 impl Engine for FakeEngine {
     fn name(&self) -> &str {
-        "fake"
+        match self.is_other {
+            true => "other",
+            false => "fake",
+        }
     }
 
     fn info(&self) -> VoiceInfo {
@@ -142,6 +156,14 @@ impl Engine for FakeEngine {
         match mishap {
             Some(Mishap::Fail(error)) => return Err(error.clone()),
             Some(Mishap::Wait) => self.gate.pass(),
+            Some(Mishap::Change) => self.is_other = true,
+            Some(Mishap::Drag) => {
+                self.gate.reach();
+                while sink(&[]).is_continue() {
+                    std::thread::yield_now();
+                }
+                return Ok(());
+            }
             _ => {}
         }
         let letter: Vec<i16> = (0..SAMPLES_PER_LETTER)

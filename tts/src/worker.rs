@@ -1,8 +1,9 @@
 //! Engine threads shared by all calls, behind one bounded queue. Owns threads and order; not the voices, not tokio: audio
 //! goes out through a plain closure, called on an engine thread.
 //!
-//! Order: clauses of one reply one after the other, whatever the number of engines. First clauses before later ones,
-//! because somebody waits in silence; between equals the caller served longest ago. Prompts for the cache last.
+//! Order: clauses of one reply one after the other, whatever the number of engines. Calls before everything that is no
+//! call; then first clauses before later ones, because somebody waits in silence; between equals the caller served longest
+//! ago. Prompts for the cache last.
 //!
 //! Full: cancelled jobs go first; a job that still finds no place is handed back to its submitter, who decides.
 
@@ -45,6 +46,8 @@ pub struct Job {
     pub reply: u32,
     /// Its place in the reply, from 0.
     pub clause: u32,
+    /// A voice note, a file, another program: behind every call.
+    pub is_note: bool,
     /// As written; the worker normalises it.
     pub text: String,
     /// Set by the submitter to stop the job, queued or running. It then hears nothing more.
@@ -310,7 +313,7 @@ fn next(shared: &Shared, place: usize) -> Option<Work> {
 
 /// Place in the queue of the job to do next, by the rules at the top of this file.
 fn choose(state: &State) -> Option<usize> {
-    let mut best: Option<(usize, (bool, u64))> = None;
+    let mut best: Option<(usize, (bool, bool, u64))> = None;
     for (at, job) in state.queue.iter().enumerate() {
         let stream = job.stream();
         let is_busy = state.running.contains(&Some(stream));
@@ -324,7 +327,7 @@ fn choose(state: &State) -> Option<usize> {
             continue;
         }
         let served = state.served.get(&job.caller).copied().unwrap_or(0);
-        let rank = (job.clause > 0, served);
+        let rank = (job.is_note, job.clause > 0, served);
         if best.is_none_or(|(_, best)| rank < best) {
             best = Some((at, rank));
         }
@@ -344,7 +347,7 @@ fn speak(shared: &Shared, engine: &mut dyn Engine, mut job: Job) {
             pcm: vec![0; pause],
         });
     }
-    let key = Key {
+    let mut key = Key {
         voice: engine.name().to_owned(),
         text,
     };
@@ -362,13 +365,19 @@ fn speak(shared: &Shared, engine: &mut dyn Engine, mut job: Job) {
             closing = true;
             return ControlFlow::Break(());
         }
-        job.tell(Chunk::Audio { pcm: pcm.to_vec() })
+        match pcm {
+            [] if job.is_cancelled() => ControlFlow::Break(()),
+            [] => ControlFlow::Continue(()),
+            pcm => job.tell(Chunk::Audio { pcm: pcm.to_vec() }),
+        }
     });
     match outcome {
         _ if closing => {
             let _ = job.tell(Chunk::Failed(TtsError::ShuttingDown));
         }
         Ok(Some(pcm)) => {
+            // One that asks elsewhere may have spoken with another voice than it was about to.
+            key.voice = engine.name().to_owned();
             shared.lock().cache.insert(key, pcm.into(), false);
             let _ = job.tell(Chunk::Done);
         }
@@ -381,7 +390,7 @@ fn speak(shared: &Shared, engine: &mut dyn Engine, mut job: Job) {
 }
 
 fn make_prompt(shared: &Shared, engine: &mut dyn Engine, text: &str) {
-    let key = Key {
+    let mut key = Key {
         voice: engine.name().to_owned(),
         text: text::normalise(text),
     };
@@ -396,6 +405,7 @@ fn make_prompt(shared: &Shared, engine: &mut dyn Engine, text: &str) {
             false => ControlFlow::Continue(()),
         }
     }) {
+        key.voice = engine.name().to_owned();
         shared.lock().cache.insert(key, pcm.into(), true);
     }
 }
@@ -410,9 +420,6 @@ fn synthesise(
     let mut is_stopped = false;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         engine.synthesise(text, &mut |pcm| {
-            if pcm.is_empty() {
-                return ControlFlow::Continue(());
-            }
             whole.extend_from_slice(pcm);
             let flow = sink(pcm);
             is_stopped = flow.is_break();

@@ -5,6 +5,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::*;
 use crate::fake::{FakeEngine, Gate, Mishap, SAMPLES_PER_LETTER};
 
+/// Callers from here are no calls.
+const NOTES_FROM: u64 = 1_000;
+
 /// What arrived: label of the job, and the chunk.
 type Heard = (String, Chunk);
 
@@ -21,7 +24,9 @@ fn line(config: WorkerConfig) -> Line {
     let engine = FakeEngine::new()
         .with("wait", Mishap::Wait)
         .with("panic", Mishap::Panic)
-        .with("fail", Mishap::Fail(failed()));
+        .with("fail", Mishap::Fail(failed()))
+        .with("change", Mishap::Change)
+        .with("drag", Mishap::Drag);
     let (gate, spoken) = (engine.gate(), engine.spoken());
     let worker = Worker::start(vec![Box::new(engine)], config).expect("a scripted voice warms");
     let (tell, heard) = channel();
@@ -48,6 +53,7 @@ impl Line {
             caller,
             reply,
             clause,
+            is_note: caller >= NOTES_FROM,
             text: text.to_owned(),
             cancelled: Arc::default(),
             on: Box::new(move |chunk| drop(tell.send((label.clone(), chunk)))),
@@ -149,6 +155,18 @@ fn who_waits_in_silence_comes_first_and_callers_take_turns() {
         ],
         "aa xx bb cc",
     );
+    // A voice note waits for all that calls have to say, new as it is.
+    check(
+        &[
+            (1_001, 0, 0, "xx"),
+            (1, 0, 0, "aa"),
+            (1, 0, 1, "bb"),
+            (1_002, 0, 0, "yy"),
+            (1_001, 0, 1, "zz"),
+            (1, 0, 2, "cc"),
+        ],
+        "aa bb cc xx yy zz",
+    );
 }
 
 #[test]
@@ -163,6 +181,7 @@ fn clauses_of_a_reply_stay_in_order_with_many_voices() {
                 caller,
                 reply: 0,
                 clause,
+                is_note: false,
                 text: format!("clause {}", "x".repeat(30 - clause as usize)),
                 cancelled: Arc::default(),
                 on: Box::new(move |chunk| drop(tell.send((caller, clause, chunk)))),
@@ -254,6 +273,27 @@ fn what_was_said_before_is_not_made_again() {
     line.say(1, 2, 0, "panic");
     line.one();
     assert_eq!(line.finish(0), ["again", "panic", "panic"]);
+}
+
+#[test]
+fn what_is_kept_bears_the_name_of_who_said_it() {
+    let line = line(WorkerConfig::default());
+    // The voice fails over in the middle: under its first name nothing is kept.
+    line.say(1, 0, 0, "change");
+    line.one();
+    line.say(1, 1, 0, "change");
+    line.one();
+    assert_eq!(line.finish(0), ["change"]);
+}
+
+#[test]
+fn a_voice_that_gives_nothing_ends_with_its_job() {
+    let line = line(WorkerConfig::default());
+    let cancelled = line.say(1, 0, 0, "drag");
+    line.gate.wait_until_reached();
+    cancelled.store(true, Ordering::Relaxed);
+    line.say(1, 1, 0, "after");
+    assert_eq!(line.one(), (5 * SAMPLES_PER_LETTER, Chunk::Done));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+/// Stands before a piece that may have arrived already.
+pub const DOUBT: &str = "(Sent again after an interruption; you may have this already.)";
 /// Deliveries that are remembered; the oldest is forgotten.
 const DELIVERIES_MAX: usize = 64;
 const ID_BYTES_MAX: usize = 128;

@@ -149,8 +149,10 @@ mod tests {
 
     #[test]
     fn marks() {
+        let ticks = format!("a {} b `c` ", "`".repeat(1_200));
         check(
             &[
+                ticks.as_bytes(),
                 "# T\n\n- **a** _b_ `c`\n1. d\n| e | f |\n|--|--|\n> g **h**\n> i\n---\n"
                     .as_bytes(),
                 "[x](https://y.example/?a=1&b=2) ![z](https://w) <b>i</b> &amp; \\* ~~s~~ ***t***"

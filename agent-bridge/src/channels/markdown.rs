@@ -219,7 +219,8 @@ fn mark_at<'a>(rest: &'a str, before: Option<char>, style: &Style, depth: u32) -
         }
         '`' => {
             let ticks = rest.len() - rest.trim_start_matches('`').len();
-            let inside = &window(rest)[ticks..];
+            // More marks than a window holds are marks of nothing.
+            let inside = window(rest).get(ticks..)?;
             let end = inside.find(&rest[..ticks])?;
             let words = &inside[..end];
             let trimmed = words.strip_prefix(' ').and_then(|w| w.strip_suffix(' '));

@@ -111,6 +111,9 @@ fn hostile_marks_end_in_reasonable_work() {
         "[".repeat(60_000),
         "**[`".repeat(15_000),
         "_*".repeat(30_000),
+        "`".repeat(1_001),
+        "`".repeat(60_000),
+        format!("{} x", "`".repeat(1_500)),
     ] {
         let rich = Rich::read(&text);
         assert!(rich.plain().len() <= text.len());

@@ -10,11 +10,15 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 pub mod attempts;
+pub mod backoff;
 pub mod doorstep;
 #[doc(hidden)]
 pub mod fuzz;
+mod handing;
+mod kept;
 pub mod markdown;
 pub mod matrix;
+pub mod names;
 pub mod questions;
 pub mod signal;
 pub mod split;
@@ -110,6 +114,20 @@ pub enum OutBody {
     },
 }
 
+/// A question with buttons that is over: decided elsewhere, or not waiting any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawal {
+    /// [`Outbound::id`] of the question.
+    pub id: String,
+    pub place: String,
+    /// The other side's id of it, as [`Channel::deliver`] gave it.
+    pub theirs: Option<String>,
+    /// The question as it was sent.
+    pub text: String,
+    /// What became of it, for people: "Allowed on the page.".
+    pub words: String,
+}
+
 /// Why a message did not arrive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeliveryError {
@@ -144,6 +162,10 @@ pub enum NotKept {
     /// Nobody we know: it counts as handled; the channel may offer pairing.
     #[error("nobody we know")]
     Stranger,
+    /// A button of a question that is over: it counts as handled, nothing follows from it, and the hub has told the person. The
+    /// question should not look as if it had been answered by it.
+    #[error("the question is over")]
+    Over,
 }
 
 /// A way in and out.
@@ -166,6 +188,12 @@ pub trait Channel: Send + Sync {
         async {}.boxed()
     }
 
+    /// A question that was delivered is over: it shows what became of it, and its buttons go, where the channel can do
+    /// that. One that was answered by its own button shows that already. Said once, and not tried again by the hub.
+    fn withdraw<'a>(&'a self, _question: &'a Withdrawal) -> BoxFuture<'a, ()> {
+        async {}.boxed()
+    }
+
     /// How it stands, in one line for people.
     fn standing(&self) -> String;
 }
@@ -178,7 +206,31 @@ pub trait Memory: Send + Sync {
     fn put<'a>(&'a self, key: &'a str, value: &'a str) -> BoxFuture<'a, Result<(), MemoryError>>;
 }
 
+/// Why a channel would not work just now, for people. Never holds a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct CheckError {
+    pub why: String,
+}
+
+impl CheckError {
+    fn new(why: impl ToString) -> CheckError {
+        CheckError {
+            why: why.to_string(),
+        }
+    }
+}
+
 /// The disk takes nothing just now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not kept: the disk takes nothing just now")]
 pub struct MemoryError;
+
+impl From<MemoryError> for DeliveryError {
+    fn from(error: MemoryError) -> DeliveryError {
+        DeliveryError::Passing {
+            why: error.to_string(),
+            retry_after: None,
+        }
+    }
+}

@@ -15,8 +15,10 @@ use crate::budget::Reached;
 pub use crate::conversation::{Message, Role};
 use crate::levels::Level;
 use crate::openclaw::LinkError;
+use crate::router::books::CloudLeave;
 use crate::router::choice::{Health, Nobody};
 use crate::router::place::Place;
+use crate::tools::ROUNDS_MAX;
 pub use crate::tools::ToolRound;
 use crate::turn::{Blame, ReplyError, ReplyErrorKind, ReplyId};
 pub use crate::turn::{Progress, ToolCall};
@@ -24,6 +26,7 @@ pub use crate::turn::{Progress, ToolCall};
 pub mod demo;
 pub mod fake;
 pub mod message;
+mod on_behalf;
 pub mod openai;
 pub mod openclaw;
 pub mod readback;
@@ -31,6 +34,7 @@ mod secret;
 pub mod through_proxy;
 pub mod tooled;
 
+pub(crate) use on_behalf::OnBehalf;
 pub use secret::Secret;
 
 /// One question, complete in itself.
@@ -48,6 +52,14 @@ pub struct AskRequest {
     pub tools: Vec<ToolSpec>,
     /// Tools that were called in this conversation, and what they gave, in order.
     pub rounds: Vec<ToolRound>,
+}
+
+impl AskRequest {
+    /// Its tools stand there for what was called before; it must be answered without any more of them.
+    pub fn must_answer(&self) -> bool {
+        let of_this = |round: &&ToolRound| round.after >= self.messages.len();
+        self.rounds.iter().filter(of_this).count() >= ROUNDS_MAX
+    }
 }
 
 /// A tool that the agent may call.
@@ -87,6 +99,13 @@ impl Progress {
     pub fn cloud(gateway: &GatewayInfo) -> Progress {
         Progress::Cloud {
             model: shown_name(&gateway.model),
+        }
+    }
+
+    /// This gateway is asked now, and asks its own model in the cloud.
+    pub fn cloud_behind(gateway: &GatewayInfo) -> Progress {
+        Progress::Cloud {
+            model: shown_name(&format!("{}'s model", gateway.name)),
         }
     }
 
@@ -204,9 +223,9 @@ impl From<GatewayError> for ReplyError {
             GatewayError::Held(Held::Nobody(_)) => ReplyErrorKind::CloudRule,
             GatewayError::Held(Held::Spent(reached)) => ReplyErrorKind::Spent(reached),
             GatewayError::Link(LinkError::Refused { .. }) => ReplyErrorKind::Refused,
-            GatewayError::Link(LinkError::Busy { .. } | LinkError::Full) => {
-                ReplyErrorKind::RateLimited
-            }
+            GatewayError::Link(
+                LinkError::Busy { .. } | LinkError::NotNow { .. } | LinkError::Full,
+            ) => ReplyErrorKind::RateLimited,
             GatewayError::Link(LinkError::Late) => ReplyErrorKind::Slow,
             GatewayError::Link(error) if error.needs_owner() => ReplyErrorKind::Refused,
             GatewayError::Link(_) => ReplyErrorKind::Unreachable,
@@ -278,6 +297,16 @@ pub trait Gateway: Send + Sync {
     /// Asks in a task of its own on the current tokio runtime. Events wait when the channel is full. A
     /// receiver that is gone ends the task, as dropping the handle does.
     fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle;
+
+    /// The same with leave to ask the cloud for it, for a gateway whose model may be there.
+    fn ask_with_leave(
+        &self,
+        request: AskRequest,
+        events: mpsc::Sender<GatewayEvent>,
+        _leave: CloudLeave,
+    ) -> AskHandle {
+        self.ask(request, events)
+    }
 
     /// Whether a question would be answered, without asking one.
     fn check(&self) -> BoxFuture<'_, Result<CheckReport, GatewayError>>;
@@ -397,6 +426,11 @@ impl AskHandle {
 
     pub fn is_finished(&self) -> bool {
         self.task.is_finished()
+    }
+
+    /// Returns when it is; not to be called again after that.
+    pub(crate) async fn finished(&mut self) {
+        let _ = (&mut self.task).await;
     }
 }
 

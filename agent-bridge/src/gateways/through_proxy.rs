@@ -10,19 +10,25 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
-use tokio::sync::{OwnedMutexGuard, broadcast, mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 use super::openclaw::AGAIN_AFTER;
 use super::{
-    AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo, Progress,
-    Role, Told, Wait,
+    AskHandle, AskRequest, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo, Held,
+    Progress, Role, Told, Wait,
 };
 use crate::approvals::{ApprovalEvent, ApprovalId, ApprovalKind, Decision};
 use crate::openclaw::{Client, LinkError, RunEvent};
-use crate::proxy::{Proxy, Reply, Runner, Spoken};
+use crate::proxy::{OnBehalfOf, Proxy, Reply, Spoken};
+use crate::router::books::CloudLeave;
+use crate::router::choice::Nobody;
+
+mod run;
+
+use run::Run;
 
 pub const SESSIONS_MAX: usize = 64;
 /// An agent gateway that is well asks for its answer within this time.
@@ -130,6 +136,26 @@ impl ThroughProxy {
     pub fn is_in_force(&self, session: &str) -> bool {
         self.inner.proxy.knows(&(self.inner.key_of)(session))
     }
+
+    fn begin(
+        &self,
+        request: AskRequest,
+        events: mpsc::Sender<GatewayEvent>,
+        leave: Option<CloudLeave>,
+    ) -> AskHandle {
+        if !self.is_in_force(&request.session) {
+            return self.inner.plain.ask(request, events);
+        }
+        let (telling, told) = watch::channel(Told {
+            is_committed: !request.speculative,
+            ..Told::default()
+        });
+        let inner = self.inner.clone();
+        // Not the handle's own task: what was committed is sent, however soon the caller has heard enough of the answer.
+        let task = tokio::spawn(async move { inner.answer(request, events, told, leave).await });
+        let waiting = tokio::spawn(async move { drop(task.await) });
+        AskHandle::telling(waiting, telling)
+    }
 }
 
 impl Gateway for ThroughProxy {
@@ -143,18 +169,23 @@ impl Gateway for ThroughProxy {
     }
 
     fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
-        if !self.is_in_force(&request.session) {
-            return self.inner.plain.ask(request, events);
+        // Whatever way it would go there, it goes by the rules of the cloud.
+        if self.inner.proxy.is_in_cloud() {
+            const HELD: GatewayError = GatewayError::Held(Held::Nobody(Nobody::CloudRule));
+            return AskHandle::new(tokio::spawn(async move {
+                drop(events.send(GatewayEvent::Failed(HELD)).await);
+            }));
         }
-        let (telling, told) = watch::channel(Told {
-            is_committed: !request.speculative,
-            ..Told::default()
-        });
-        let inner = self.inner.clone();
-        // Not the handle's own task: what was committed is sent, however soon the caller has heard enough of the answer.
-        let task = tokio::spawn(async move { inner.answer(request, events, told).await });
-        let waiting = tokio::spawn(async move { drop(task.await) });
-        AskHandle::telling(waiting, telling)
+        self.begin(request, events, None)
+    }
+
+    fn ask_with_leave(
+        &self,
+        request: AskRequest,
+        events: mpsc::Sender<GatewayEvent>,
+        leave: CloudLeave,
+    ) -> AskHandle {
+        self.begin(request, events, Some(leave))
     }
 
     fn check(&self) -> BoxFuture<'_, Result<CheckReport, GatewayError>> {
@@ -218,6 +249,7 @@ impl Inner {
         request: AskRequest,
         events: mpsc::Sender<GatewayEvent>,
         told: watch::Receiver<Told>,
+        leave: Option<CloudLeave>,
     ) {
         let key = (self.key_of)(&request.session);
         let last = request.messages.last().filter(|m| m.role == Role::User);
@@ -228,8 +260,12 @@ impl Inner {
         let is_first = sent_at.is_none_or(|at| now.duration_since(at) > FORGETS_AFTER);
         let note = if is_first { self.note.as_str() } else { "" };
         let message = message(note, &words, missed.as_ref());
+        let caller = leave.map(|leave| OnBehalfOf {
+            leave,
+            is_guess: request.speculative,
+        });
         let reply = Heeding {
-            reply: self.proxy.begin(&key, &message),
+            reply: self.proxy.begin_for(&key, &message, caller),
             told,
         };
         let mut asked = Asked {
@@ -461,10 +497,10 @@ impl Asked {
     /// Sends the words to the gateway, in a task that sees its run to the end whoever listens.
     fn send(&self) -> mpsc::Receiver<RunEvent> {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
-        let now = Instant::now();
-        self.inner
-            .session(&self.key, |session| session.sent_at = Some(now));
+        let sent_now = |session: &mut Session| session.sent_at.replace(Instant::now());
+        let sent_before = self.inner.session(&self.key, sent_now);
         let run = Run {
+            sent_before,
             inner: self.inner.clone(),
             key: self.key.clone(),
             words: self.words.clone(),
@@ -478,116 +514,9 @@ impl Asked {
     }
 }
 
-/// A run of the gateway's.
-struct Run {
-    inner: Arc<Inner>,
-    key: String,
-    words: String,
-    message: String,
-    runner: Runner,
-    told: watch::Receiver<Told>,
-    events: mpsc::Sender<RunEvent>,
-}
-
-impl Run {
-    async fn see_through(mut self) {
-        let busy = self
-            .inner
-            .session(&self.key, |session| session.busy.clone());
-        // One run at a time: the next message would end the last run before its reply is written down.
-        let held: Option<OwnedMutexGuard<()>> = timeout(LAST_RUN_MAX, busy.lock_owned()).await.ok();
-        let is_known = match timeout(RUN_MAX, self.follow()).await {
-            Ok(is_known) => is_known,
-            Err(_) => self.runner.has_arrived(),
-        };
-        self.runner.run_over();
-        drop(held);
-        if !is_known {
-            // It is still being heard; an error says that whoever asked is gone.
-            drop(self.told.wait_for(|told| told.is_over).await);
-        }
-        let missed = match is_known {
-            true => None,
-            false => Some(Missed {
-                words: shortened(&self.words),
-                heard: shortened(&self.told.borrow().heard),
-            }),
-        };
-        self.inner.session(&self.key, |session| {
-            // Of several turns that were missed the last one is told.
-            session.missed = missed;
-        });
-    }
-
-    /// Whether the gateway knows what was said in this turn. A message that it ignores is sent again, as another run.
-    async fn follow(&self) -> bool {
-        for pause in std::iter::once(Duration::ZERO).chain(AGAIN_AFTER) {
-            sleep(pause).await;
-            match self.send_once().await {
-                RunEvent::Ignored if !self.runner.has_arrived() => {}
-                RunEvent::Done => return true,
-                _ => return self.runner.has_arrived(),
-            }
-        }
-        let ignored = RunEvent::Failed(GatewayError::Empty);
-        drop(self.events.send(ignored).await);
-        false
-    }
-
-    /// How the run ends; all of it but `Ignored` is told.
-    async fn send_once(&self) -> RunEvent {
-        let id = {
-            let rng = &self.inner.rng;
-            let mut bits = [0; 16];
-            rng.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .fill_bytes(&mut bits);
-            run_name(bits)
-        };
-        let sent = self.inner.link.send(&self.key, &self.message, &id).await;
-        let mut runs = match sent {
-            Ok(runs) => runs,
-            Err(error) => {
-                let failed = RunEvent::Failed(GatewayError::Link(error));
-                let _ = self.events.try_send(failed.clone());
-                return failed;
-            }
-        };
-        while let Some(event) = runs.recv().await {
-            if event == RunEvent::Ignored {
-                return event;
-            }
-            let last = event.is_last().then(|| event.clone());
-            // A listener that is busy speaking loses nothing by it: its text comes from the proxy. One that speaks the
-            // gateway's own text is waited for.
-            match self.runner.has_arrived() {
-                true => drop(self.events.try_send(event)),
-                false => drop(self.events.send(event).await),
-            }
-            if let Some(last) = last {
-                return last;
-            }
-        }
-        RunEvent::Failed(GatewayError::Cut)
-    }
-}
-
-/// A name that no run has had, from random bits. RFC 9562 section 5.4.
-fn run_name(bits: [u8; 16]) -> String {
-    let mut number = u128::from_be_bytes(bits);
-    number = number & !(0xf << 76) | (4 << 76);
-    number = number & !(0x3 << 62) | (2 << 62);
-    let hex = format!("{number:032x}");
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
-    parts.join("-")
-}
-
+#[cfg(test)]
+#[path = "through_proxy_cloud_tests.rs"]
+mod cloud_tests;
 #[cfg(test)]
 #[path = "through_proxy_tests.rs"]
 mod tests;

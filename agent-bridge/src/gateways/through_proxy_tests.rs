@@ -2,14 +2,20 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use tokio::time::timeout;
+
+use super::run::run_name;
 use super::*;
 use crate::gateways::fake::{FakeGateway, FakeStep};
 use crate::gateways::{Message, Secret};
 use crate::proxy::shell_tests::{KEY, Script, World, words};
 use crate::turn::ReplyId;
 
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 #[derive(Clone, Copy, PartialEq)]
-enum Manner {
+pub(super) enum Manner {
     /// It asks its model through the proxy and writes down what it gets.
     Proper,
     /// It takes the message and is not heard of again.
@@ -21,12 +27,12 @@ enum Manner {
     Elsewhere,
 }
 
-struct Claw {
+pub(super) struct Claw {
     manner: Manner,
     base: String,
     client: reqwest::Client,
     history: Arc<Mutex<Vec<(String, String)>>>,
-    sent: AtomicUsize,
+    pub(super) sent: AtomicUsize,
     /// One permit per finished run.
     over: Arc<tokio::sync::Semaphore>,
 }
@@ -90,14 +96,14 @@ impl Link for Claw {
     }
 }
 
-struct Desk {
-    world: World,
-    claw: Arc<Claw>,
-    gateway: ThroughProxy,
+pub(super) struct Desk {
+    pub(super) world: World,
+    pub(super) claw: Arc<Claw>,
+    pub(super) gateway: ThroughProxy,
 }
 
 impl Desk {
-    async fn new(manner: Manner) -> Desk {
+    pub(super) async fn new(manner: Manner) -> Desk {
         let world = World::familiar().await;
         let claw = Arc::new(Claw {
             manner,
@@ -130,28 +136,46 @@ impl Desk {
         speculative: bool,
     ) -> (AskHandle, mpsc::Receiver<GatewayEvent>) {
         let (sender, receiver) = mpsc::channel(64);
-        let request = AskRequest {
-            reply: ReplyId(1),
-            session: session.to_owned(),
-            system: String::new(),
-            messages: vec![Message {
-                role: Role::User,
-                text: words.to_owned(),
-            }],
-            speculative,
-            tools: Vec::new(),
-            rounds: Vec::new(),
-        };
+        let request = question(session, words, speculative);
         (self.gateway.ask(request, sender), receiver)
     }
 
-    async fn over(&self) {
+    /// What the gateway is to be told, once it is known.
+    async fn missed(&self) -> Missed {
+        let missed = async {
+            loop {
+                let of = |session: &mut Session| session.missed.clone();
+                if let Some(missed) = self.gateway.inner.session(KEY, of) {
+                    return missed;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, missed).await.expect("it missed nothing")
+    }
+
+    pub(super) async fn over(&self) {
         self.claw.over.acquire().await.expect("open").forget();
     }
 
     fn last(&self) -> (String, String) {
         let history = self.claw.history.lock().expect("no panic");
         history.last().expect("something").clone()
+    }
+}
+
+pub(super) fn question(session: &str, words: &str, speculative: bool) -> AskRequest {
+    AskRequest {
+        reply: ReplyId(1),
+        session: session.to_owned(),
+        system: String::new(),
+        messages: vec![Message {
+            role: Role::User,
+            text: words.to_owned(),
+        }],
+        speculative,
+        tools: Vec::new(),
+        rounds: Vec::new(),
     }
 }
 
@@ -229,15 +253,13 @@ async fn what_the_gateway_missed_it_is_told_with_the_next_message() {
     assert_eq!(told(&mut events).await, "It is ten.");
     handle.heard("It is ten.", true);
     drop(events);
-    let missed = || {
-        desk.gateway
-            .inner
-            .session(KEY, |session| session.missed.clone())
-    };
-    while missed().is_none() {
-        tokio::task::yield_now().await;
-    }
-    let wanted = message("", "And the date?", missed().as_ref());
+    let missed = desk.missed().await;
+    let is_told = |session: &mut Session| session.sent_at.is_some();
+    assert!(
+        !desk.gateway.inner.session(KEY, is_told),
+        "nor how it is heard"
+    );
+    let wanted = message("", "And the date?", Some(&missed));
     assert_eq!(
         wanted,
         "(Before this, while you could not be reached, the caller said: \"What time is it?\" and heard: \"It is ten.\".) And the date?"
@@ -271,14 +293,8 @@ async fn one_that_ignores_everything_is_told_what_it_missed() {
     assert_eq!(told(&mut events).await, "It is ten.");
     handle.heard("It is ten.", true);
     drop(events);
-    let missed = || {
-        desk.gateway
-            .inner
-            .session(KEY, |session| session.missed.clone())
-    };
-    while missed().is_none() {
-        tokio::task::yield_now().await;
-    }
+    let missed = desk.missed().await;
+    assert_eq!(missed.heard, "It is ten.");
     assert_eq!(desk.claw.sent.load(SeqCst), 3);
 }
 

@@ -1,8 +1,8 @@
 //! A chain of models with the owner's tools: offers them, runs what is called once the caller's turn is over, gives the
 //! results back, and speaks the answer that comes of it. Owns the rounds of one reply; running is `tools::toolbox`'s.
 //!
-//! A call in a guess waits for the commit, and is forgotten with a wrong guess. After [`ROUNDS_MAX`] rounds the model is
-//! asked once more without tools. Whatever the model writes, nothing but an offered tool runs, and that at its own address.
+//! A call in a guess waits for the commit, and is forgotten with a wrong guess. After `tools::ROUNDS_MAX` rounds the model
+//! is asked once more and may not call any. Whatever it writes, nothing but an offered tool runs, and that at its own address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,16 @@ use tokio::time::timeout;
 
 use super::{
     AskHandle, AskRequest, Asker, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo,
-    LinkHealth, Progress, Role, Told, ToolCall, ToolRound, ToolSpec, Usage,
+    LinkHealth, OnBehalf, Progress, Role, Told, ToolCall, ToolRound, ToolSpec, Usage,
 };
 use crate::approvals::{ApprovalEvent, ApprovalId, ApprovalKind, Decision};
-use crate::tools::toolbox::Toolbox;
-use crate::tools::{ROUNDS_MAX, wording};
+use crate::tools::toolbox::{RoundName, Toolbox};
+use crate::tools::wording;
 
 /// Events between the chain and the loop; the chain waits when it is full.
 const EVENTS_MAX: usize = 16;
-const NEWS_MAX: usize = 8;
+/// One that waits to be taken: whoever sends the next one knows by the room that the last one was.
+const NEWS_MAX: usize = 1;
 /// While a tool works, this often somebody is told so.
 const STILL_AT_WORK: Duration = Duration::from_secs(2);
 /// What the program itself does for its own gateways; not the owner's tools.
@@ -87,7 +88,9 @@ impl Gateway for Tooled {
             events,
             told,
             usage: None,
+            said: String::new(),
             has_said: false,
+            names: Vec::new(),
         };
         AskHandle::telling(tokio::spawn(rounds.run()), telling)
     }
@@ -132,25 +135,26 @@ impl Gateway for Tooled {
 
     /// Of the chain, and of accepted work.
     fn news(&self, session: &str) -> Option<mpsc::Receiver<String>> {
-        let mut ours = self.toolbox.news(session);
-        let Some(mut theirs) = self.chain.news(session) else {
-            return Some(ours);
-        };
         let (sender, receiver) = mpsc::channel(NEWS_MAX);
-        tokio::spawn(async move {
-            loop {
-                let text = tokio::select! {
-                    text = ours.recv() => text,
-                    text = theirs.recv() => text,
-                    () = sender.closed() => return,
-                };
-                let Some(text) = text else { return };
-                if sender.send(text).await.is_err() {
-                    return;
-                }
-            }
-        });
+        if let Some(theirs) = self.chain.news(session) {
+            tokio::spawn(hand_on(theirs, sender.clone()));
+        }
+        self.toolbox.listen(session, sender);
         Some(receiver)
+    }
+}
+
+/// Until either side is gone.
+async fn hand_on(mut from: mpsc::Receiver<String>, to: mpsc::Sender<String>) {
+    loop {
+        let text = tokio::select! {
+            text = from.recv() => text,
+            () = to.closed() => return,
+        };
+        let Some(text) = text else { return };
+        if to.send(text).await.is_err() {
+            return;
+        }
     }
 }
 
@@ -164,8 +168,12 @@ struct Rounds {
     events: mpsc::Sender<GatewayEvent>,
     told: watch::Receiver<Told>,
     usage: Option<Usage>,
+    /// What the rounds before have said.
+    said: String,
     /// A word of the reply was handed on.
     has_said: bool,
+    /// The rounds that were run.
+    names: Vec<RoundName>,
 }
 
 /// One answer of the chain.
@@ -176,42 +184,58 @@ struct Answer {
     failed: Option<GatewayError>,
 }
 
+impl Drop for Rounds {
+    fn drop(&mut self) {
+        if !self.told.borrow().heard.is_empty() {
+            self.tooled.toolbox.heard(&self.names);
+        }
+    }
+}
+
 impl Rounds {
     async fn run(mut self) {
         let events = self.events.clone();
-        tokio::select! {
-            () = events.closed() => {}
-            _ = self.rounds() => {}
+        let answered = tokio::select! {
+            biased;
+            answered = self.rounds() => answered,
+            () = events.closed() => return,
+        };
+        // The answer is complete. Its gateway may want to know how much of it is heard.
+        if let Ok(asked) = answered {
+            asked.until_heard().await;
         }
     }
 
-    async fn rounds(&mut self) -> Result<(), Unwanted> {
+    /// The question whose answer is the reply's end.
+    async fn rounds(&mut self) -> Result<OnBehalf, Unwanted> {
         let question = self.request.messages.last();
         let question = question.filter(|last| last.role == Role::User);
         let question = question.map_or_else(String::new, |last| last.text.clone());
         let offered = self.request.tools.clone();
-        for round in 0..=ROUNDS_MAX {
-            if round == ROUNDS_MAX {
-                self.request.tools.clear();
-            }
-            let answer = self.answer().await?;
+        loop {
+            let is_last = self.request.must_answer();
+            let (answer, asked) = self.answer().await?;
             if let Some(error) = answer.failed {
-                return self.tell(GatewayEvent::Failed(error)).await;
+                self.tell(GatewayEvent::Failed(error)).await?;
+                return Ok(asked);
             }
-            // Asked without tools it has none to call.
-            if answer.calls.is_empty() || round == ROUNDS_MAX {
-                let end = match self.has_said || round == 0 {
+            // Some call all the same.
+            if answer.calls.is_empty() || is_last {
+                let end = match self.has_said || self.names.is_empty() {
                     true => GatewayEvent::Done { usage: self.usage },
                     false => GatewayEvent::Failed(GatewayError::Empty),
                 };
-                return self.tell(end).await;
+                self.tell(end).await?;
+                return Ok(asked);
             }
+            drop(asked);
             let committed = self.told.wait_for(|told| told.is_committed).await;
             committed.map_err(|_| Unwanted)?;
             self.request.speculative = false;
+            self.said.push_str(&answer.said);
+            self.said.push('\n');
             self.call(&question, &offered, answer).await?;
         }
-        Ok(())
     }
 
     /// Runs the calls, and puts them and their results behind the question.
@@ -236,6 +260,7 @@ impl Rounds {
         let session = self.request.session.clone();
         let toolbox = self.tooled.toolbox.clone();
         let name = toolbox.begin(&session, question, &round);
+        self.names.push(name.clone());
         let asker = self.tooled.asker.clone();
         let mut running = Box::pin(toolbox.run(&asker, &session, offered, &name, &calls));
         let results = loop {
@@ -252,19 +277,18 @@ impl Rounds {
     }
 
     /// Asks the chain, and hands on what is for the ear.
-    async fn answer(&mut self) -> Result<Answer, Unwanted> {
+    async fn answer(&mut self) -> Result<(Answer, OnBehalf), Unwanted> {
         let (sender, mut receiver) = mpsc::channel(EVENTS_MAX);
         // Held here, so that leaving it cancels the chain's question.
         let asked = self.tooled.chain.ask(self.request.clone(), sender);
-        asked.tell_all(&self.told.borrow_and_update());
+        let mut asked = OnBehalf::new(asked, &self.told, &self.said);
         let mut answer = Answer::default();
         let mut is_telling = true;
         loop {
             let event = tokio::select! {
                 biased;
-                changed = self.told.changed(), if is_telling => {
-                    is_telling = changed.is_ok();
-                    asked.tell_all(&self.told.borrow_and_update());
+                more = asked.told_more(), if is_telling => {
+                    is_telling = more;
                     continue;
                 }
                 event = receiver.recv() => event,
@@ -295,15 +319,15 @@ impl Rounds {
                 }
                 Some(GatewayEvent::Done { usage }) => {
                     self.add(usage);
-                    return Ok(answer);
+                    return Ok((answer, asked));
                 }
                 Some(GatewayEvent::Failed(error)) => {
                     answer.failed = Some(error);
-                    return Ok(answer);
+                    return Ok((answer, asked));
                 }
                 None => {
                     answer.failed = Some(GatewayError::Cut);
-                    return Ok(answer);
+                    return Ok((answer, asked));
                 }
             }
         }

@@ -6,7 +6,8 @@ use super::*;
 use crate::gateways::Message;
 use crate::gateways::fake::{FakeGateway, FakeStep};
 use crate::levels::Level;
-use crate::tools::stand_in::{Scripted, StandIn};
+use crate::tools::ROUNDS_MAX;
+use crate::tools::stand_in::{Scripted, StandIn, until};
 use crate::turn::ReplyId;
 
 fn text(text: &str) -> GatewayEvent {
@@ -83,18 +84,22 @@ impl World {
 async fn whole(events: &mut mpsc::Receiver<GatewayEvent>) -> String {
     let mut all = String::new();
     while let Some(event) = events.recv().await {
-        match event {
-            GatewayEvent::Text(text) => all.push_str(&text),
-            GatewayEvent::Progress(Progress::Tool { name }) => all.push_str(&format!("({name})")),
-            GatewayEvent::Progress(_) => {}
-            GatewayEvent::Done { usage } => {
-                let tokens = usage.map_or(0, |usage| usage.completion_tokens);
-                all.push_str(&format!(" done {tokens}"));
-            }
-            other => all.push_str(&format!(" {other:?}")),
-        }
+        all.push_str(&one(Some(event)));
     }
     all
+}
+
+fn one(event: Option<GatewayEvent>) -> String {
+    match event.expect("more") {
+        GatewayEvent::Text(text) => text,
+        GatewayEvent::Progress(Progress::Tool { name }) => format!("({name})"),
+        GatewayEvent::Progress(_) => String::new(),
+        GatewayEvent::Done { usage } => {
+            let tokens = usage.map_or(0, |usage| usage.completion_tokens);
+            format!(" done {tokens}")
+        }
+        other => format!(" {other:?}"),
+    }
 }
 
 #[tokio::test]
@@ -132,6 +137,134 @@ async fn a_result_goes_back_and_its_answer_is_spoken() {
     assert_eq!(whole(&mut events).await, "Yes. done 1");
     assert_eq!(world.model.asked()[2].rounds, asked[1].rounds);
     assert_eq!(world.server.sent().len(), 1);
+}
+
+/// Answers at once, and writes down what it is told of its answer, for as long as it is.
+#[derive(Default)]
+struct Heeding {
+    answers: std::sync::Mutex<std::collections::VecDeque<Vec<GatewayEvent>>>,
+    told: Arc<std::sync::Mutex<Vec<Told>>>,
+}
+
+impl Gateway for Heeding {
+    fn describe(&self) -> GatewayInfo {
+        FakeGateway::default().describe()
+    }
+
+    fn ask(&self, _: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
+        let (telling, mut told) = watch::channel(Told::default());
+        let answer = self.answers.lock().expect("no panic").pop_front();
+        let heard = self.told.clone();
+        // Not the handle's own task, as with the model proxy: it heeds the last word of one who is gone.
+        tokio::spawn(async move {
+            for event in answer.unwrap_or_default() {
+                let _ = events.send(event).await;
+            }
+            drop(events);
+            while !told.borrow_and_update().is_over && told.changed().await.is_ok() {}
+            let last = told.borrow().clone();
+            heard.lock().expect("no panic").push(last);
+        });
+        AskHandle::telling(tokio::spawn(std::future::pending()), telling)
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<CheckReport, GatewayError>> {
+        Box::pin(async { Err(GatewayError::Cut) })
+    }
+
+    fn warm(&self) {}
+}
+
+/// A chain whose answer is complete still wants to know how much of it was heard: a transcript depends on it.
+#[tokio::test]
+async fn what_is_heard_is_told_after_the_answer_is_complete() {
+    // Whether a tool is called before, and whether whoever asked goes away with the last word.
+    for (has_tool, is_dropped) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut answers = vec![vec![text("It is "), text("ten."), done(1)]];
+        if has_tool {
+            answers.insert(0, vec![text("Let me look."), coding("time"), done(1)]);
+        }
+        let chain = Arc::new(Heeding {
+            answers: std::sync::Mutex::new(answers.into()),
+            ..Heeding::default()
+        });
+        let told = chain.told.clone();
+        let router = crate::router::Router::new(chain, Vec::new(), Default::default());
+        let mut world = World::new(&[(200, "ten")], &[]).await;
+        let toolbox = Toolbox::new(vec![world.server.tool("coding")], 7).expect("a tool");
+        world.gateway = Arc::new(Tooled::new(Arc::new(router), Arc::new(toolbox), "agent"));
+        let (asked, mut events) = world.ask(&["What time is it?"], true);
+        asked.commit();
+        let wanted = match has_tool {
+            true => "Let me look.(coding)\nIt is ten. done 2",
+            false => "It is ten. done 1",
+        };
+        let mut all = String::new();
+        while !all.contains("done") {
+            all.push_str(&one(events.recv().await));
+        }
+        assert_eq!(all, wanted);
+        let before = if has_tool { "Let me look. " } else { "" };
+        asked.heard(&format!("{before}It"), false);
+        asked.heard(&format!("{before}It is"), true);
+        let asked = (!is_dropped).then_some(asked);
+        drop(events);
+        let count = 1 + usize::from(has_tool);
+        until(|| told.lock().expect("no panic").len() >= count).await;
+        let last = told.lock().expect("no panic").last().cloned();
+        let wanted = Told {
+            is_committed: true,
+            heard: "It is".to_owned(),
+            is_over: true,
+        };
+        assert_eq!(last, Some(wanted), "{has_tool} {is_dropped}");
+        drop(asked);
+    }
+}
+
+/// Late results of the chain and of the tools come by one way, and the end of one is not the end of the other.
+#[tokio::test]
+async fn news_of_the_tools_outlive_those_of_the_chain() {
+    let world = World::new(&[], &[]).await;
+    let toolbox = Arc::new(Toolbox::new(vec![world.server.tool("coding")], 7).expect("a tool"));
+    struct Telling(std::sync::Mutex<Option<mpsc::Receiver<String>>>);
+    impl Gateway for Telling {
+        fn describe(&self) -> GatewayInfo {
+            FakeGateway::default().describe()
+        }
+        fn ask(&self, _: AskRequest, _: mpsc::Sender<GatewayEvent>) -> AskHandle {
+            AskHandle::new(tokio::spawn(async {}))
+        }
+        fn check(&self) -> BoxFuture<'_, Result<CheckReport, GatewayError>> {
+            Box::pin(async { Err(GatewayError::Cut) })
+        }
+        fn warm(&self) {}
+        fn news(&self, _: &str) -> Option<mpsc::Receiver<String>> {
+            self.0.lock().expect("no panic").take()
+        }
+    }
+    let (chains, theirs) = mpsc::channel(8);
+    let chain = Telling(std::sync::Mutex::new(Some(theirs)));
+    let tooled = Tooled::new(Arc::new(chain), toolbox.clone(), "agent");
+    let mut news = tooled.news("anna/agent").expect("things may come");
+    chains
+        .send("Of the chain.".to_owned())
+        .await
+        .expect("heard");
+    drop(chains);
+    assert_eq!(news.recv().await.as_deref(), Some("Of the chain."));
+    let tell = |text: &'static str| {
+        let toolbox = toolbox.clone();
+        tokio::spawn(async move { toolbox.tell("anna/agent", text).await })
+    };
+    let told = tell("Of a tool.");
+    assert_eq!(news.recv().await.as_deref(), Some("Of a tool."));
+    assert!(told.await.expect("no panic"));
+    // The line ends with it in the channel: it was not taken.
+    let told = tell("Too late.");
+    until(|| !news.is_empty()).await;
+    drop(news);
+    assert!(!told.await.expect("no panic"));
 }
 
 #[tokio::test]
@@ -176,7 +309,10 @@ async fn a_model_that_only_calls_comes_to_an_end() {
     assert_eq!(world.server.sent().len(), ROUNDS_MAX);
     let asked = world.model.asked();
     assert_eq!(asked.len(), ROUNDS_MAX + 1);
-    assert!(asked.last().is_some_and(|last| last.tools.is_empty()));
+    let may_call: Vec<bool> = asked.iter().map(|asked| !asked.must_answer()).collect();
+    assert_eq!(may_call, [true, true, true, true, true, false]);
+    // Results without their tools are refused by some servers.
+    assert!(asked.iter().all(|asked| asked.tools.len() == 1));
 }
 
 /// A result that gives orders is a result: what it asks for must be offered, well formed and allowed like all else.

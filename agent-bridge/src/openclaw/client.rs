@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::companion::Append;
 use super::core::Core;
 use super::error::LinkError;
 use super::key_file::{KeyFile, KeyFileError};
@@ -245,6 +246,13 @@ impl Client {
             done,
         })
         .await?;
+        answer.await.map_err(|_| LinkError::Stopped)?
+    }
+
+    /// Has rows appended to a transcript by our plugin there, in the order of the calls. See `Hello::companion`.
+    pub async fn append(&self, rows: Append) -> Result<(), LinkError> {
+        let (done, answer) = oneshot::channel();
+        self.command(Command::Append { rows, done }).await?;
         answer.await.map_err(|_| LinkError::Stopped)?
     }
 

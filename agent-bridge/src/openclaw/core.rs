@@ -3,14 +3,16 @@
 //! PURE.
 //!
 //! A message is sent again with its own key after a lost link: the gateway knows it, and answers that it is at work or
-//! done. After a restart of the gateway only a message of which nothing was seen is sent again. What the gateway makes
-//! of the others comes as news.
+//! done. So is, once, a message that it could not take just then. After a restart of the gateway only a message of which
+//! nothing was seen is sent again. What the gateway makes of the others comes as news.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::companion::{self, Append, Companion};
 use super::error::LinkError;
 use super::identity::DeviceKey;
 use super::link::{Hello, Link, LinkConfig, LinkInput, LinkOutput, LinkState, Tag};
@@ -55,6 +57,11 @@ pub enum Input<'a> {
         kind: ApprovalKind,
         decision: Decision,
     },
+    /// Rows for a transcript, by our plugin there.
+    Append {
+        ticket: u64,
+        rows: Append,
+    },
     /// Somebody wants to know of late results in this conversation.
     Follow {
         session_key: String,
@@ -79,6 +86,10 @@ pub enum Output {
         ticket: u64,
         result: Result<(), LinkError>,
     },
+    Appended {
+        ticket: u64,
+        result: Result<(), LinkError>,
+    },
     Approval(ApprovalEvent),
     News {
         session_key: String,
@@ -96,6 +107,8 @@ pub struct Core {
     /// Approvals that wait, by id, with their session.
     approvals: BTreeMap<String, ApprovalKind>,
     boot: String,
+    /// A greeting that is told when our plugin there has said its version.
+    greeting: Option<Arc<Hello>>,
 }
 
 impl Core {
@@ -107,6 +120,7 @@ impl Core {
             aborts: VecDeque::new(),
             approvals: BTreeMap::new(),
             boot: String::new(),
+            greeting: None,
         };
         core.drain(now);
         core
@@ -153,6 +167,13 @@ impl Core {
                 kind,
                 decision,
             } => self.resolve(now, ticket, &id, kind, decision),
+            Input::Append { ticket, rows } => self.link.request_within(
+                now,
+                companion::PATIENCE,
+                companion::APPEND_METHOD,
+                rows,
+                Tag::Append { ticket },
+            ),
             Input::Follow { session_key } => self.runs.follow(session_key),
             Input::Unfollow { session_key } => self.runs.unfollow(&session_key),
         }
@@ -176,7 +197,20 @@ impl Core {
     }
 
     fn state(&mut self, now: Instant, state: LinkState) {
-        self.outputs.push_back(Output::State(state.clone()));
+        self.greeting = None;
+        match &state {
+            LinkState::Ready(hello) if hello.companion == Companion::Mute => {
+                self.greeting = Some(hello.clone());
+                self.link.request_within(
+                    now,
+                    companion::VERSION_PATIENCE,
+                    companion::VERSION_METHOD,
+                    wire::Nothing {},
+                    Tag::Companion,
+                );
+            }
+            _ => self.outputs.push_back(Output::State(state.clone())),
+        }
         match state {
             LinkState::Ready(hello) => self.ready(now, &hello),
             LinkState::Down(why) => {
@@ -248,6 +282,11 @@ impl Core {
         let Some(run) = self.runs.get_mut(id) else {
             return;
         };
+        run.again_at = None;
+        // Without a link it goes with the next greeting.
+        if !self.link.is_ready() {
+            return;
+        }
         run.sent_to = Some(self.boot.clone());
         let message = wire::ChatSend {
             session_key: &run.session_key,
@@ -319,6 +358,9 @@ impl Core {
 
     fn timeout(&mut self, now: Instant) {
         self.link.handle(now, LinkInput::Timeout);
+        for run in self.runs.due_again(now) {
+            self.write_send(now, &run);
+        }
         for run in self.runs.overdue(now) {
             let seen = self.runs.get_mut(&run).is_some_and(|run| run.has_effects());
             let error = match seen {
@@ -334,7 +376,7 @@ impl Core {
     fn answered(&mut self, now: Instant, tag: Tag, result: Result<Value, LinkError>) {
         match (tag, result) {
             (Tag::Send { run }, Ok(payload)) => self.sent(now, run, &payload),
-            (Tag::Send { run }, Err(error)) => self.not_sent(run, error),
+            (Tag::Send { run }, Err(error)) => self.not_sent(now, run, error),
             (Tag::History { run }, Ok(payload)) => {
                 let Some(reply) = wire::last_reply(&payload) else {
                     return self.fail(run, GatewayError::Cut);
@@ -353,8 +395,27 @@ impl Core {
                 let result = result.map(|_| ());
                 self.outputs.push_back(Output::Resolved { ticket, result });
             }
+            (Tag::Companion, result) => self.companion(&result.unwrap_or_default()),
+            (Tag::Append { ticket }, result) => {
+                let result = result.map(|_| ());
+                self.outputs.push_back(Output::Appended { ticket, result });
+            }
             (Tag::Approvals { .. } | Tag::Unimportant | Tag::Connect, _) => {}
         }
+    }
+
+    /// What our plugin there has said of itself, if anything: the greeting waited for it.
+    fn companion(&mut self, answer: &Value) {
+        // A link that broke meanwhile says so itself.
+        let Some(greeting) = self.greeting.take().filter(|_| self.link.is_ready()) else {
+            return;
+        };
+        let hello = Hello {
+            companion: Companion::said(answer),
+            ..Hello::clone(&greeting)
+        };
+        let state = LinkState::Ready(Arc::new(hello));
+        self.outputs.push_back(Output::State(state));
     }
 
     fn sent(&mut self, now: Instant, run: String, payload: &Value) {
@@ -382,11 +443,14 @@ impl Core {
         }
     }
 
-    /// A link that broke is renewed, and the message sent again; a refusal is the answer.
-    fn not_sent(&mut self, run: String, error: LinkError) {
+    /// A link that broke is renewed, and the message sent again; a refusal is the answer, unless the gateway itself says
+    /// that the same message may be sent again. By its key it is the same one there as well.
+    fn not_sent(&mut self, now: Instant, run: String, error: LinkError) {
         match error {
+            LinkError::NotNow { retry_after, .. } if self.runs.repeat(&run, now, retry_after) => {}
             LinkError::Refused { .. }
             | LinkError::Busy { .. }
+            | LinkError::NotNow { .. }
             | LinkError::Full
             | LinkError::Late => {
                 self.fail(run, GatewayError::Link(error));

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::wire::{PROTOCOL, WireError};
 
+/// Where the gateway does not say how long to wait. It is the wait that it names most.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
 /// Why there is no link, or why a request over it failed. Texts hold no secret and nothing that a stranger wrote but
 /// codes of plain letters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +48,9 @@ pub enum LinkError {
     Refused { code: String },
     #[error("OpenClaw is too busy ({code})")]
     Busy { code: String },
+    /// The same request may be sent again after that time.
+    #[error("OpenClaw could not take the request just then ({code})")]
+    NotNow { code: String, retry_after: Duration },
     #[error("OpenClaw did not answer in time")]
     Late,
     #[error("too many questions are under way at once")]
@@ -120,6 +126,10 @@ impl LinkError {
             detail => detail.to_owned(),
         };
         match error.code.as_str() {
+            _ if error.can_retry => LinkError::NotNow {
+                code,
+                retry_after: error.retry_after.unwrap_or(RETRY_AFTER),
+            },
             "UNAVAILABLE" | "RATE_LIMITED" | "RESOURCE_EXHAUSTED" => LinkError::Busy { code },
             _ => LinkError::Refused { code },
         }
@@ -164,5 +174,62 @@ mod tests {
         assert!(!check("UNAVAILABLE", "", "still starting").needs_owner());
         assert!(check("INVALID_REQUEST", "AUTH_SCOPE_MISMATCH", "rights").needs_owner());
         check("WHATEVER", "", "refused the request (WHATEVER)");
+    }
+
+    #[test]
+    fn what_may_be_sent_again_is_told_apart() {
+        let read = |error: serde_json::Value| {
+            let frame = serde_json::json!({"type": "res", "id": "1", "ok": false, "error": error});
+            match crate::openclaw::wire::parse(&frame.to_string()) {
+                Some(crate::openclaw::wire::Incoming::Response { result, .. }) => {
+                    LinkError::of_request(&result.expect_err("a refusal"))
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        let not_now = |code: &str, ms: u64| LinkError::NotNow {
+            code: code.to_owned(),
+            retry_after: Duration::from_millis(ms),
+        };
+        let words = "session changed before chat.send; retry the request";
+        let code = "SESSION_MUTATION_AUTHORIZATION_CHANGED";
+        let refused = "INVALID_REQUEST";
+        // As OpenClaw 2026.9.6 writes them.
+        for (error, expected) in [
+            (
+                serde_json::json!({"code": "UNAVAILABLE", "retryable": true, "retryAfterMs": 700}),
+                not_now("UNAVAILABLE", 700),
+            ),
+            (
+                serde_json::json!({"code": refused, "message": words, "details": {"code": code, "method": "chat.send"}}),
+                not_now(code, 250),
+            ),
+            (
+                serde_json::json!({"code": refused, "message": format!("SessionError: {words}")}),
+                not_now(refused, 250),
+            ),
+            (
+                serde_json::json!({"code": refused, "message": words, "retryable": false}),
+                LinkError::Refused {
+                    code: refused.to_owned(),
+                },
+            ),
+            // Its reader is to look at it first.
+            (
+                serde_json::json!({"code": refused, "message": "session routing changed; review and retry"}),
+                LinkError::Refused {
+                    code: refused.to_owned(),
+                },
+            ),
+            (
+                serde_json::json!({"code": "UNAVAILABLE", "retryAfterMs": 700}),
+                LinkError::Busy {
+                    code: "UNAVAILABLE".to_owned(),
+                },
+            ),
+        ] {
+            assert_eq!(read(error), expected);
+        }
+        assert!(!not_now("UNAVAILABLE", 700).needs_owner());
     }
 }

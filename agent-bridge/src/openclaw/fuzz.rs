@@ -28,7 +28,7 @@ pub fn frame(data: &[u8]) {
 const FRAMES: [&str; 16] = [
     r#"{"type":"event","event":"connect.challenge","payload":{"nonce":"n","ts":1}}"#,
     r#"{"type":"res","id":"%","ok":true,"payload":{"server":{"bootId":"b1"},"auth":{"scopes":["operator.read","operator.write","operator.approvals"]}}}"#,
-    r#"{"type":"res","id":"%","ok":true,"payload":{"server":{"bootId":"b2"},"auth":{"scopes":["operator.read","operator.write","operator.approvals"]}}}"#,
+    r#"{"type":"res","id":"%","ok":true,"payload":{"server":{"bootId":"b2"},"features":{"methods":["offhook.version","offhook.append"]},"auth":{"scopes":["operator.read","operator.write","operator.approvals"]}}}"#,
     r#"{"type":"res","id":"%","ok":true,"payload":{"status":"started"}}"#,
     r#"{"type":"res","id":"%","ok":true,"payload":{"status":"ok","messages":[{"role":"assistant","content":"late"}]}}"#,
     r#"{"type":"res","id":"%","ok":false,"error":{"code":"UNAVAILABLE","retryAfterMs":900}}"#,

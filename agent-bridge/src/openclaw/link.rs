@@ -11,6 +11,7 @@ use rand::{RngExt as _, SeedableRng};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::companion::Companion;
 use super::error::LinkError;
 use super::identity::DeviceKey;
 use super::wire::{self, Incoming, SCOPES, WireError};
@@ -58,6 +59,8 @@ pub struct Hello {
     pub default_agent: String,
     /// This device is in the gateway's list, and has a token of its own.
     pub is_paired: bool,
+    /// What it has of our plugin.
+    pub companion: Companion,
 }
 
 /// How the link stands.
@@ -73,10 +76,23 @@ pub enum LinkState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tag {
     Connect,
-    Send { run: String },
-    History { run: String },
-    Approvals { is_plugin: bool },
-    Resolve { ticket: u64 },
+    Send {
+        run: String,
+    },
+    History {
+        run: String,
+    },
+    Approvals {
+        is_plugin: bool,
+    },
+    Resolve {
+        ticket: u64,
+    },
+    /// The version of our plugin there.
+    Companion,
+    Append {
+        ticket: u64,
+    },
     Unimportant,
 }
 
@@ -210,6 +226,18 @@ impl Link {
 
     /// Sends a request whose answer comes as `Answered` with this tag, in any case.
     pub fn request(&mut self, now: Instant, method: &str, params: impl Serialize, tag: Tag) {
+        self.request_within(now, REQUEST_TIMEOUT, method, params, tag);
+    }
+
+    /// The same where somebody waits no longer than `patience`.
+    pub fn request_within(
+        &mut self,
+        now: Instant,
+        patience: Duration,
+        method: &str,
+        params: impl Serialize,
+        tag: Tag,
+    ) {
         let refusal = match () {
             () if !self.is_ready() && tag != Tag::Connect => Some(LinkError::Unreachable {
                 why: "there is no link at the moment".to_owned(),
@@ -228,7 +256,7 @@ impl Link {
             id,
             Pending {
                 tag,
-                by: now + REQUEST_TIMEOUT,
+                by: now + patience,
             },
         );
         self.outputs.push_back(LinkOutput::Write(text));
@@ -331,6 +359,7 @@ impl Link {
                 _ => default_agent,
             },
             is_paired: !self.config.device_token.is_empty(),
+            companion: Companion::offered(&payload["features"]["methods"]),
         };
         self.outputs
             .push_back(LinkOutput::State(LinkState::Ready(Arc::new(hello))));

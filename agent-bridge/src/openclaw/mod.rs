@@ -2,10 +2,11 @@
 //! stream, late results, and approvals. Owns the connection for all calls together; what a call asks and how its
 //! replies are made fit for the ear is `gateways::openclaw`'s.
 //!
-//! `wire`, `identity`, `error`, `link`, `runs` and `core` decide and are pure; `client` and `socket` are the shell around
+//! `wire`, `companion`, `identity`, `error`, `link`, `runs` and `core` decide and are pure; `client` and `socket` are the shell around
 //! them, `key_file` keeps the device's key.
 
 pub mod client;
+pub mod companion;
 pub mod core;
 pub mod error;
 #[doc(hidden)]
@@ -18,6 +19,7 @@ mod socket;
 pub mod wire;
 
 pub use client::{Client, ClientConfig, ConfigError};
+pub use companion::Companion;
 pub use error::LinkError;
 pub use key_file::{KeyFile, KeyFileError};
 pub use link::{Hello, LinkState};

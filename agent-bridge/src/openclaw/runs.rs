@@ -18,6 +18,8 @@ const OVER_MAX: usize = 512;
 const TOOLS_MAX: usize = 128;
 /// A caller does not wait longer for a lost link.
 pub const RESUME_MAX: Duration = Duration::from_secs(12);
+/// Nor for a gateway that wishes a longer pause before the same message: it is as good as busy.
+pub const REPEAT_MAX: Duration = Duration::from_secs(2);
 
 /// What becomes of a message. The last one is `Done`, `Ignored`, `Aborted` or `Failed`.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +67,10 @@ pub(super) struct Run {
     tools: BTreeSet<String>,
     order: u64,
     give_up: Option<Instant>,
+    /// When it is sent again, after a refusal that allows it.
+    pub again_at: Option<Instant>,
+    /// That was done once, for this run or for one before it with the same message.
+    is_repeated: bool,
 }
 
 impl Run {
@@ -79,6 +85,9 @@ pub(super) struct Runs {
     open: BTreeMap<String, Run>,
     followed: BTreeSet<String>,
     over: VecDeque<String>,
+    /// Messages by session that were repeated and then ignored, so that a new run for one is not repeated as well. Of no
+    /// more than `RUNS_MAX` sessions; any other is repeated once more.
+    repeated: BTreeMap<String, String>,
     next_order: u64,
 }
 
@@ -94,6 +103,8 @@ impl Runs {
             return false;
         }
         self.next_order += 1;
+        let repeated = self.repeated.remove(&session_key);
+        let is_repeated = repeated.is_some_and(|known| known == message);
         let begun = Run {
             session_key,
             message,
@@ -105,6 +116,8 @@ impl Runs {
             tools: BTreeSet::new(),
             order: self.next_order,
             give_up: None,
+            again_at: None,
+            is_repeated,
         };
         self.open.insert(run, begun);
         true
@@ -165,6 +178,29 @@ impl Runs {
         }
     }
 
+    /// The gateway has refused the message and allows it again. False: it is not sent again. Once in all, and never where
+    /// something of it was seen.
+    pub fn repeat(&mut self, run: &str, now: Instant, after: Duration) -> bool {
+        let Some(run) = self.open.get_mut(run) else {
+            return false;
+        };
+        let is_untouched = !run.is_started && !run.has_begun && !run.has_effects();
+        if run.is_repeated || !is_untouched || after > REPEAT_MAX {
+            return false;
+        }
+        run.is_repeated = true;
+        run.again_at = Some(now + after);
+        run.sent_to = None;
+        true
+    }
+
+    /// Those to be sent again now, in the order in which they were asked.
+    pub fn due_again(&self, now: Instant) -> Vec<String> {
+        let mut runs = self.ids();
+        runs.retain(|id| self.open[id].again_at.is_some_and(|at| at <= now));
+        runs
+    }
+
     /// The link is lost: those that are not resumed by then fail.
     pub fn lost(&mut self, now: Instant) -> Vec<String> {
         let mut waiting = Vec::new();
@@ -178,7 +214,11 @@ impl Runs {
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.open.values().filter_map(|run| run.give_up).min()
+        let times = self
+            .open
+            .values()
+            .flat_map(|run| [run.give_up, run.again_at]);
+        times.flatten().min()
     }
 
     pub fn overdue(&self, now: Instant) -> Vec<String> {
@@ -217,13 +257,23 @@ impl Runs {
         }
         let last = match chat.state {
             ChatState::Delta => return events,
-            ChatState::Final if run.has_begun || run.has_effects() => RunEvent::Done,
+            // With a beginning before it, its end is not the first that the gateway tells of it. We may have missed that.
+            ChatState::Final if run.has_begun || run.has_effects() || chat.number > 1 => {
+                RunEvent::Done
+            }
             ChatState::Final => RunEvent::Ignored,
             ChatState::Aborted => RunEvent::Aborted,
             ChatState::Error => RunEvent::Failed(failure(&chat.error_kind)),
         };
+        let is_ignored = last == RunEvent::Ignored;
         events.push(last);
-        self.close(&chat.run);
+        if let Some(run) = self.close(&chat.run)
+            && is_ignored
+            && run.is_repeated
+            && self.repeated.len() < RUNS_MAX
+        {
+            self.repeated.insert(run.session_key, run.message);
+        }
         events
     }
 
@@ -240,6 +290,7 @@ impl Runs {
             delta: String::new(),
             replaces: false,
             error_kind: String::new(),
+            number: 0,
         })
     }
 

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
+use super::companion::Append;
 use super::core::{Core, Input, Output};
 use super::error::LinkError;
 use super::key_file::KeyFile;
@@ -50,6 +51,10 @@ pub(super) enum Command {
         decision: Decision,
         done: oneshot::Sender<Result<(), LinkError>>,
     },
+    Append {
+        rows: Append,
+        done: oneshot::Sender<Result<(), LinkError>>,
+    },
     Follow {
         session_key: String,
         news: mpsc::Sender<String>,
@@ -72,9 +77,19 @@ type Dialling = BoxFuture<'static, Result<Box<Socket>, LinkError>>;
 #[derive(Default)]
 struct Listeners {
     runs: HashMap<String, mpsc::Sender<RunEvent>>,
-    resolving: HashMap<u64, oneshot::Sender<Result<(), LinkError>>>,
+    /// Decisions and rows.
+    answers: HashMap<u64, oneshot::Sender<Result<(), LinkError>>>,
     news: HashMap<String, Vec<mpsc::Sender<String>>>,
     next_ticket: u64,
+}
+
+impl Listeners {
+    fn ticket(&mut self, done: oneshot::Sender<Result<(), LinkError>>) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.answers.insert(ticket, done);
+        ticket
+    }
 }
 
 enum Step {
@@ -187,9 +202,7 @@ fn apply(core: &mut Core, listeners: &mut Listeners, command: Command) {
             decision,
             done,
         } => {
-            let ticket = listeners.next_ticket;
-            listeners.next_ticket += 1;
-            listeners.resolving.insert(ticket, done);
+            let ticket = listeners.ticket(done);
             core.handle(
                 now,
                 Input::Resolve {
@@ -199,6 +212,10 @@ fn apply(core: &mut Core, listeners: &mut Listeners, command: Command) {
                     decision,
                 },
             );
+        }
+        Command::Append { rows, done } => {
+            let ticket = listeners.ticket(done);
+            core.handle(now, Input::Append { ticket, rows });
         }
         Command::Follow { session_key, news } => {
             let listening = listeners.news.entry(session_key.clone()).or_default();
@@ -265,8 +282,8 @@ async fn drain(
                     shell.core.handle(now(), Input::Abort { run });
                 }
             }
-            Output::Resolved { ticket, result } => {
-                if let Some(done) = listeners.resolving.remove(&ticket) {
+            Output::Resolved { ticket, result } | Output::Appended { ticket, result } => {
+                if let Some(done) = listeners.answers.remove(&ticket) {
                     // Whoever asked may have gone.
                     let _ = done.send(result);
                 }

@@ -19,6 +19,10 @@ pub const COMMAND_CHARS_MAX: usize = 4_000;
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Waiting approvals read from one list.
 const APPROVALS_MAX: usize = 64;
+/// A message that came while its session was changing was not taken. OpenClaw 2026.9.6 says so by this code, or after a
+/// wait for the session by these words alone, and sets `retryable` in neither case.
+const SESSION_CHANGED: &str = "SESSION_MUTATION_AUTHORIZATION_CHANGED";
+const SESSION_CHANGED_WORDS: &str = "session changed before chat.send; retry the request";
 
 pub const ROLE: &str = "operator";
 /// Constant, because the set of tools that an agent has depends on them. Never `operator.admin`.
@@ -206,6 +210,8 @@ pub struct WireError {
     pub request: String,
     pub protocol: Option<u32>,
     pub can_use_device_token: bool,
+    /// Nothing came of the request, and it may be sent again as it is.
+    pub can_retry: bool,
     pub retry_after: Option<Duration>,
 }
 
@@ -229,6 +235,8 @@ pub struct Chat {
     pub delta: String,
     pub replaces: bool,
     pub error_kind: String,
+    /// Counts what the gateway has told of this run, from 1: with this frame all that went before. 0: it does not say.
+    pub number: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,6 +313,7 @@ fn chat(payload: &Value) -> Option<Chat> {
         delta: shortened(payload["deltaText"].as_str().unwrap_or_default()),
         replaces: payload["replace"].as_bool().unwrap_or(false),
         error_kind: name(&payload["errorKind"]),
+        number: payload["seq"].as_u64().unwrap_or(0),
     })
 }
 
@@ -435,6 +444,10 @@ fn error(error: &Value) -> WireError {
         can_use_device_token: details["canRetryWithDeviceToken"]
             .as_bool()
             .unwrap_or(false),
+        can_retry: error["retryable"].as_bool().unwrap_or_else(|| {
+            let says_so = |words: &str| words.contains(SESSION_CHANGED_WORDS);
+            details["code"] == SESSION_CHANGED || error["message"].as_str().is_some_and(says_so)
+        }),
         retry_after: wait.map(|ms| Duration::from_millis(ms).min(RETRY_MAX)),
     }
 }

@@ -30,5 +30,5 @@ pub(crate) mod shell_tests;
 
 pub use desk::Counts;
 pub use exchange::Spoken;
-pub use page::CloudBooks;
+pub use page::{CloudBooks, OnBehalfOf};
 pub use shell::{Proxy, ProxyConfig, ProxyError, Reply, Runner};

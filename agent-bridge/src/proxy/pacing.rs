@@ -65,6 +65,9 @@ impl Pacing {
     }
 
     fn cut(&mut self, recording: &Recording, bytes: usize, rest: &str, out: &mut Vec<u8>) {
+        if let Some(frame) = self.frames.checked_sub(1).map(|n| &recording.frames()[n]) {
+            close(&frame.bytes, out);
+        }
         let text = recording.text();
         let bytes = floor_boundary(text, bytes).max(self.given.len());
         let mut last = text[self.given.len()..bytes].to_owned();
@@ -94,6 +97,7 @@ impl Pacing {
         out.extend(event(&model, json!({}), Some("stop")));
         if let Some(usage) = recording.usage() {
             out.extend_from_slice(&usage.bytes);
+            close(&usage.bytes, out);
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
         self.is_over = true;
@@ -107,6 +111,14 @@ impl Pacing {
     /// The text that the agent gateway was given.
     pub fn given(&self) -> &str {
         &self.given
+    }
+}
+
+/// Ends an event that its provider has not ended, as where the stream broke off: what follows would belong to it.
+fn close(event: &[u8], out: &mut Vec<u8>) {
+    let ends: [&[u8]; 3] = [b"\n\n", b"\r\r", b"\r\n\r\n"];
+    if !ends.iter().any(|end| event.ends_with(end)) {
+        out.extend_from_slice(b"\n\n");
     }
 }
 
@@ -200,6 +212,23 @@ mod tests {
         assert!(pacing.is_over());
         assert_eq!(pacing.given(), "It is ten.");
         assert!(pacing.step(&recording, &Until::Open).is_empty());
+    }
+
+    #[test]
+    fn an_end_is_no_part_of_what_broke_off() {
+        for end in ["", "\n", "\r\n"] {
+            let mut frames = answer(&["It", " is"]);
+            frames.truncate(3);
+            let last = frames.pop().expect("its last words");
+            frames.push([last.trim_ascii_end(), end.as_bytes()].concat());
+            let recording = recorded(&frames);
+            let mut pacing = Pacing::default();
+            let mut out = pacing.step(&recording, &Until::Text(5));
+            let rest = String::new();
+            out.extend(pacing.step(&recording, &Until::Cut { bytes: 5, rest }));
+            let wanted = ("It is".to_owned(), vec!["stop".to_owned()], true);
+            assert_eq!(read(&out), wanted, "{end:?}");
+        }
     }
 
     #[test]

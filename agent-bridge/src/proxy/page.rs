@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::budget::{Reached, guess};
-use crate::gateways::{Asker, Usage};
-use crate::router::books::{Books, CloudAsk, OpenPage};
+use crate::gateways::{Asker, GatewayError, Usage};
+use crate::router::books::{Books, CloudAsk, CloudLeave, OpenPage};
 use crate::router::choice::{CloudWhy, Outcome};
 
 /// An answer tells its tokens in its last event.
@@ -17,12 +17,22 @@ const TAIL_BYTES: usize = 4 * 1024;
 const EVENT: &[u8] = b"data:";
 /// Letters of a token where an answer does not tell its tokens: an event is about one.
 const EVENT_CHARS: usize = 4;
+/// Letters of a model's name as a request gives it.
+const MODEL_CHARS_MAX: usize = 128;
 
 /// Where requests of the agent gateway are written down.
 pub struct CloudBooks {
     pub books: Arc<dyn Books>,
-    /// The agent's name there.
+    /// The agent's name there, for requests that belong to no caller's question.
     pub agent: String,
+}
+
+/// Whose question a request answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnBehalfOf {
+    pub leave: CloudLeave,
+    /// It was begun before the caller's turn was over.
+    pub is_guess: bool,
 }
 
 /// One request on its way; nothing where its provider is at home.
@@ -32,6 +42,7 @@ pub(super) struct Page {
     tail: Vec<u8>,
     events: usize,
     is_whole: bool,
+    failed: Option<GatewayError>,
 }
 
 #[derive(Deserialize)]
@@ -40,29 +51,33 @@ struct Named {
 }
 
 impl Page {
-    /// An error keeps the request here.
+    /// An error keeps the request here. `leave` is that of the caller whose question it is; none: it is no caller's.
     pub(super) fn open(
         keeper: &CloudBooks,
         address: String,
         body: &[u8],
+        leave: Option<CloudLeave>,
         is_guess: bool,
     ) -> Result<Page, Reached> {
-        let named = serde_json::from_slice::<Named>(body).ok();
-        let ask = CloudAsk {
+        let leave = leave.unwrap_or_else(|| CloudLeave {
             agent: keeper.agent.clone(),
             asker: Asker::default(),
-            model: named.and_then(|named| named.model).unwrap_or_default(),
-            address,
             why: CloudWhy::Proxy,
+        });
+        let named = serde_json::from_slice::<Named>(body).ok();
+        let model = named.and_then(|named| named.model).unwrap_or_default();
+        let ask = CloudAsk {
+            agent: leave.agent,
+            asker: leave.asker,
+            model: model.chars().take(MODEL_CHARS_MAX).collect(),
+            address,
+            why: leave.why,
             is_guess,
             guess: guess(body.len(), None),
         };
-        Ok(Page {
-            open: Some(OpenPage::open(keeper.books.clone(), ask)?),
-            tail: Vec::new(),
-            events: 0,
-            is_whole: false,
-        })
+        let mut page = Page::default();
+        page.open = Some(OpenPage::open(keeper.books.clone(), ask)?);
+        Ok(page)
     }
 
     pub(super) fn saw(&mut self, bytes: &[u8]) {
@@ -81,6 +96,11 @@ impl Page {
     pub(super) fn whole(&mut self) {
         self.is_whole = true;
     }
+
+    /// It cannot be had, or not to its end. The first reason stays.
+    pub(super) fn failed(&mut self, error: &GatewayError) {
+        self.failed.get_or_insert_with(|| error.clone());
+    }
 }
 
 impl Drop for Page {
@@ -89,9 +109,10 @@ impl Drop for Page {
             return;
         };
         page.counted(usage_in(&self.tail), self.events * EVENT_CHARS);
-        page.close(match self.is_whole {
-            true => Outcome::Answered,
-            false => Outcome::Unwanted,
+        page.close(match (&self.failed, self.is_whole) {
+            (Some(error), _) => Outcome::Failed(error),
+            (None, true) => Outcome::Answered,
+            (None, false) => Outcome::Unwanted,
         });
     }
 }
@@ -170,6 +191,43 @@ mod tests {
     struct Notebook {
         ledger: Mutex<Ledger>,
         lines: Mutex<Vec<String>>,
+        model_chars: Mutex<usize>,
+    }
+
+    impl Notebook {
+        fn longest_model(&self) -> usize {
+            *self.model_chars.lock().expect("no panic")
+        }
+
+        fn new(limits: Limits) -> Arc<Notebook> {
+            Arc::new(Notebook {
+                ledger: Mutex::new(Ledger::new(limits, Limits::default(), 1, [])),
+                lines: Mutex::default(),
+                model_chars: Mutex::default(),
+            })
+        }
+
+        fn keeper(self: &Arc<Notebook>) -> CloudBooks {
+            CloudBooks {
+                books: self.clone(),
+                agent: "agent".to_owned(),
+            }
+        }
+
+        fn lines(&self) -> Vec<String> {
+            self.lines.lock().expect("no panic").clone()
+        }
+
+        async fn until_lines(&self, count: usize) {
+            let written = async {
+                while self.lines().len() < count {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let patience = std::time::Duration::from_secs(20);
+            let written = tokio::time::timeout(patience, written).await;
+            assert!(written.is_ok(), "{:?}", self.lines());
+        }
     }
 
     impl Books for Notebook {
@@ -184,6 +242,7 @@ mod tests {
                 .lock()
                 .expect("no panic")
                 .close(1, hold, end.usage);
+            *self.model_chars.lock().expect("no panic") = ask.model.chars().count();
             let early = if ask.is_guess { " early" } else { "" };
             let Usage {
                 completion_tokens, ..
@@ -200,15 +259,9 @@ mod tests {
             requests: Some(2),
             ..Limits::default()
         };
-        let notebook = Arc::new(Notebook {
-            ledger: Mutex::new(Ledger::new(limits, Limits::default(), 1, [])),
-            lines: Mutex::default(),
-        });
-        world.proxy.keep_books(CloudBooks {
-            books: notebook.clone(),
-            agent: "agent".to_owned(),
-        });
-        let lines = || notebook.lines.lock().expect("no panic").clone();
+        let notebook = Notebook::new(limits);
+        world.proxy.keep_books(notebook.keeper());
+        let lines = || notebook.lines();
         let text = body("agent:main:main", &[("user", "By text.")]);
         let post = || {
             let url = format!("{}/v1/chat/completions", world.base);
@@ -221,18 +274,14 @@ mod tests {
         };
         let answer = post().await.expect("an answer").bytes().await;
         assert!(answer.expect("all of it").ends_with(b"data: [DONE]\n\n"));
-        while lines().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        notebook.until_lines(1).await;
         assert!(lines()[0].starts_with("agent: "), "{:?}", lines());
         assert!(lines()[0].ends_with(" answered"), "{:?}", lines());
         // Foretold, and dropped again.
         let mut reply = world.proxy.begin(KEY, "And now?");
         while matches!(reply.next().await, Spoken::Text(_)) {}
         drop(reply);
-        while lines().len() < 2 {
-            tokio::task::yield_now().await;
-        }
+        notebook.until_lines(2).await;
         assert!(lines()[1].starts_with("agent early: "), "{:?}", lines());
         // The limit of the day: nothing leaves, and whoever asks is told.
         let asked = world.seen();
@@ -250,8 +299,56 @@ mod tests {
         let mut page = Page::default();
         page.saw(b"data: x");
         assert_eq!(page.events, 0, "nothing is kept of what stays at home");
-        let mut tail = vec![b'x'; 3 * TAIL_BYTES];
-        tail.extend_from_slice(b"\"usage\":{\"prompt_tokens\":7}");
-        assert!(usage_in(&tail).is_some());
+        let usage = b"\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3}";
+        let before = b"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1} data: ";
+        let filling = vec![b'x'; 3 * TAIL_BYTES];
+        for pieces in [1, 7, 1_000, usize::MAX] {
+            let notebook = Notebook::new(Limits::default());
+            let address = "https://api.example.com".to_owned();
+            let mut page =
+                Page::open(&notebook.keeper(), address, b"{}", None, false).expect("no limit");
+            let answer = [&before[..], &filling, usage].concat();
+            for piece in answer.chunks(pieces.min(answer.len())) {
+                page.saw(piece);
+                assert!(page.tail.len() <= TAIL_BYTES, "{}", page.tail.len());
+            }
+            assert_eq!(page.tail[..], answer[answer.len() - TAIL_BYTES..]);
+            page.whole();
+            drop(page);
+            assert_eq!(notebook.lines(), ["agent: 3 answered"], "{pieces}");
+        }
+    }
+
+    #[test]
+    fn how_it_ended_is_what_is_written() {
+        let cut = GatewayError::Cut;
+        let refused = GatewayError::Unauthorized { status: 401 };
+        let (failed, first) = (format!("agent: 0 {cut}"), format!("agent: 0 {refused}"));
+        type End<'a> = &'a dyn Fn(&mut Page);
+        let ends: [(End<'_>, &str); 4] = [
+            (&|page| page.whole(), "agent: 0 answered"),
+            (&|_| {}, "agent: 0 called off"),
+            (&|page| page.failed(&cut), &failed),
+            // The body of a refusal may be whole.
+            (
+                &|page| {
+                    page.failed(&refused);
+                    page.failed(&cut);
+                    page.whole();
+                },
+                &first,
+            ),
+        ];
+        for (end, wanted) in ends {
+            let notebook = Notebook::new(Limits::default());
+            let body = format!("{{\"model\":\"{}\"}}", "m".repeat(100_000));
+            let keeper = notebook.keeper();
+            let page = Page::open(&keeper, String::new(), body.as_bytes(), None, false);
+            let mut page = page.expect("no limit");
+            end(&mut page);
+            drop(page);
+            assert_eq!(notebook.lines(), [wanted]);
+            assert_eq!(notebook.longest_model(), MODEL_CHARS_MAX);
+        }
     }
 }

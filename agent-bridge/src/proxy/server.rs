@@ -28,6 +28,7 @@ use super::recording::Ending;
 use super::request::Request;
 use super::shell::{Proxy, Shared, is_stream, unix_s};
 use crate::gateways::GatewayError;
+use crate::gateways::openai::exchange::status_error;
 
 impl Proxy {
     /// The routes, for whoever has a listener.
@@ -128,7 +129,7 @@ async fn admit(shared: &Arc<Shared>, request: HttpRequest) -> Result<Admitted, B
 
 async fn other(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Response {
     match admit(&shared, request).await {
-        Ok(admitted) => pass(&shared, admitted).await,
+        Ok(admitted) => pass(&shared, None, admitted).await,
         Err(response) => *response,
     }
 }
@@ -144,7 +145,7 @@ async fn completions(State(shared): State<Arc<Shared>>, request: HttpRequest) ->
     }
     let verdict = shared.with(|desk| desk.arrive(unix_s(), request.as_ref()));
     match verdict {
-        Verdict::Pass => pass(&shared, admitted).await,
+        Verdict::Pass => pass(&shared, None, admitted).await,
         Verdict::WarmUp => {
             let body = small_answer("ok", "offhook");
             events(Body::from(body))
@@ -154,10 +155,11 @@ async fn completions(State(shared): State<Arc<Shared>>, request: HttpRequest) ->
     }
 }
 
-/// To the provider and back, as it is.
-async fn pass(shared: &Arc<Shared>, admitted: Admitted) -> Response {
-    let headers = onward(&admitted.headers, false);
-    let page = match shared.page(&admitted.body, false) {
+/// To the provider and back, as it is. `of` is the question that it belongs to, if it does.
+async fn pass(shared: &Arc<Shared>, of: Option<ExchangeId>, admitted: Admitted) -> Response {
+    // The tokens of an answer are read where they are counted.
+    let headers = onward(&admitted.headers, shared.keeps_books());
+    let mut page = match shared.page(&admitted.body, of, false) {
         Ok(page) => page,
         Err(error) => return limited(&error),
     };
@@ -166,19 +168,25 @@ async fn pass(shared: &Arc<Shared>, admitted: Admitted) -> Response {
         .await;
     match sent {
         Ok(response) => passed(response, admitted.permit, page),
-        Err(error) => unreachable(&error),
+        Err(error) => {
+            page.failed(&error);
+            unreachable(&error)
+        }
     }
 }
 
-fn passed(response: reqwest::Response, permit: OwnedSemaphorePermit, page: Page) -> Response {
+fn passed(response: reqwest::Response, permit: OwnedSemaphorePermit, mut page: Page) -> Response {
     let status = response.status();
+    if let Some(error) = status_error(status.as_u16(), response.headers(), "") {
+        page.failed(&error);
+    }
     let headers = end_to_end(response.headers());
     let passing = (response.bytes_stream(), page, permit);
     let body = stream::unfold(passing, |(mut pieces, mut page, permit)| async move {
         let piece = pieces.next().await;
         match &piece {
             Some(Ok(bytes)) => page.saw(bytes),
-            Some(Err(_)) => {}
+            Some(Err(_)) => page.failed(&GatewayError::Cut),
             None => page.whole(),
         }
         Some((piece?, (pieces, page, permit)))
@@ -238,7 +246,7 @@ async fn replay(
             Some((Some(Ending::Broken), true, _)) => {
                 return match shared.with(|desk| desk.ask_instead(id, track)) {
                     Some(track) => record(shared, id, track, admitted).await,
-                    None => pass(shared, admitted).await,
+                    None => pass(shared, Some(id), admitted).await,
                 };
             }
             Some((None, _, true)) if bell.changed().await.is_ok() => {}
@@ -262,7 +270,7 @@ async fn record(
         is_open: true,
     };
     let headers = onward(&admitted.headers, true);
-    let page = match shared.page(&admitted.body, false) {
+    let mut page = match shared.page(&admitted.body, Some(id), false) {
         Ok(page) => page,
         Err(error) => {
             open.is_open = false;
@@ -277,6 +285,7 @@ async fn record(
         Ok(response) => response,
         Err(error) => {
             open.is_open = false;
+            page.failed(&error);
             shared.fail(id, track, error.clone());
             return unreachable(&error);
         }
@@ -284,7 +293,7 @@ async fn record(
     open.is_open = false;
     if !is_stream(&response) {
         let status = response.status().as_u16();
-        let error = crate::gateways::openai::exchange::status_error(status, response.headers(), "");
+        let error = status_error(status, response.headers(), "");
         let why = "it is no stream of events";
         shared.fail(id, track, error.unwrap_or(GatewayError::Protocol { why }));
         return passed(response, admitted.permit, page);

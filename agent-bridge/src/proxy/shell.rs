@@ -15,7 +15,7 @@ use super::desk::{Counts, Desk, DeskOutput, ExchangeId};
 use super::exchange::Spoken;
 use super::frames::Frames;
 use super::headers::onward;
-use super::page::{CloudBooks, Page};
+use super::page::{CloudBooks, OnBehalfOf, Page};
 use crate::gateways::openai::exchange::{status_error, transport_error};
 use crate::gateways::{GatewayError, Held, Secret, Told};
 
@@ -76,6 +76,8 @@ struct State {
     /// Answers that are being recorded.
     asks: HashMap<(ExchangeId, usize), AbortHandle>,
     errors: HashMap<ExchangeId, GatewayError>,
+    /// Whose questions they are, where the provider is in the cloud.
+    callers: HashMap<ExchangeId, OnBehalfOf>,
     /// What the agent gateway's last chat completion came with: early questions are sent with the same.
     headers: HeaderMap,
 }
@@ -127,6 +129,7 @@ impl Proxy {
                     bells: HashMap::new(),
                     asks: HashMap::new(),
                     errors: HashMap::new(),
+                    callers: HashMap::new(),
                     headers: HeaderMap::new(),
                 }),
             }),
@@ -144,6 +147,11 @@ impl Proxy {
         let _ = self.shared.books.set(books);
     }
 
+    /// The provider is in the cloud: no caller's question may go there without leave.
+    pub fn is_in_cloud(&self) -> bool {
+        self.shared.keeps_books()
+    }
+
     pub fn counts(&self) -> Counts {
         self.shared.with(|desk| desk.counts())
     }
@@ -156,9 +164,20 @@ impl Proxy {
     /// The caller may have said this; `words` is the message that the agent gateway will be sent. Asks the model at once if
     /// the agent gateway's request can be foretold. Dropping the reply before its commit leaves nothing anywhere.
     pub fn begin(&self, session: &str, words: &str) -> Reply {
-        let id = self
-            .shared
-            .with(|desk| desk.begin(Instant::now().into_std(), unix_s(), session, words));
+        self.begin_for(session, words, None)
+    }
+
+    /// The same for a caller whose question goes to the cloud with leave.
+    pub fn begin_for(&self, session: &str, words: &str, caller: Option<OnBehalfOf>) -> Reply {
+        let now = Instant::now().into_std();
+        let id = {
+            let mut state = self.shared.lock();
+            let id = state.desk.begin(now, unix_s(), session, words);
+            // Before the question leaves.
+            state.callers.extend(caller.map(|caller| (id, caller)));
+            self.shared.drain(&mut state);
+            id
+        };
         Reply {
             bell: self.shared.bell(id),
             shared: self.shared.clone(),
@@ -277,6 +296,12 @@ impl Shared {
     pub(super) fn with<T>(self: &Arc<Shared>, act: impl FnOnce(&mut Desk) -> T) -> T {
         let mut state = self.lock();
         let result = act(&mut state.desk);
+        self.drain(&mut state);
+        result
+    }
+
+    /// Does all that the desk wants done.
+    fn drain(self: &Arc<Shared>, state: &mut State) {
         while let Some(output) = state.desk.poll_output() {
             match output {
                 DeskOutput::Ask {
@@ -304,11 +329,11 @@ impl Shared {
                 DeskOutput::Forgotten(id) => {
                     state.bells.remove(&id);
                     state.errors.remove(&id);
+                    state.callers.remove(&id);
                     state.asks.retain(|(of, _), _| *of != id);
                 }
             }
         }
-        result
     }
 
     #[cfg(test)]
@@ -331,13 +356,28 @@ impl Shared {
         self.lock().headers = headers.clone();
     }
 
-    /// Asks the books before a request leaves. An error keeps it here.
-    pub(super) fn page(&self, body: &[u8], is_guess: bool) -> Result<Page, GatewayError> {
+    /// What leaves for the provider is counted.
+    pub(super) fn keeps_books(&self) -> bool {
+        self.books.get().is_some()
+    }
+
+    /// Asks the books before a request leaves. An error keeps it here. `of` is the question that it belongs to, if it does;
+    /// `is_early`: the agent gateway has not asked it yet.
+    pub(super) fn page(
+        &self,
+        body: &[u8],
+        of: Option<ExchangeId>,
+        is_early: bool,
+    ) -> Result<Page, GatewayError> {
         let Some(books) = self.books.get().filter(|_| !body.is_empty()) else {
             return Ok(Page::default());
         };
         let address = self.base.origin().ascii_serialization();
-        let page = Page::open(books, address, body, is_guess);
+        let caller = of.and_then(|id| self.lock().callers.get(&id).cloned());
+        // What was foretold when the turn was over is no guess.
+        let is_guess = is_early && caller.as_ref().is_none_or(|caller| caller.is_guess);
+        let leave = caller.map(|caller| caller.leave);
+        let page = Page::open(books, address, body, leave, is_guess);
         page.map_err(|reached| GatewayError::Held(Held::Spent(reached)))
     }
 
@@ -378,7 +418,7 @@ impl Shared {
         headers
             .entry(CONTENT_TYPE)
             .or_insert(HeaderValue::from_static("application/json"));
-        let page = match self.page(&body, true) {
+        let mut page = match self.page(&body, Some(id), true) {
             Ok(page) => page,
             Err(error) => return self.fail(id, track, error),
         };
@@ -397,7 +437,10 @@ impl Shared {
         });
         match response {
             Ok(response) => self.record(id, track, response, page).await,
-            Err(error) => self.fail(id, track, error),
+            Err(error) => {
+                page.failed(&error);
+                self.fail(id, track, error);
+            }
         }
     }
 
@@ -431,12 +474,17 @@ impl Shared {
             let bytes = match response.chunk().await {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => break,
-                Err(_) => return self.fail(id, track, GatewayError::Cut),
+                Err(_) => {
+                    page.failed(&GatewayError::Cut);
+                    return self.fail(id, track, GatewayError::Cut);
+                }
             };
             page.saw(&bytes);
             if frames.push(&bytes).is_err() {
                 let why = "an event is too long";
-                return self.fail(id, track, GatewayError::Protocol { why });
+                let error = GatewayError::Protocol { why };
+                page.failed(&error);
+                return self.fail(id, track, error);
             }
             let is_wanted = self.with(|desk| {
                 let mut is_wanted = true;

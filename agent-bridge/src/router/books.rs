@@ -9,6 +9,15 @@ use super::choice::{CloudWhy, Outcome};
 use crate::budget::{HoldId, Reached, tokens_of};
 use crate::gateways::{Asker, GatewayEvent, Usage};
 
+/// That a caller's question may go to the cloud, and for what reason. Whoever asks there writes it down with this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudLeave {
+    /// The agent's name in the books.
+    pub agent: String,
+    pub asker: Asker,
+    pub why: CloudWhy,
+}
+
 /// A question that is about to leave for the cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudAsk {

@@ -25,6 +25,8 @@ const FIRST_WORD_SHARE: f32 = 0.25;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traits {
     pub place: Place,
+    /// It asks its model through our proxy, whose provider is in the cloud.
+    pub asks_cloud: bool,
     /// It can be offered tools.
     pub takes_tools: bool,
     /// Letters of a question, with all that was said before, that it can take; none: any number.
@@ -36,9 +38,15 @@ impl Traits {
     pub fn at(place: Place) -> Traits {
         Traits {
             place,
+            asks_cloud: false,
             takes_tools: true,
             chars_max: None,
         }
+    }
+
+    /// No question to it goes to the cloud.
+    pub fn stays_home(&self) -> bool {
+        self.place == Place::Local && !self.asks_cloud
     }
 
     fn can(&self, question: &Facts) -> bool {
@@ -102,7 +110,7 @@ pub enum CloudWhy {
     Need,
     /// The local ones failed, or rest from failing.
     Failure,
-    /// An agent gateway asks its model through our proxy.
+    /// An agent gateway asks its model through our proxy, for no caller of ours.
     Proxy,
 }
 
@@ -135,7 +143,7 @@ pub struct Facts {
 pub struct Step {
     /// Its place in the chain.
     pub link: usize,
-    /// It is in the cloud, for this reason.
+    /// It is in the cloud, or asks its model there, for this reason.
     pub why: Option<CloudWhy>,
 }
 
@@ -243,15 +251,33 @@ impl Board {
 
     /// Whom to ask, one after the other. A guess has one step: it is asked of whoever would be asked first, or nobody.
     pub fn order(&self, now: Instant, question: &Facts) -> Result<Vec<Step>, Nobody> {
-        let is_local = |link: &&Link| link.traits.place == Place::Local;
-        let has_local = self.links.iter().any(|link| is_local(&link));
+        self.ranked(question, |link| link.is_resting(now))
+    }
+
+    /// Whether anybody would be asked a guess of this caller's, were all of them well.
+    pub fn takes_guess(&self, level: Option<Level>) -> bool {
+        let question = Facts {
+            level,
+            has_tools: false,
+            chars: 0,
+            is_guess: true,
+        };
+        self.ranked(&question, |_| false).is_ok()
+    }
+
+    fn ranked(
+        &self,
+        question: &Facts,
+        is_resting: impl Fn(&Link) -> bool,
+    ) -> Result<Vec<Step>, Nobody> {
+        let is_local = |link: &&Link| link.traits.stays_home();
         let is_able = |link: &Link| link.traits.can(question);
         let local_is_able = self.links.iter().filter(is_local).any(is_able);
         let mut ranked = Vec::with_capacity(self.links.len());
         for (at, link) in self.links.iter().enumerate() {
-            let why = match link.traits.place {
-                Place::Local => None,
-                Place::Cloud => match self.why(question, has_local, local_is_able) {
+            let why = match link.traits.stays_home() {
+                true => None,
+                false => match self.why(question, at, local_is_able) {
                     Some(why) => Some(why),
                     None => continue,
                 },
@@ -259,7 +285,7 @@ impl Board {
             let is_behind = why == Some(CloudWhy::Failure);
             // Without a rule about needs, a local one that is not quite able comes before the cloud.
             let is_unable = !is_able(link) || is_behind && !local_is_able;
-            let rank = (link.is_resting(now), is_unable, is_behind, at);
+            let rank = (is_resting(link), is_unable, is_behind, at);
             ranked.push((rank, Step { link: at, why }));
         }
         ranked.sort_by_key(|(rank, _)| *rank);
@@ -279,14 +305,19 @@ impl Board {
         Ok(steps)
     }
 
-    fn why(&self, question: &Facts, has_local: bool, local_is_able: bool) -> Option<CloudWhy> {
+    fn why(&self, question: &Facts, at: usize, local_is_able: bool) -> Option<CloudWhy> {
         let rules = &self.rules;
+        let is_local = |link: &Link| link.traits.stays_home();
+        let has_local = self.links.iter().any(is_local);
+        // Only its model is in the cloud: its tools and its memory are not put behind a model that has none.
+        let stays_first =
+            self.links[at].traits.asks_cloud && !self.links[..at].iter().any(is_local);
         let level = question.level.unwrap_or(Level::Guest);
         if !rules.is_open() || !rules.levels.contains(&level) {
             None
         } else if !has_local {
             Some(CloudWhy::Alone)
-        } else if rules.in_chain {
+        } else if rules.in_chain || stays_first {
             Some(CloudWhy::Chain)
         } else if rules.on_need && !local_is_able {
             Some(CloudWhy::Need)

@@ -7,13 +7,15 @@ const REST: Rest = Rest {
     look_ms: 5_000,
 };
 
-/// `l` local, `L` local without tools, `s` local for short questions, `c` cloud, `C` cloud without tools.
+/// `l` local, `L` local without tools, `s` local for short questions, `c` cloud, `C` cloud without tools, `p` an
+/// agent gateway at home with its model in the cloud.
 fn board(chain: &str, rules: CloudRules) -> Board {
     let traits = |c: char| Traits {
         place: match c {
             'c' | 'C' => Place::Cloud,
             _ => Place::Local,
         },
+        asks_cloud: c == 'p',
         takes_tools: !matches!(c, 'L' | 'C'),
         chars_max: (c == 's').then_some(1_000),
     };
@@ -141,6 +143,24 @@ fn rules_say_when_the_cloud_is_asked() {
         ("c", guesses(), early(), "0Alone"),
         ("c", announced(), early(), "Guess"),
         ("c", announced(), plain(), "0Alone"),
+        // An agent gateway with its model there stands where the chain has it, before those at home.
+        ("p", default(), plain(), "0Alone"),
+        ("pl", default(), plain(), "0Chain 1"),
+        ("pl", need(), plain(), "0Chain 1"),
+        ("pcl", default(), plain(), "0Chain 2 1Failure"),
+        ("lp", default(), plain(), "0 1Failure"),
+        ("lp", need(), plain(), "0"),
+        ("lp", chain(), plain(), "0 1Chain"),
+        ("pl", never(), plain(), "1"),
+        ("p", never(), plain(), "CloudOff"),
+        ("pl", owner(), of(Some(Level::Family)), "1"),
+        ("p", default(), of(Some(Level::Guest)), "CloudRule"),
+        ("p", default(), early(), "Guess"),
+        ("pl", default(), early(), "Guess"),
+        ("lp", default(), early(), "0"),
+        ("p", guesses(), early(), "0Alone"),
+        ("pl", guesses(), early(), "0Chain"),
+        ("p", announced(), early(), "Guess"),
     ] {
         let case = format!("{chain_is} {rules:?} {question:?}");
         let board = board(chain_is, rules);
@@ -149,6 +169,30 @@ fn rules_say_when_the_cloud_is_asked() {
             wanted,
             "{case}"
         );
+    }
+}
+
+#[test]
+fn whether_a_guess_is_asked_of_anybody_depends_on_who_asks() {
+    let default = CloudRules::default;
+    let guesses = || CloudRules {
+        guesses: true,
+        ..default()
+    };
+    for (chain, rules, level, wanted) in [
+        ("l", default(), None, true),
+        ("p", default(), Some(Level::Owner), false),
+        ("p", guesses(), Some(Level::Owner), true),
+        ("p", guesses(), Some(Level::Guest), false),
+        ("pl", default(), Some(Level::Owner), false),
+        ("pl", default(), Some(Level::Guest), true),
+        ("cl", default(), Some(Level::Owner), true),
+    ] {
+        let case = format!("{chain} {rules:?} {level:?}");
+        let mut board = board(chain, rules);
+        assert_eq!(board.takes_guess(level), wanted, "{case}");
+        board.ended(Instant::now(), 0, Outcome::Failed(&down()));
+        assert_eq!(board.takes_guess(level), wanted, "{case}");
     }
 }
 

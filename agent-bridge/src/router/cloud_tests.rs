@@ -7,7 +7,7 @@ use super::books::CloudEnd;
 use super::choice::CloudWhy;
 use super::tests::{ask, done, request, text};
 use super::*;
-use crate::budget::{HoldId, Ledger, Limits, Price, Reached};
+use crate::budget::{HoldId, Ledger, Limits, Price, Reached, What};
 use crate::gateways::fake::{FakeGateway, FakeStep};
 use crate::gateways::openai::{OpenAi, OpenAiConfig};
 use crate::gateways::{Message, Role, Usage};
@@ -235,6 +235,19 @@ async fn a_limit_is_said_once_and_the_local_one_goes_on() {
         assert_eq!(ask(call.as_ref(), false).await.0, wanted);
     }
     assert_eq!((cloud.asked().len(), books.lines().len()), (1, 1));
+    // Where our proxy asks the cloud, it is the one who finds the limit reached.
+    let spent = GatewayError::Held(Held::Spent(Reached {
+        what: What::Requests,
+        is_total: true,
+    }));
+    let agent = FakeGateway::new([vec![FakeStep::Send(GatewayEvent::Failed(spent))]]);
+    let local = FakeGateway::new([vec![text("l"), done()]]);
+    let mut agent = member(&agent, Place::Local);
+    agent.traits.asks_cloud = true;
+    let members = vec![agent, member(&local, Place::Local)];
+    let behind = chain(members, CloudRules::default(), &books);
+    let answer = ask_as(&behind, Level::Owner, false).await;
+    assert_eq!(answer, "{spent}l.");
     // Nobody else is there: said as the answer.
     let alone = chain(
         vec![member(&cloud, Place::Cloud)],

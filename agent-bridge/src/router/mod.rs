@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::approvals::{ApprovalEvent, ApprovalId, ApprovalKind, Decision};
 use crate::gateways::{
     AskHandle, AskRequest, Asker, CheckReport, Gateway, GatewayError, GatewayEvent, GatewayInfo,
-    Held, LinkHealth, Progress, Told, Wait,
+    Held, LinkHealth, OnBehalf, Progress, Told, ToolRound, Wait,
 };
 
 pub mod books;
@@ -23,8 +23,8 @@ pub mod choice;
 pub mod closed;
 pub mod place;
 
-use books::{Books, CloudAsk, OpenPage};
-use choice::{Board, CloudRules, Facts, Health, Outcome, Rest, Traits};
+use books::{Books, CloudAsk, CloudLeave, OpenPage};
+use choice::{Board, CloudRules, CloudWhy, Facts, Health, Outcome, Rest, Traits};
 use closed::Closed;
 use place::Place;
 
@@ -47,7 +47,7 @@ pub struct RouterConfig {
 impl Default for RouterConfig {
     fn default() -> RouterConfig {
         RouterConfig {
-            fallback_after_ms: 1_500,
+            fallback_after_ms: 1_000,
             rest_ms: 30_000,
             look_ms: 5_000,
         }
@@ -168,7 +168,7 @@ impl Router {
         &self,
         request: AskRequest,
         events: &mpsc::Sender<GatewayEvent>,
-        told: &mut watch::Receiver<Told>,
+        told: &watch::Receiver<Told>,
     ) {
         let inner = &self.inner;
         let question = self.facts(&request);
@@ -187,17 +187,17 @@ impl Router {
         for (n, step) in steps.iter().enumerate() {
             let member = &inner.members[step.link];
             let info = member.gateway.describe();
-            let page = match (step.why, &inner.books) {
-                (Some(why), Some(books)) => {
+            let leave = step.why.map(|why| self.leave(why));
+            // Where our proxy asks the cloud, it keeps the books.
+            let is_there = member.traits.place == Place::Cloud;
+            let page = match (&leave, &inner.books) {
+                (Some(leave), Some(books)) if is_there => {
                     let ask = CloudAsk {
-                        agent: match self.asker.agent.as_str() {
-                            "" => inner.agent.clone(),
-                            agent => agent.to_owned(),
-                        },
-                        asker: self.asker.clone(),
+                        agent: leave.agent.clone(),
+                        asker: leave.asker.clone(),
                         model: info.model.clone(),
                         address: info.address.clone(),
-                        why,
+                        why: leave.why,
                         is_guess: question.is_guess,
                         guess: crate::budget::guess(question.chars, member.tokens_max),
                     };
@@ -213,7 +213,8 @@ impl Router {
                 _ => None,
             };
             let note = match (step.why, reached, &failed) {
-                (Some(_), ..) if is_announced => Some(Progress::cloud(&info)),
+                (Some(_), ..) if is_announced && is_there => Some(Progress::cloud(&info)),
+                (Some(_), ..) if is_announced => Some(Progress::cloud_behind(&info)),
                 (None, Some(limit), _) if !question.is_guess => {
                     let is_news = !self.told_of_limit.swap(true, Ordering::Relaxed);
                     is_news.then_some(Progress::Spent(limit))
@@ -231,6 +232,7 @@ impl Router {
             let mut attempt = Attempt {
                 inner,
                 link: step.link,
+                leave,
                 page,
                 ended: false,
             };
@@ -242,6 +244,9 @@ impl Router {
                 Ok(()) => return,
                 Err(error) => {
                     attempt.end(Outcome::Failed(&error));
+                    if let GatewayError::Held(Held::Spent(limit)) = &error {
+                        reached = Some(*limit);
+                    }
                     failed = Some(error);
                 }
             }
@@ -251,15 +256,30 @@ impl Router {
         }
     }
 
+    fn leave(&self, why: CloudWhy) -> CloudLeave {
+        CloudLeave {
+            agent: match self.asker.agent.as_str() {
+                "" => self.inner.agent.clone(),
+                agent => agent.to_owned(),
+            },
+            asker: self.asker.clone(),
+            why,
+        }
+    }
+
     fn facts(&self, request: &AskRequest) -> Facts {
         let said = request.messages.iter().map(|message| message.text.len());
         let tools = request.tools.iter().map(|tool| {
             tool.name.len() + tool.description.len() + tool.parameters.to_string().len()
         });
+        let rounds = request.rounds.iter().map(ToolRound::chars);
         Facts {
             level: self.asker.level,
             has_tools: !request.tools.is_empty(),
-            chars: request.system.len() + said.sum::<usize>() + tools.sum::<usize>(),
+            chars: request.system.len()
+                + said.sum::<usize>()
+                + tools.sum::<usize>()
+                + rounds.sum::<usize>(),
             is_guess: request.speculative,
         }
     }
@@ -311,24 +331,28 @@ impl Gateway for Router {
         self.first().describe()
     }
 
-    /// All that a guess could go to: whoever is first just then.
+    /// All that a guess could go to: whoever is first just then. False also where it would go to nobody.
     fn only_answers(&self) -> bool {
-        let takes_guesses = self.inner.board().rules().takes_guesses();
+        let (is_taken, takes_guesses) = {
+            let board = self.inner.board();
+            let rules = board.rules();
+            // As long as nobody in particular asks: whoever may ask most.
+            let level = self.asker.level.or(rules.levels.first().copied());
+            (board.takes_guess(level), rules.takes_guesses())
+        };
         let members = self.inner.members.iter();
-        let mut asked = members
-            .filter(|member| member.traits.place == Place::Local || takes_guesses)
-            .peekable();
-        asked.peek().is_some() && asked.all(|member| member.gateway.only_answers())
+        let mut asked = members.filter(|member| member.traits.stays_home() || takes_guesses);
+        is_taken && asked.all(|member| member.gateway.only_answers())
     }
 
     fn ask(&self, request: AskRequest, events: mpsc::Sender<GatewayEvent>) -> AskHandle {
         let router = self.clone();
-        let (telling, mut told) = watch::channel(Told {
+        let (telling, told) = watch::channel(Told {
             is_committed: !request.speculative,
             ..Told::default()
         });
         let task = tokio::spawn(async move {
-            router.run(request, &events, &mut told).await;
+            router.run(request, &events, &told).await;
         });
         AskHandle::telling(task, telling)
     }
@@ -393,6 +417,7 @@ impl Gateway for Router {
 struct Attempt<'a> {
     inner: &'a Arc<Inner>,
     link: usize,
+    leave: Option<CloudLeave>,
     page: Option<OpenPage>,
     ended: bool,
 }
@@ -419,13 +444,18 @@ impl Attempt<'_> {
         request: AskRequest,
         patience: Option<Duration>,
         events: &mpsc::Sender<GatewayEvent>,
-        told: &mut watch::Receiver<Told>,
+        told: &watch::Receiver<Told>,
     ) -> Result<(), GatewayError> {
         let began = Instant::now();
         let (sender, mut receiver) = mpsc::channel(EVENTS_MAX);
         // Held here, so that leaving it cancels the gateway.
-        let asked = self.inner.members[self.link].gateway.ask(request, sender);
-        asked.tell_all(&told.borrow_and_update());
+        let gateway = &self.inner.members[self.link].gateway;
+        let asked = match self.leave.take() {
+            Some(leave) => gateway.ask_with_leave(request, sender, leave),
+            None => gateway.ask(request, sender),
+        };
+        let mut asked = OnBehalf::new(asked, told, "");
+        let mut is_told = true;
         let mut patience = patience.map(|patience| began + patience);
         let mut has_begun = false;
         loop {
@@ -438,8 +468,8 @@ impl Attempt<'_> {
             let event = tokio::select! {
                 biased;
                 () = events.closed() => return Ok(()),
-                Ok(()) = told.changed() => {
-                    asked.tell_all(&told.borrow_and_update());
+                more = asked.told_more(), if is_told => {
+                    is_told = more;
                     continue;
                 }
                 event = receiver.recv() => event,
@@ -473,13 +503,7 @@ impl Attempt<'_> {
                 return Ok(());
             }
             if self.ended {
-                // The answer is complete, and how much of it is heard is still to come.
-                while asked.wants_to_be_told()
-                    && !asked.is_finished()
-                    && told.changed().await.is_ok()
-                {
-                    asked.tell_all(&told.borrow_and_update());
-                }
+                asked.until_heard().await;
                 return Ok(());
             }
         }

@@ -23,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 const JOB_CHARS_MAX: usize = 64;
 const ID: &str = "{id}";
+/// Stands in its place where an address is looked at.
+const ANY_ID: &str = "any-job-of-a-tool";
 
 /// What a tool said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,9 +172,12 @@ impl Endpoint {
 
 fn check_status_url(url: &Url, job: &JobWatch) -> Result<(), ToolError> {
     // As it will be asked for.
-    let asked = Url::parse(&job.status_url.replace(ID, "x")).map_err(|_| ToolError::StatusUrl)?;
+    let asked = job.status_url.replace(ID, ANY_ID);
+    let asked = Url::parse(&asked).map_err(|_| ToolError::StatusUrl)?;
     let is_near = asked.origin() == url.origin() && asked.username().is_empty();
-    let has_id = job.status_url.contains(ID) && asked.as_str().contains('x');
+    let is_sent =
+        asked.path().contains(ANY_ID) || asked.query().is_some_and(|q| q.contains(ANY_ID));
+    let has_id = job.status_url.contains(ID) && is_sent;
     match is_near && has_id && asked.password().is_none() {
         true => Ok(()),
         false => Err(ToolError::StatusUrl),
@@ -192,7 +197,7 @@ fn refusal(status: StatusCode, text: &str) -> String {
 }
 
 /// What the tool calls its work: `id` of a JSON object. Only what is plain enough for an address.
-fn job_of(text: &str) -> Option<String> {
+pub(super) fn job_of(text: &str) -> Option<String> {
     let body: Value = serde_json::from_str(text).ok()?;
     let id = match &body["id"] {
         Value::String(id) => id.clone(),
@@ -205,7 +210,7 @@ fn job_of(text: &str) -> Option<String> {
 }
 
 /// `{"status": …, "result": …}`; any other answer is the result itself.
-fn standing(text: &str) -> Status {
+pub(super) fn standing(text: &str) -> Status {
     let body: Value = serde_json::from_str(text).unwrap_or_default();
     let Some(status) = body["status"].as_str() else {
         return Status::Done(text.to_owned());

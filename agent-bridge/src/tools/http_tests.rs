@@ -169,6 +169,8 @@ async fn addresses_and_tokens_are_checked() {
         "https://h/{id}",
         "http://h/",
         "http://{id}/",
+        // Nothing that is sent holds it, though its letters do occur there.
+        "http://h/text#{id}",
         "",
     ] {
         let mut tool = server.tool("t");

@@ -5,6 +5,7 @@
 //!
 //! No tool runs before the caller's turn is over, none but those offered, and none at an address that a model has named.
 
+pub mod fuzz;
 pub mod http;
 pub mod job;
 pub mod schema;
@@ -71,6 +72,16 @@ pub struct ToolRound {
     pub calls: Vec<(ToolCall, String)>,
 }
 
+impl ToolRound {
+    /// Letters that it adds to a question, in bytes.
+    pub fn chars(&self) -> usize {
+        let calls = self.calls.iter().map(|(call, result)| {
+            call.name.len() + call.arguments.to_string().len() + result.len()
+        });
+        self.said.len() + calls.sum::<usize>()
+    }
+}
+
 /// One call as it is written down; no argument and no word of the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
@@ -88,8 +99,10 @@ pub struct Ran {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     pub tool: String,
-    /// The tool's own name for it; with `tool` it names the work for ever.
+    /// The tool's own name for it, which another piece of work may have later.
     pub job: String,
+    /// Names the call that began it, for ever.
+    pub call: String,
     pub user: String,
     /// To be said: what came of it, for the ear.
     pub say: String,
@@ -116,7 +129,7 @@ pub enum ToolError {
     Url,
     #[error("its address must not hold a user or a password: put the token into its own file")]
     Credentials,
-    #[error("`status_url` must be on the same host as `url`, with {{id}} in its path")]
+    #[error("`status_url` must be on the same host as `url`, with {{id}} in its path or its query")]
     StatusUrl,
     #[error("its token holds characters that no HTTP header can carry")]
     Token,

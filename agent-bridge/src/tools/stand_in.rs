@@ -69,9 +69,7 @@ impl StandIn {
     }
 
     pub async fn until_sent(&self, count: usize) {
-        while self.sent().len() < count {
-            tokio::task::yield_now().await;
-        }
+        until(|| self.sent().len() >= count).await;
     }
 
     /// A tool here, of this name, for everybody.
@@ -124,6 +122,17 @@ async fn answer(
     let status = StatusCode::from_u16(status).expect("a status");
     let moved = [(header::LOCATION, "http://127.0.0.1:9/elsewhere")];
     (status, moved, body).into_response()
+}
+
+/// Waits for what must come to be so.
+pub async fn until(mut is_so: impl FnMut() -> bool) {
+    let waited = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), waited).await;
+    waited.expect("it came to be so");
 }
 
 /// Says the same to everything.

@@ -3,10 +3,11 @@
 //! `wording`'s, when one is made `gateways::tooled`'s.
 //!
 //! A call that was sent goes on to its end, however soon its caller has heard enough: a tool is no more undone than a word.
-//! What came of it is told with the next question. Bounds: [`SESSIONS_MAX`] conversations, [`KEPT_MAX`] rounds of each,
-//! [`JOBS_MAX`] pieces of accepted work; the oldest conversation and round are forgotten, more work is not watched.
+//! What came of it is told with the next question. Bounds: [`SESSIONS_MAX`] conversations, [`KEPT_MAX`] rounds of each for
+//! [`KEPT_FOR`], [`JOBS_MAX`] pieces of accepted work; the oldest conversation and round are forgotten, more work is not
+//! watched.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -26,8 +27,8 @@ pub const KEPT_MAX: usize = 6;
 pub const JOBS_MAX: usize = 32;
 /// A person has so long to allow a call.
 const APPROVAL_TIME: Duration = Duration::from_secs(120);
-/// Late results of one conversation that wait to be said. More are told by a call.
-const NEWS_MAX: usize = 8;
+/// A result answers no question that is asked later than this.
+pub const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Conversations that are listened to; the oldest listener is forgotten.
 const LISTENERS_MAX: usize = 256;
 
@@ -37,7 +38,8 @@ pub struct Toolbox {
     owner: OnceLock<Arc<dyn Owner>>,
     memory: Mutex<VecDeque<Remembered>>,
     listeners: Mutex<VecDeque<(String, mpsc::Sender<String>)>>,
-    jobs: AtomicUsize,
+    /// Accepted work that is watched: the tool's place, whose conversation, the tool's name for the work.
+    jobs: Mutex<BTreeSet<(usize, String, String)>>,
     /// Names of calls: no two are the same, in this run or another.
     seed: u64,
     calls: AtomicU64,
@@ -61,6 +63,26 @@ struct Kept {
     number: u64,
     question: String,
     round: ToolRound,
+    /// When it began, or its last result came.
+    at: Instant,
+    /// The caller has heard something of the answer: their next words are another question.
+    is_heard: bool,
+}
+
+impl Kept {
+    fn is_fresh(&self) -> bool {
+        let mut calls = self.round.calls.iter();
+        self.at.elapsed() < KEPT_FOR || calls.any(|(_, result)| result == wording::AT_WORK)
+    }
+}
+
+/// Whose call it is, and which.
+struct Origin<'a> {
+    asker: &'a Asker,
+    session: &'a str,
+    /// The call's own name.
+    call: &'a str,
+    began: Instant,
 }
 
 /// Where a round's results go.
@@ -109,7 +131,7 @@ impl Toolbox {
             owner: OnceLock::new(),
             memory: Mutex::default(),
             listeners: Mutex::default(),
-            jobs: AtomicUsize::new(0),
+            jobs: Mutex::default(),
             seed,
             calls: AtomicU64::new(0),
         })
@@ -191,6 +213,13 @@ impl Toolbox {
             written("not run: wrong arguments");
             return wording::wrong_arguments(&why);
         }
+        // Before anybody is asked: nobody allows what then finds no room.
+        let before_us = fitted.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(fitted.waiting.clone());
+        if before_us > fitted.tool.waiting_max {
+            written("not run: busy");
+            return wording::BUSY.to_owned();
+        }
         let key = self.new_name();
         if fitted.tool.needs_approval {
             let request = ApprovalRequest {
@@ -210,12 +239,6 @@ impl Toolbox {
                 return wording::NOT_ALLOWED.to_owned();
             }
         }
-        let before_us = fitted.waiting.fetch_add(1, Ordering::Relaxed);
-        let waiting = Waiting(fitted.waiting.clone());
-        if before_us > fitted.tool.waiting_max {
-            written("not run: busy");
-            return wording::BUSY.to_owned();
-        }
         let turn = fitted.busy.clone().lock_owned().await;
         // From here on it is seen to its end, whoever listens.
         self.learn(name, place, wording::AT_WORK);
@@ -226,7 +249,13 @@ impl Toolbox {
             let fitted = &toolbox.tools[at];
             let _held = (waiting, turn);
             let answer = fitted.endpoint.call(&arguments, &key).await;
-            let result = toolbox.judged(at, &asker, &session, answer, began);
+            let from = Origin {
+                asker: &asker,
+                session: &session,
+                call: &key,
+                began,
+            };
+            let result = toolbox.judged(at, &from, answer);
             toolbox.learn(&name, place, &result);
             result
         });
@@ -234,65 +263,72 @@ impl Toolbox {
     }
 
     /// What a model is told of an answer. Accepted work is watched from here on.
-    fn judged(
-        self: &Arc<Self>,
-        at: usize,
-        asker: &Asker,
-        session: &str,
-        answer: Answer,
-        began: Instant,
-    ) -> String {
+    fn judged(self: &Arc<Self>, at: usize, from: &Origin<'_>, answer: Answer) -> String {
         let tool = &self.tools[at].tool;
+        let written = |outcome: &str| self.write_down(from.asker, tool, outcome, from.began);
         match answer {
             Answer::Done(text) => {
-                self.write_down(asker, tool, &format!("ok, {} bytes", text.len()), began);
+                written(&format!("ok, {} bytes", text.len()));
                 wording::result(&text)
             }
             Answer::Accepted { job, text } => {
-                self.write_down(asker, tool, "accepted", began);
+                written("accepted");
                 let job = job.filter(|_| tool.job.is_some());
-                let is_watched = job.is_some_and(|job| self.watch(at, asker, session, job));
+                let is_watched = job.is_some_and(|job| self.watch(at, from, job));
                 wording::accepted(is_watched, &text)
             }
             Answer::Failed(why) => {
-                self.write_down(asker, tool, "failed", began);
+                written("failed");
                 wording::failed(&why)
             }
         }
     }
 
-    /// False: too much is being watched already.
-    fn watch(self: &Arc<Self>, at: usize, asker: &Asker, session: &str, job: String) -> bool {
+    /// False: too much is being watched already. The same work of the same conversation is watched once.
+    fn watch(self: &Arc<Self>, at: usize, from: &Origin<'_>, job: String) -> bool {
         let Some(rule) = self.tools[at].tool.job.clone() else {
             return false;
         };
-        if self.jobs.fetch_add(1, Ordering::Relaxed) >= JOBS_MAX {
-            self.jobs.fetch_sub(1, Ordering::Relaxed);
+        let watched = (at, from.session.to_owned(), job.clone());
+        let mut jobs = self.jobs();
+        if jobs.contains(&watched) {
+            return true;
+        }
+        if jobs.len() >= JOBS_MAX {
             return false;
         }
+        jobs.insert(watched.clone());
+        drop(jobs);
         let toolbox = self.clone();
-        let (user, session) = (asker.user.clone(), session.to_owned());
+        let (user, call) = (from.asker.user.clone(), from.call.to_owned());
         tokio::spawn(async move {
             let fitted = &toolbox.tools[at];
-            let ended = job::watch(&fitted.endpoint, &job, &rule).await;
-            toolbox.jobs.fetch_sub(1, Ordering::Relaxed);
-            toolbox.over(&fitted.tool.spec.name, &session, user, job, &ended);
+            let Ended { is_good, text } = job::watch(&fitted.endpoint, &job, &rule).await;
+            let tool = fitted.tool.spec.name.clone();
+            let say = wording::is_over(&tool, is_good, &wording::result(&text));
+            let work = Finished {
+                tool,
+                job,
+                call,
+                user,
+                say,
+            };
+            toolbox.over(&watched.1, work).await;
+            toolbox.jobs().remove(&watched);
         });
         true
     }
 
-    fn over(&self, tool: &str, session: &str, user: String, job: String, ended: &Ended) {
-        let say = wording::is_over(tool, ended.is_good, &wording::result(&ended.text));
-        if self.tell(session, &say) {
+    fn jobs(&self) -> MutexGuard<'_, BTreeSet<(usize, String, String)>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn over(&self, session: &str, work: Finished) {
+        if self.tell(session, &work.say).await {
             return;
         }
         if let Some(owner) = self.owner.get() {
-            owner.finished(Finished {
-                tool: tool.to_owned(),
-                job,
-                user,
-                say,
-            });
+            owner.finished(work);
         }
     }
 
@@ -311,23 +347,36 @@ impl Toolbox {
 
     // Late results.
 
-    /// What comes of this conversation's work from now on. Ends with the receiver.
-    pub fn news(&self, session: &str) -> mpsc::Receiver<String> {
-        let (sender, receiver) = mpsc::channel(NEWS_MAX);
+    /// What comes of this conversation's work from now on goes to `listener`, until its receiver is gone. Its channel holds
+    /// one text, so that room in it says that the last one was taken.
+    pub fn listen(&self, session: &str, listener: mpsc::Sender<String>) {
+        debug_assert_eq!(
+            listener.max_capacity(),
+            1,
+            "one text, or it is not known whether it was taken"
+        );
         let mut listeners = self.listeners();
         listeners.retain(|(_, listener)| !listener.is_closed());
         if listeners.len() >= LISTENERS_MAX {
             listeners.pop_front();
         }
-        listeners.push_back((session.to_owned(), sender));
-        receiver
+        listeners.push_back((session.to_owned(), listener));
     }
 
-    /// Whether somebody on the line takes it.
-    fn tell(&self, session: &str, text: &str) -> bool {
-        let listeners = self.listeners();
-        let mut ours = listeners.iter().rev().filter(|(of, _)| of == session);
-        ours.any(|(_, listener)| listener.try_send(text.to_owned()).is_ok())
+    /// Whether somebody on the line has taken it.
+    pub(crate) async fn tell(&self, session: &str, text: &str) -> bool {
+        let ours: Vec<mpsc::Sender<String>> = {
+            let listeners = self.listeners();
+            let ours = listeners.iter().rev().filter(|(of, _)| of == session);
+            ours.map(|(_, listener)| listener.clone()).collect()
+        };
+        for listener in ours {
+            // A line that ends with the text still in the channel has not taken it.
+            if listener.send(text.to_owned()).await.is_ok() && listener.reserve().await.is_ok() {
+                return true;
+            }
+        }
+        false
     }
 
     fn listeners(&self) -> MutexGuard<'_, VecDeque<(String, mpsc::Sender<String>)>> {
@@ -360,6 +409,8 @@ impl Toolbox {
             number,
             question: question.to_owned(),
             round: round.clone(),
+            at: Instant::now(),
+            is_heard: false,
         });
         if memory.len() >= SESSIONS_MAX {
             memory.pop_front();
@@ -372,45 +423,70 @@ impl Toolbox {
     }
 
     fn learn(&self, name: &RoundName, place: usize, result: &str) {
-        let mut memory = self.memory();
-        let sessions = memory.iter_mut().filter(|one| one.session == name.session);
-        let mut rounds = sessions.flat_map(|one| one.rounds.iter_mut());
-        let round = rounds.find(|kept| kept.number == name.number);
-        if let Some((_, known)) = round.and_then(|kept| kept.round.calls.get_mut(place)) {
-            result.clone_into(known);
+        self.kept(name, |kept| {
+            if let Some((_, known)) = kept.round.calls.get_mut(place) {
+                result.clone_into(known);
+                kept.at = Instant::now();
+            }
+        });
+    }
+
+    /// The caller has heard something of the answer to these rounds.
+    pub fn heard(&self, names: &[RoundName]) {
+        for name in names {
+            self.kept(name, |kept| kept.is_heard = true);
         }
     }
 
-    /// The earlier rounds of this conversation, each behind the question it belongs to. Those whose question is not among
-    /// `messages` any more are left out.
+    fn kept(&self, name: &RoundName, change: impl FnOnce(&mut Kept)) {
+        let mut memory = self.memory();
+        let sessions = memory.iter_mut().filter(|one| one.session == name.session);
+        let mut rounds = sessions.flat_map(|one| one.rounds.iter_mut());
+        if let Some(kept) = rounds.find(|kept| kept.number == name.number) {
+            change(kept);
+        }
+    }
+
+    /// The earlier rounds of this conversation, each behind the question it belongs to. Left out are those whose question is
+    /// not among `messages` any more, and those that are too old. The last message is a new question, so only a round
+    /// whose answer was cut before anything of it was heard belongs to it.
     pub fn recall(&self, session: &str, messages: &[Message]) -> Vec<ToolRound> {
-        let memory = self.memory();
-        let Some(remembered) = memory.iter().find(|one| one.session == session) else {
+        let mut memory = self.memory();
+        let Some(remembered) = memory.iter_mut().find(|one| one.session == session) else {
             return Vec::new();
         };
+        remembered.rounds.retain(Kept::is_fresh);
         // In order: the same question again is another question, and its round is still to come.
         let mut from = 0;
         let place = |kept: &Kept| {
-            let asks = |message: &Message, is_it: fn(&str, &str) -> bool| {
-                message.role == Role::User && is_it(&message.text, &kept.question)
+            let asks = |at: usize, is_it: fn(&str, &str) -> bool| {
+                let is_open = at + 1 < messages.len() || !kept.is_heard;
+                let Message { role, text } = &messages[at];
+                is_open && *role == Role::User && is_it(text, &kept.question)
             };
-            let rest = messages.get(from..)?;
-            let same = rest.iter().position(|message| asks(message, |a, b| a == b));
+            let mut rest = from..messages.len();
+            let same = rest.clone().find(|at| asks(*at, is_same));
             // The caller may have gone on speaking: then a longer question holds it.
-            let longer = || {
-                let begins = |a: &str, b: &str| a.starts_with(b);
-                rest.iter().position(|message| asks(message, begins))
-            };
-            let at = from + same.or_else(longer)?;
+            let longer = || rest.find(|at| !kept.is_heard && asks(*at, goes_on));
+            let at = same.or_else(longer)?;
             from = at;
-            let after = at + 1;
             Some(ToolRound {
-                after,
+                after: at + 1,
                 ..kept.round.clone()
             })
         };
         remembered.rounds.iter().filter_map(place).collect()
     }
+}
+
+fn is_same(text: &str, question: &str) -> bool {
+    !question.is_empty() && text == question
+}
+
+/// It begins with the question, and with whole words of it.
+fn goes_on(text: &str, question: &str) -> bool {
+    let rest = text.strip_prefix(question);
+    !question.is_empty() && rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::tools::JobWatch;
-use crate::tools::stand_in::{Scripted, StandIn};
+use crate::tools::stand_in::{Scripted, StandIn, until};
 
 const SESSION: &str = "anna/agent";
 
@@ -169,17 +169,13 @@ async fn one_at_a_time_and_few_wait() {
     server.until_sent(1).await;
     let second = start();
     let waits = || toolbox.tools[0].waiting.load(Ordering::Relaxed);
-    while waits() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(|| waits() >= 2).await;
     assert_eq!(start().await.expect("no panic"), [wording::BUSY]);
     assert_eq!(server.sent().len(), 1, "the second waits for the first");
     server.gate.add_permits(2);
     assert_eq!(first.await.expect("no panic"), ["ok"]);
     assert_eq!(second.await.expect("no panic"), ["ok"]);
-    while waits() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| waits() == 0).await;
     assert_eq!(server.sent().len(), 2);
 }
 
@@ -213,9 +209,7 @@ async fn a_call_that_was_sent_is_seen_to_its_end() {
     );
     server.gate.add_permits(1);
     let result = || toolbox.recall(SESSION, &messages)[0].calls[0].1.clone();
-    while result() == wording::AT_WORK {
-        tokio::task::yield_now().await;
-    }
+    until(|| result() != wording::AT_WORK).await;
     assert_eq!(result(), "Ordered.");
     assert_eq!(server.sent().len(), 1, "what still waited is not run");
     assert_eq!(owner.outcomes(), ["ok, 8 bytes"]);
@@ -226,7 +220,7 @@ async fn earlier_results_stand_behind_their_questions() {
     let server = StandIn::start(&[]).await;
     let owner = Scripted::saying(Decision::Deny);
     let toolbox = toolbox(vec![server.tool("coding")], &owner);
-    for question in ["One?", "Two?"] {
+    for question in ["", "One?", "Two?"] {
         let _ = toolbox.begin(SESSION, question, &round(&[prompt(question)]));
     }
     let dialogue = |lines: &[&str]| -> Vec<Message> {
@@ -245,6 +239,9 @@ async fn earlier_results_stand_behind_their_questions() {
         (&["One?", "1", "Two? And quickly!"], vec![1, 3]),
         // The same question again is a new one.
         (&["One?", "1", "Two?", "2", "Two?"], vec![1, 3]),
+        // Whole words only, and nothing is begun by nothing.
+        (&["Two?And", "2", "Onet"], vec![]),
+        (&["One", "2", "Twofold"], vec![]),
     ] {
         let recalled = toolbox.recall(SESSION, &dialogue(lines));
         let after: Vec<_> = recalled.iter().map(|round| round.after).collect();
@@ -262,10 +259,73 @@ async fn earlier_results_stand_behind_their_questions() {
     assert!(memory.iter().all(|one| one.rounds.len() <= KEPT_MAX));
 }
 
+/// What was looked up for one question is no answer to the next, however alike they are.
+#[tokio::test(start_paused = true)]
+async fn results_grow_old_and_answer_no_new_question() {
+    let server = StandIn::start(&[]).await;
+    let owner = Scripted::saying(Decision::Deny);
+    let toolbox = toolbox(vec![server.tool("coding")], &owner);
+    const NONE: [usize; 0] = [];
+    let (no, weather) = ("No", "Weather?");
+    let recalled = |lines: &[&str]| {
+        let messages: Vec<Message> = lines.iter().map(|text| said(Role::User, text)).collect();
+        let rounds = toolbox.recall(SESSION, &messages);
+        rounds.iter().map(|round| round.after).collect::<Vec<_>>()
+    };
+    let _ = toolbox.begin(SESSION, no, &round(&[prompt("x")]));
+    assert_eq!(recalled(&["Now tell me"]), NONE);
+    assert_eq!(recalled(&["No, tell me"]), [1]);
+    let name = toolbox.begin(SESSION, weather, &round(&[prompt("x")]));
+    // Cut before anything was heard: the same words again are the same question.
+    assert_eq!(recalled(&[weather]), [1]);
+    assert_eq!(recalled(&["Weather? In Rome"]), [1]);
+    toolbox.heard(&[name]);
+    assert_eq!(recalled(&[weather]), NONE);
+    assert_eq!(recalled(&["Weather? In Rome"]), NONE);
+    // Behind the one it was, it stays.
+    assert_eq!(recalled(&[weather, weather]), [1]);
+    tokio::time::advance(KEPT_FOR).await;
+    assert_eq!(recalled(&[weather, weather]), NONE);
+    // Work that goes on is not forgotten.
+    let name = toolbox.begin(SESSION, weather, &round(&[prompt("x")]));
+    toolbox.learn(&name, 0, wording::AT_WORK);
+    tokio::time::advance(KEPT_FOR).await;
+    assert_eq!(recalled(&[weather, "And?"]), [1]);
+    toolbox.learn(&name, 0, "sunny");
+    assert_eq!(recalled(&[weather, "And?"]), [1]);
+}
+
+/// Nobody is asked to allow what then finds no room.
+#[tokio::test]
+async fn a_tool_without_room_asks_nobody() {
+    let server = StandIn::start_held(&[], true).await;
+    let mut tool = server.tool("coding");
+    tool.needs_approval = true;
+    tool.waiting_max = 0;
+    let owner = Scripted::saying(Decision::AllowOnce);
+    let toolbox = toolbox(vec![tool], &owner);
+    let first = tokio::spawn({
+        let toolbox = toolbox.clone();
+        async move { run(&toolbox, &[prompt("x")]).await }
+    });
+    server.until_sent(1).await;
+    assert_eq!(run(&toolbox, &[prompt("y")]).await, [wording::BUSY]);
+    assert_eq!(owner.asked.lock().expect("no panic").len(), 1);
+    server.gate.add_permits(1);
+    assert_eq!(first.await.expect("no panic"), ["ok"]);
+}
+
+/// What becomes of the call while the work goes on.
+enum Line {
+    Listens,
+    HangsUp,
+    IsFree,
+}
+
 /// The coding agent of docs/tools.md: it takes the work, and the caller is told when it is done.
 #[tokio::test(start_paused = true)]
 async fn accepted_work_is_told_on_the_line_or_by_a_call() {
-    for is_on_the_line in [true, false] {
+    for manner in [Line::Listens, Line::HangsUp, Line::IsFree] {
         let script = [
             (202, "{\"id\": \"job-1\"}"),
             (200, "{\"status\": \"running\"}"),
@@ -284,28 +344,61 @@ async fn accepted_work_is_told_on_the_line_or_by_a_call() {
         });
         let owner = Scripted::saying(Decision::Deny);
         let toolbox = toolbox(vec![tool], &owner);
-        let mut news = toolbox.news(SESSION);
+        let (listener, mut news) = mpsc::channel(1);
+        toolbox.listen(SESSION, listener);
         let results = run(&toolbox, &[prompt("fix it")]).await;
         assert!(results[0].starts_with("Accepted: "), "{results:?}");
         assert_eq!(owner.outcomes(), ["accepted"]);
+        // The same work again is watched once.
+        server
+            .script
+            .lock()
+            .expect("no panic")
+            .push_front((202, "{\"id\": \"job-1\"}".to_owned()));
+        run(&toolbox, &[prompt("fix it")]).await;
+        assert_eq!(toolbox.jobs().len(), 1);
         let told = "The coding is done. All tests pass.";
-        if is_on_the_line {
-            assert_eq!(news.recv().await.as_deref(), Some(told));
-            assert_eq!(*owner.finished.lock().expect("no panic"), []);
-        } else {
-            drop(news);
-            let finished = || owner.finished.lock().expect("no panic").clone();
+        let finished = || owner.finished.lock().expect("no panic").clone();
+        match manner {
+            Line::Listens => {
+                assert_eq!(news.recv().await.as_deref(), Some(told));
+                while !toolbox.jobs().is_empty() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                assert_eq!(finished(), []);
+                continue;
+            }
+            Line::HangsUp => {
+                // It lies in the channel when the line ends.
+                let full = async {
+                    while news.is_empty() {
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                };
+                let full = tokio::time::timeout(Duration::from_secs(3_600), full).await;
+                full.expect("it came");
+                drop(news);
+            }
+            Line::IsFree => drop(news),
+        }
+        let is_told = async {
             while finished().is_empty() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            let wanted = Finished {
-                tool: "coding".to_owned(),
-                job: "job-1".to_owned(),
-                user: "anna".to_owned(),
-                say: told.to_owned(),
-            };
-            assert_eq!(finished(), [wanted]);
-        }
-        assert_eq!(toolbox.jobs.load(Ordering::Relaxed), 0);
+        };
+        let is_told = tokio::time::timeout(Duration::from_secs(3_600), is_told).await;
+        is_told.expect("somebody is called");
+        let all = finished();
+        assert_eq!(all.len(), 1);
+        let sent = server.sent();
+        let wanted = Finished {
+            tool: "coding".to_owned(),
+            job: "job-1".to_owned(),
+            call: sent[0].key.clone(),
+            user: "anna".to_owned(),
+            say: told.to_owned(),
+        };
+        assert_eq!(all[0], wanted);
+        assert!(toolbox.jobs().is_empty());
     }
 }

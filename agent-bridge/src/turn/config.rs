@@ -141,7 +141,7 @@ impl Default for Phrases {
                 "The agent is still thinking.".to_owned(),
             ],
             using_tool: "One moment, {}.".to_owned(),
-            trying_next: "The agent does not answer. I am asking another one.".to_owned(),
+            trying_next: "No answer there. I ask another agent.".to_owned(),
             asking_cloud: "I am asking the cloud model.".to_owned(),
             staying_local: "{} The local agent answers.".to_owned(),
             still_there: "Are you still there?".to_owned(),

@@ -13,6 +13,9 @@ use crate::resample::RATE_HZ_RANGE;
 const SECONDS_MAX: u32 = 60;
 /// Frames in a row that cannot be decoded before the rest is given up.
 const DAMAGED_MAX: u32 = 20;
+/// Longest frame decoded, as ADTS counts it (13 bits). MP4 allows any length, and its bytes may hold any number of
+/// channels.
+const FRAME_BYTES_MAX: usize = 8_191;
 
 fn malformed(reason: &'static str) -> FileError {
     FileError::Malformed {
@@ -50,6 +53,9 @@ impl Frames {
 
     /// One raw frame. False: no more is worth trying.
     pub(super) fn push(&mut self, format: Format, payload: &[u8]) -> Result<bool, FileError> {
+        if payload.len() > FRAME_BYTES_MAX {
+            return self.keep(None);
+        }
         let decoded = self.decoder.decode_raw_data_block(
             format.object_type,
             format.rate_index,
@@ -67,14 +73,12 @@ impl Frames {
     }
 
     fn keep(&mut self, decoded: Option<DecodedFrame>) -> Result<bool, FileError> {
-        let Some(decoded) = decoded else {
+        // A frame of nothing but filling is no sound either.
+        let Some(decoded) = decoded.filter(|decoded| decoded.channels > 0) else {
             self.damaged += 1;
             return Ok(self.damaged < DAMAGED_MAX);
         };
         self.damaged = 0;
-        if decoded.channels == 0 {
-            return Ok(true);
-        }
         if !RATE_HZ_RANGE.contains(&decoded.sample_rate) {
             return Err(malformed("its sample rate is out of range"));
         }
@@ -123,4 +127,36 @@ pub(super) fn read(bytes: &[u8], max_s: u32) -> Result<Clip, FileError> {
         }
         frames.finish()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORMAT: Format = Format {
+        object_type: 2,
+        rate_index: 8,
+        rate_hz: 16_000,
+        channels: 1,
+    };
+
+    /// How many of these frames are taken before the rest is given up, and what was heard.
+    fn pushed(payload: &[u8]) -> (usize, bool) {
+        let mut frames = Frames::new(60);
+        let taken = (0..200).take_while(|_| frames.push(FORMAT, payload) == Ok(true));
+        (taken.count(), frames.finish().is_ok())
+    }
+
+    #[test]
+    fn frames_without_sound_end_the_file() {
+        // A single channel element without a coefficient, and the end: silence.
+        let silence = [0x00, 0x00, 0x00, 0x07];
+        let long = [&silence[..], &[0; FRAME_BYTES_MAX]].concat();
+        // A fill element of no bytes, and the end.
+        let filling = [0xc1, 0xc0];
+        let most = DAMAGED_MAX as usize - 1;
+        assert!(pushed(&silence).1);
+        assert_eq!(pushed(&long), (most, false));
+        assert_eq!(pushed(&filling), (most, false));
+    }
 }

@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use thiserror::Error;
 
 use crate::SAMPLE_RATE_HZ;
-use crate::resample::resample_clip;
+use crate::resample::{Aligned, resample_clip};
 
 /// Longest clip read by [`read`], in seconds.
 pub const DURATION_S_MAX: u32 = 600;
@@ -132,9 +132,12 @@ fn guarded<T>(
     }))
 }
 
-/// Samples that came interleaved, mixed to mono and kept up to a length.
+/// Samples that came interleaved, mixed to mono, brought to [`SAMPLE_RATE_HZ`] as they come and kept up to a length: a
+/// small file may hold hours at the highest rate.
 struct Mono {
+    /// As they came.
     rate_hz: u32,
+    resampler: Aligned,
     samples: Vec<i16>,
     max_s: u32,
 }
@@ -143,6 +146,7 @@ impl Mono {
     fn new(rate_hz: u32, max_s: u32) -> Mono {
         Mono {
             rate_hz,
+            resampler: Aligned::new(rate_hz, SAMPLE_RATE_HZ),
             samples: Vec::new(),
             max_s,
         }
@@ -151,20 +155,22 @@ impl Mono {
     /// Adds frames of `channels` samples each.
     fn push(&mut self, interleaved: &[i16], channels: usize) -> Result<(), FileError> {
         let channels = channels.max(1);
-        self.samples
-            .extend(interleaved.chunks_exact(channels).map(|frame| {
-                let sum: i32 = frame.iter().map(|&sample| i32::from(sample)).sum();
-                (sum / channels as i32) as i16
-            }));
-        if self.samples.len() as u64 > u64::from(self.max_s) * u64::from(self.rate_hz) {
+        let frames = interleaved.chunks_exact(channels).map(|frame| {
+            let sum: i32 = frame.iter().map(|&sample| i32::from(sample)).sum();
+            (sum / channels as i32) as i16
+        });
+        let mono: Vec<i16> = frames.collect();
+        self.samples.extend(self.resampler.process(&mono));
+        if self.samples.len() as u64 > u64::from(self.max_s) * u64::from(SAMPLE_RATE_HZ) {
             return Err(FileError::TooLong { max_s: self.max_s });
         }
         Ok(())
     }
 
-    fn finish(self) -> Clip {
+    fn finish(mut self) -> Clip {
+        self.samples.extend(self.resampler.finish());
         Clip {
-            rate_hz: self.rate_hz,
+            rate_hz: SAMPLE_RATE_HZ,
             samples: self.samples,
         }
     }

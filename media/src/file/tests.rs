@@ -309,3 +309,25 @@ fn clips_come_to_the_internal_rate() {
     assert_eq!(clip(16_000, 800).into_internal_rate().len(), 800);
     assert_eq!(clip(8_000, 800).duration_ms(), 100);
 }
+
+#[test]
+fn decoded_sound_is_kept_at_our_rate_whatever_its_own() {
+    // A small file may hold ten minutes at the highest rate: what is kept of them is a twelfth.
+    for (rate_hz, channels) in [(192_000, 2), (44_100, 1), (8_000, 2), (16_000, 1)] {
+        let mut mono = Mono::new(rate_hz, 10);
+        let mut kept = 0;
+        for _ in 0..20 {
+            let block = vec![100; rate_hz as usize / 20 * channels];
+            mono.push(&block, channels).expect("a second is allowed");
+            kept = kept.max(mono.samples.len());
+        }
+        assert!(kept <= 16_000, "{rate_hz}: {kept}");
+        let clip = mono.finish();
+        assert_eq!(clip.rate_hz, SAMPLE_RATE_HZ);
+        assert_eq!(clip.duration_ms(), 1_000, "{rate_hz}");
+    }
+    let mut mono = Mono::new(192_000, 1);
+    let second = vec![0; 192_000];
+    assert_eq!(mono.push(&second, 1), Ok(()));
+    assert_eq!(mono.push(&second, 1), Err(FileError::TooLong { max_s: 1 }));
+}

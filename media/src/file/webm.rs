@@ -153,19 +153,17 @@ pub(super) fn read(bytes: &[u8], max_s: u32) -> Result<Clip, FileError> {
                 None => {}
             },
             (SIMPLE_BLOCK, Some((number, stream))) => {
-                block(element.body, *number, stream);
-                stream.check()?;
+                block(element.body, *number, stream)?;
             }
             (BLOCK_GROUP, Some((number, stream))) => {
                 for part in elements(element.body) {
                     match part.id {
-                        BLOCK => block(part.body, *number, stream),
+                        BLOCK => block(part.body, *number, stream)?,
                         // After its block. A negative one would add what is not there.
                         DISCARD_PADDING => stream.discard(signed(part.body).unsigned_abs()),
                         _ => {}
                     }
                 }
-                stream.check()?;
             }
             _ => {}
         }
@@ -177,22 +175,24 @@ pub(super) fn read(bytes: &[u8], max_s: u32) -> Result<Clip, FileError> {
     }
 }
 
-/// One block of our track. RFC 9559 section 10.2. What is damaged gives nothing.
-fn block(body: &[u8], track: u64, stream: &mut Stream) {
+/// One block of our track. RFC 9559 section 10.2. What is damaged gives nothing. The length is looked at after each
+/// packet: a group may hold any number of blocks, and a byte may hold 120 ms.
+fn block(body: &[u8], track: u64, stream: &mut Stream) -> Result<(), FileError> {
     let Some((Some(number), [_, _, flags, data @ ..])) = number(body, 8) else {
-        return;
+        return Ok(());
     };
     if number != track {
-        return;
+        return Ok(());
     }
-    match flags & 0x06 {
-        0 => stream.push(data),
-        lacing => {
-            for packet in laced(data, lacing).unwrap_or_default() {
-                stream.push(packet);
-            }
-        }
+    let packets = match flags & 0x06 {
+        0 => vec![data],
+        lacing => laced(data, lacing).unwrap_or_default(),
+    };
+    for packet in packets {
+        stream.push(packet);
+        stream.check()?;
     }
+    Ok(())
 }
 
 /// The packets of a laced block: Xiph (2), fixed (4) or EBML (6). RFC 9559 section 10.3.

@@ -102,6 +102,23 @@ fn blocks_of_every_kind() {
 }
 
 #[test]
+fn a_group_is_cut_off_where_it_is_too_long() {
+    // One byte is a packet of 60 ms; a block holds 256 of them, and the group as many blocks as one likes. That its
+    // end takes everything away again does not help.
+    let blocks = of(
+        &[0xa1],
+        &block(1, 0x04, &[&[255], &[0x18; 256][..]].concat()),
+    );
+    let discarded = of(&[0x75, 0xa2], &i64::MAX.to_be_bytes());
+    let read = |count: usize| {
+        let body = [blocks.repeat(count), discarded.clone()].concat();
+        samples(&[opus_track(1)], &[sized(&[0xa0], &body, 4)])
+    };
+    assert_eq!(read(3), Ok(0));
+    assert_eq!(read(60), Err(FileError::TooLong { max_s: 600 }));
+}
+
+#[test]
 fn tracks_are_told_apart() {
     let other = |codec: &[u8]| of(&[0xae], &[of(&[0xd7], &[1]), of(&[0x86], codec)].concat());
     let p = packet();

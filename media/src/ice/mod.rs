@@ -8,8 +8,10 @@
 //! (3) Packets go to the path the peer chose last (USE-CANDIDATE); until it has chosen, to the one checked first. A phone
 //!     that leaves the Wi-Fi chooses another.
 //! (4) Consent (RFC 7675) is the peer's to ask for; each of its checks is answered for the life of the call.
+//! (5) Other names begin anew (RFC 8445 section 9): packets go where they went until a check with the new names has come,
+//!     and are taken from there until the peer has chosen a path under them.
 //!
-//! Bound: [`PATHS_MAX`] paths; when full the one that was checked longest ago goes, but not the chosen one.
+//! Bound: [`PATHS_MAX`] paths under each pair of names, of which there are two at most; when full the one that was checked longest ago goes, but not the chosen one.
 //!
 //! PURE.
 
@@ -45,12 +47,20 @@ struct Path {
     checked: Instant,
 }
 
-/// The paths of one stream.
+/// The paths of one stream, under one pair of names.
 #[derive(Debug)]
-pub struct Ice {
+struct Paths {
     config: IceConfig,
     paths: Vec<Path>,
     chosen: Option<SocketAddr>,
+}
+
+/// The paths of one stream.
+#[derive(Debug)]
+pub struct Ice {
+    now: Paths,
+    /// Under the names before, as long as nothing is chosen under these.
+    before: Option<Paths>,
     /// Checks that did not count.
     pub refused: u64,
 }
@@ -58,15 +68,26 @@ pub struct Ice {
 impl Ice {
     pub fn new(config: IceConfig) -> Ice {
         Ice {
-            config,
-            paths: Vec::new(),
-            chosen: None,
+            now: Paths::new(config),
+            before: None,
             refused: 0,
         }
     }
 
     pub fn config(&self) -> &IceConfig {
-        &self.config
+        &self.now.config
+    }
+
+    /// Other names from now on; the same ones change nothing.
+    pub fn restart(&mut self, config: &IceConfig) {
+        if self.now.config == *config {
+            return;
+        }
+        let old = std::mem::replace(&mut self.now, Paths::new(config.clone()));
+        // One that was begun anew and came to nothing has no paths worth keeping.
+        if !old.paths.is_empty() {
+            self.before = Some(old);
+        }
     }
 
     /// Takes a datagram that [`is_stun`]; the answer goes back to where it came from.
@@ -80,11 +101,16 @@ impl Ice {
                 return None;
             }
         };
-        let password = self.config.local_pwd.as_bytes();
-        if !self.is_named(request.username) || !request.is_proven(password) {
+        // A peer that has begun anew goes on asking about the old path until it has a new one.
+        let both = [Some(&mut self.now), self.before.as_mut()];
+        let asked = both.into_iter().flatten().find(|paths| {
+            paths.is_named(request.username) && request.is_proven(paths.config.local_pwd.as_bytes())
+        });
+        let Some(paths) = asked else {
             self.refused += 1;
             return None;
-        }
+        };
+        let password = paths.config.local_pwd.as_bytes();
         if !request.unknown.is_empty() {
             return Some(request.refuse(420, password));
         }
@@ -93,8 +119,33 @@ impl Ice {
             return Some(request.refuse(487, password));
         }
         let answer = request.accept(from, password);
-        self.checked(now, from, request.use_candidate);
+        paths.checked(now, from, request.use_candidate);
+        if self.now.chosen.is_some() {
+            self.before = None;
+        }
         Some(answer)
+    }
+
+    /// Whether the peer has shown that this is an address of its own.
+    pub fn is_path(&self, from: SocketAddr) -> bool {
+        let both = [Some(&self.now), self.before.as_ref()];
+        both.into_iter().flatten().any(|paths| paths.has(from))
+    }
+
+    /// Where packets go.
+    pub fn path(&self) -> Option<SocketAddr> {
+        let before = || self.before.as_ref().and_then(Paths::best);
+        self.now.best().or_else(before)
+    }
+}
+
+impl Paths {
+    fn new(config: IceConfig) -> Paths {
+        Paths {
+            config,
+            paths: Vec::new(),
+            chosen: None,
+        }
     }
 
     /// RFC 8445 section 7.2.2: ours, a colon, theirs.
@@ -128,13 +179,11 @@ impl Ice {
         });
     }
 
-    /// Whether the peer has shown that this is an address of its own.
-    pub fn is_path(&self, from: SocketAddr) -> bool {
+    fn has(&self, from: SocketAddr) -> bool {
         self.paths.iter().any(|path| path.address == from)
     }
 
-    /// Where packets go.
-    pub fn path(&self) -> Option<SocketAddr> {
+    fn best(&self) -> Option<SocketAddr> {
         self.chosen
             .or_else(|| self.paths.first().map(|path| path.address))
     }

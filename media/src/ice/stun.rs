@@ -2,7 +2,7 @@
 //! the answer to one written. RFC 8489; the attributes of RFC 8445 section 16.1.
 //!
 //! Owns the format and both sums. Does not own: who may ask and what follows from it (`ice`), STUN of a SIP port (the
-//! `sip` crate has its own, without proofs), requests of ours, of which there are none outside tests.
+//! `sip` crate has its own, without proofs: leaves share nothing), requests of ours, of which there are none outside tests.
 //!
 //! PURE.
 

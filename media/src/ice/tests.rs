@@ -92,8 +92,59 @@ fn paths_have_a_bound() {
     check(&mut ice, 1, true);
     for n in 2..100 {
         check(&mut ice, n, false);
-        assert!(ice.paths.len() <= PATHS_MAX);
+        assert!(ice.now.paths.len() <= PATHS_MAX);
     }
     assert_eq!(ice.path(), Some(at(1)));
     assert!(ice.is_path(at(1)) && ice.is_path(at(99)) && !ice.is_path(at(2)));
+}
+
+/// A call must not fall silent because a phone looks for a better path.
+#[test]
+fn the_old_path_is_good_until_there_is_a_new_one() {
+    let now = Instant::now();
+    let mut ice = ice();
+    let check = |ice: &mut Ice, port, generation: &str, is_choice| {
+        let (name, pwd) = match generation {
+            "old" => ("ours:theirs", "password of ours"),
+            "new" => ("our2:their2", "password two"),
+            _ => ("ours:their2", "password of ours"),
+        };
+        ice.check(now, at(port), &asked(name, is_choice, pwd))
+            .is_some()
+    };
+    assert!(check(&mut ice, 1, "old", true));
+    let next = IceConfig {
+        local_ufrag: "our2".to_owned(),
+        local_pwd: "password two".to_owned(),
+        remote_ufrag: "their2".to_owned(),
+    };
+    ice.restart(&next);
+    ice.restart(&next);
+    assert_eq!((ice.path(), ice.is_path(at(1))), (Some(at(1)), true));
+    // Consent for the old path is still asked for, and given.
+    assert!(check(&mut ice, 1, "old", false));
+    assert!(!check(&mut ice, 2, "mixed", true), "names of both");
+    assert!(check(&mut ice, 2, "new", false));
+    assert_eq!(ice.path(), Some(at(2)));
+    assert!(ice.is_path(at(1)), "nothing is chosen yet");
+    assert!(check(&mut ice, 3, "new", true));
+    assert_eq!(ice.path(), Some(at(3)));
+    assert!(!ice.is_path(at(1)) && ice.is_path(at(2)));
+    assert!(!check(&mut ice, 1, "old", true), "that is over");
+    assert_eq!(ice.config(), &next);
+}
+
+#[test]
+fn a_restart_that_comes_to_nothing_costs_no_path() {
+    let now = Instant::now();
+    let mut ice = ice();
+    let first = asked("ours:theirs", true, "password of ours");
+    assert!(ice.check(now, at(1), &first).is_some());
+    for n in 0..3 {
+        ice.restart(&IceConfig {
+            remote_ufrag: format!("their{n}"),
+            ..ice.config().clone()
+        });
+        assert_eq!(ice.path(), Some(at(1)));
+    }
 }

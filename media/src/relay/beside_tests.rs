@@ -195,3 +195,31 @@ fn keys_go_with_a_stream_that_is_decoded_from_now_on() {
     rig.keys().protect(&mut sealed).unwrap();
     assert!(rig.receive(Side::A, home, &sealed).is_some());
 }
+
+/// A browser whose network changes begins its checks anew in the middle of a call.
+#[test]
+fn sound_goes_on_while_paths_are_looked_for_again() {
+    let mut rig = Rig::new(Role::Passive);
+    let (home, away) = ("192.0.2.1:4000", "203.0.113.9:9000");
+    assert!(rig.check(home, true, "the password of ours"));
+    rig.shake_hands(home);
+    let mut peer = rig.relay.legs[0].peer.clone().expect("connected");
+    peer.ice = peer.ice.map(|ice| IceConfig {
+        local_pwd: "another password of ours".to_owned(),
+        ..ice
+    });
+    rig.relay.connect(rig.now, Side::A, peer);
+    let mut keys = rig.keys();
+    let mut sealed = packet(3);
+    keys.protect(&mut sealed).unwrap();
+    assert!(rig.receive(Side::A, home, &sealed).is_some());
+    let (to, _) = rig.receive(Side::B, PHONE, &packet(5)).expect("it passes");
+    assert_eq!(to, address(home));
+    assert!(rig.check(away, true, "another password of ours"));
+    let (to, _) = rig.receive(Side::B, PHONE, &packet(6)).expect("it passes");
+    assert_eq!(to, address(away));
+    let mut sealed = packet(4);
+    keys.protect(&mut sealed).unwrap();
+    assert_eq!(rig.receive(Side::A, home, &sealed), None, "left behind");
+    assert!(rig.receive(Side::A, away, &sealed).is_some());
+}

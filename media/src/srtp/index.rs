@@ -19,6 +19,13 @@ const RTCP_INDEX_MAX: u64 = (1 << 31) - 1;
 /// Below this a first packet may be one whose sender has just come round to zero: those before it were lost.
 const FRESH_SEQUENCE_MAX: u16 = 1 << 14;
 
+/// Rounds that a sender may have behind it when we first hear it: a phone whose call moves to other ports of ours goes on
+/// counting under its old key, and nothing in its description says how far it is (RFC 4568 section 6.4). With packets of
+/// 20 ms a round takes 22 minutes, so these are nearly six hours.
+const ROUNDS_MAX: u64 = 15;
+/// Packets for which all of them are tried, so that forged ones do not cost as much for ever.
+const LATE_TRIES_MAX: u32 = 64;
+
 #[derive(Debug, Clone, Copy)]
 struct Sender {
     ssrc: u32,
@@ -34,6 +41,8 @@ struct Sender {
 pub(super) struct Indices {
     senders: Vec<Sender>,
     clock: u64,
+    /// Packets of unknown senders so far, up to a bound, while none was authentic.
+    late_tries: u32,
 }
 
 /// RFC 3711 appendix A: the index nearest to the highest so far.
@@ -54,6 +63,7 @@ impl Indices {
         Indices {
             senders: Vec::new(),
             clock: 0,
+            late_tries: 0,
         }
     }
 
@@ -90,19 +100,25 @@ impl Indices {
     }
 
     /// The indices a received packet may have, likeliest first.
-    pub(super) fn guesses(&self, ssrc: u32, sequence: u16) -> Result<[Option<u64>; 2], SrtpError> {
-        match self.sender(ssrc) {
+    pub(super) fn guesses(
+        &mut self,
+        ssrc: u32,
+        sequence: u16,
+    ) -> Result<impl Iterator<Item = u64> + use<>, SrtpError> {
+        let sequence_index = u64::from(sequence);
+        let (first, further) = match self.sender(ssrc) {
             Some(sender) => {
                 let index = nearest(sender.highest, sequence).ok_or(SrtpError::Replayed)?;
                 self.check(ssrc, index)?;
-                Ok([Some(index), None])
+                (index, 0)
             }
-            None => {
-                let turned =
-                    (sequence < FRESH_SEQUENCE_MAX).then_some(1 << 16 | u64::from(sequence));
-                Ok([Some(u64::from(sequence)), turned])
+            None if self.senders.is_empty() && self.late_tries < LATE_TRIES_MAX => {
+                self.late_tries += 1;
+                (sequence_index, ROUNDS_MAX)
             }
-        }
+            None => (sequence_index, u64::from(sequence < FRESH_SEQUENCE_MAX)),
+        };
+        Ok((0..=further).map(move |rounds| first + (rounds << 16)))
     }
 
     /// The next index of RTCP, which carries its own number.
@@ -198,6 +214,26 @@ mod tests {
                 indices.accept(7, index);
             }
         }
+    }
+
+    #[test]
+    fn a_sender_may_have_rounds_behind_it() {
+        let guesses = |indices: &mut Indices, ssrc, sequence| -> Vec<u64> {
+            indices.guesses(ssrc, sequence).expect("some").collect()
+        };
+        let mut indices = Indices::new();
+        for _ in 0..LATE_TRIES_MAX {
+            let all = guesses(&mut indices, 7, 40_000);
+            assert_eq!(all.len() as u64, 1 + ROUNDS_MAX);
+            assert_eq!(all[..2], [40_000, 105_536]);
+        }
+        assert_eq!(guesses(&mut indices, 7, 40_000), [40_000]);
+        assert_eq!(guesses(&mut indices, 7, 5), [5, 65_541]);
+        // One that is known is not guessed at, and nobody is beside it.
+        let mut indices = Indices::new();
+        indices.accept(7, 3 << 16 | 9);
+        assert_eq!(guesses(&mut indices, 7, 10), [3 << 16 | 10]);
+        assert_eq!(guesses(&mut indices, 8, 40_000), [40_000]);
     }
 
     #[test]

@@ -238,16 +238,20 @@ impl SrtpContext {
         let trailer = tag_len + self.receive_mki_len;
         let end = len.checked_sub(trailer).filter(|end| *end >= header);
         let end = end.ok_or(SrtpError::Malformed)?;
-        let [likeliest, other] = self.receive.rtp_indices.guesses(ssrc, sequence)?;
+        let mut guesses = self.receive.rtp_indices.guesses(ssrc, sequence)?;
         let (mki_len, rtp) = (self.receive_mki_len, &self.receive.rtp);
-        // A packet that is refused may be left in pieces. Two guesses there are for a sender's first packets only.
-        let whole = other.map(|_| packet.to_vec());
         let is_right =
             |packet: &mut [u8], index| rtp.open(packet, header, end, mki_len, ssrc, index);
+        let likeliest = guesses.next();
+        let mut others = guesses.peekable();
+        // A packet that is refused may be left in pieces. Several guesses there are for a sender's first packets only.
+        let whole = others.peek().map(|_| packet.to_vec());
         let mut index = likeliest.filter(|index| is_right(packet, *index));
         if let (None, Some(whole)) = (index, whole) {
-            packet.copy_from_slice(&whole);
-            index = other.filter(|index| is_right(packet, *index));
+            index = others.find(|index| {
+                packet.copy_from_slice(&whole);
+                is_right(packet, *index)
+            });
         }
         let index = index.ok_or(SrtpError::NotAuthentic)?;
         self.receive.rtp_indices.accept(ssrc, index);

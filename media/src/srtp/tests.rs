@@ -114,6 +114,22 @@ fn the_first_packets_may_be_lost_over_a_turn() {
     }
 }
 
+/// A call that moved to other ports: its phone goes on counting under its old key.
+#[test]
+fn a_sender_that_counts_since_long_is_understood() {
+    for suite in SUITES {
+        let (mut a, mut b) = pair(suite);
+        a.send.rtp_indices.accept(9, 3 << 16 | 40_000);
+        for sequence in 40_001..40_010 {
+            let clear = rtp(9, sequence, b"late");
+            let mut packet = clear.clone();
+            a.protect(&mut packet).unwrap();
+            b.unprotect(&mut packet).unwrap();
+            assert_eq!(packet, clear, "{suite:?} {sequence}");
+        }
+    }
+}
+
 #[test]
 fn forgeries_and_replays_are_refused_and_do_no_harm() {
     for suite in SUITES {

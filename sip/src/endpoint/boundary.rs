@@ -240,8 +240,10 @@ pub enum Event {
         from: NameAddr,
         /// Call-ID, From tag and number: the same for the same text, however often it comes.
         id: String,
+        call_id: String,
         /// As the header has it.
         content_type: Option<String>,
+        /// As it was before it was coded for the way.
         body: Vec<u8>,
         flow: Flow,
     },

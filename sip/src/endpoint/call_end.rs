@@ -195,6 +195,15 @@ impl Endpoint {
         }
     }
 
+    /// Calls whose other end is reached over this connection, the oldest first.
+    pub fn calls_on(&self, conn: ConnId) -> Vec<CallKey> {
+        let calls = self.calls.values();
+        let of_stream = calls.filter(|call| call.flow.conn == Some(conn));
+        let mut keys: Vec<CallKey> = of_stream.map(|call| call.key).collect();
+        keys.sort_unstable();
+        keys
+    }
+
     pub(super) fn watch_call(&mut self, key: CallKey) {
         let deadline = self.calls.get(&key).and_then(Call::next_timeout);
         self.timers.set(TimerId::Call(key), deadline);

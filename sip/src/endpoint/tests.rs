@@ -13,6 +13,7 @@ mod lossy_sessions;
 mod moved_calls;
 mod peer;
 mod raw;
+mod raw_routes;
 mod raw_sessions;
 mod raw_uac;
 mod register_flows;

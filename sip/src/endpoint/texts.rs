@@ -16,6 +16,7 @@ use super::transactions::{Failure, Owner};
 use super::trunk::shown_caller;
 use super::{Caller, Endpoint, Event, TimerId};
 use crate::auth::hex;
+use crate::coding::{self, ACCEPT_ENCODING, CodingError};
 use crate::flow::{Flow, FlowTarget};
 use crate::header::{HeaderName, NameAddr};
 use crate::instant;
@@ -41,6 +42,9 @@ pub struct TextParams {
     pub id: String,
     /// Counts how often a phone has said no to it: a new try is a new request.
     pub attempt: u32,
+    /// In place of one made from `id`. Phones name a text without an envelope by it in what they say of it, so where it was
+    /// passed on its sender knows that.
+    pub call_id: Option<String>,
     pub target: Uri,
     pub flow: FlowTarget,
     /// Without a tag; one is added.
@@ -83,23 +87,26 @@ impl Endpoint {
         } = incoming;
         let headers = &request.headers;
         let coding = headers.get(&HeaderName::ContentEncoding);
-        let is_coded = coding.is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity"));
+        let body = coding::decoded(coding, &request.body, TEXT_BYTES_MAX);
         let refusal = match shown_caller(&caller, &request) {
             // Who writes must be who logged in.
             None => Err((403, None)),
-            _ if request.body.len() > TEXT_BYTES_MAX => Err((413, None)),
-            _ if is_coded => Err((
+            _ if body == Err(CodingError::TooLong) => Err((413, None)),
+            _ if body == Err(CodingError::Malformed) => Err((400, None)),
+            _ if body == Err(CodingError::Unknown) => Err((
                 415,
-                Some((HeaderName::AcceptEncoding, "identity".to_owned())),
+                Some((HeaderName::AcceptEncoding, ACCEPT_ENCODING.to_owned())),
             )),
             _ if self.shutting_down || self.texts.len() >= TEXTS_MAX => {
                 Err((503, Some(retry_after(RETRY_LATER))))
             }
             Some((from, _)) => Ok(from),
         };
-        let from = match refusal {
-            Ok(from) => from,
-            Err((status, header)) => return self.reply(reply_to, &request, status, header),
+        let (from, body) = match (refusal, body) {
+            (Ok(from), Ok(body)) => (from, body.into_owned()),
+            (Err((status, header)), _) => return self.reply(reply_to, &request, status, header),
+            // Refused above.
+            (Ok(_), Err(_)) => return self.reply(reply_to, &request, 400, []),
         };
         // In a dialog the Request-URI is our Contact; whom it is for stands in To.
         let to = headers.to().ok();
@@ -118,8 +125,9 @@ impl Endpoint {
             target,
             from,
             id: format!("{call_id};{tag};{}", cseq.number),
+            call_id: call_id.to_owned(),
             content_type: headers.get(&HeaderName::ContentType).map(str::to_owned),
-            body: request.body.clone(),
+            body,
             flow,
         };
         let to_tag = self.new_tag();
@@ -206,7 +214,9 @@ impl Endpoint {
         headers.push(HeaderName::MaxForwards, "70");
         headers.push(HeaderName::From, params.from.with_tag(&tag).to_string());
         headers.push(HeaderName::To, params.to.to_string());
-        headers.push(HeaderName::CallId, name(&["call", &params.id]));
+        let call_id = params.call_id.clone();
+        let call_id = call_id.unwrap_or_else(|| name(&["call", &params.id]));
+        headers.push(HeaderName::CallId, call_id);
         headers.push(HeaderName::CSeq, format!("{cseq} MESSAGE"));
         self.add_product(&mut request);
         request.set_body(&params.content_type, params.body);

@@ -9,6 +9,40 @@ pub enum Disposition {
     Displayed,
 }
 
+/// What a phone says has become of a text of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// `imdn.Message-ID` of the text, or its Call-ID where it had no envelope.
+    pub message_id: String,
+    pub what: Disposition,
+}
+
+/// Longest name of a text in a receipt, in octets.
+const MESSAGE_ID_BYTES_MAX: usize = 256;
+
+/// Reads a body of `message/imdn+xml`. `None`: it says something else, such as that the text could not be shown.
+pub(super) fn receipt(body: &[u8]) -> Option<Receipt> {
+    let text = String::from_utf8_lossy(body);
+    // With or without a prefix of its namespace.
+    let (_, rest) = text.split_once("message-id>")?;
+    let message_id = rest.split('<').next().unwrap_or_default().trim();
+    let is_name = !message_id.is_empty()
+        && message_id.len() <= MESSAGE_ID_BYTES_MAX
+        && message_id.bytes().all(|byte| byte.is_ascii_graphic());
+    let status = text.split_once("status>")?.1.trim_start();
+    let status = status.strip_prefix('<')?;
+    let status = status.split(['/', '>', ' ']).next().unwrap_or_default();
+    let what = match status.rsplit(':').next().unwrap_or_default() {
+        "delivered" => Disposition::Delivered,
+        "displayed" => Disposition::Displayed,
+        _ => return None,
+    };
+    is_name.then(|| Receipt {
+        message_id: message_id.to_owned(),
+        what,
+    })
+}
+
 /// A body of `message/imdn+xml` for the text with this id. `time` is RFC 3339's.
 pub fn disposition(message_id: &str, time: &str, what: Disposition) -> String {
     let (element, status) = match what {

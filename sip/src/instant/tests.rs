@@ -15,6 +15,13 @@ const WRAPPED: &str = "From: <sip:anna@192.0.2.1>\r\nTo: <sip:100@192.0.2.1>\r\n
     imdn.Disposition-Notification: positive-delivery, negative-delivery, display\r\n\r\n\
     Content-Type: text/plain;charset=UTF-8\r\nContent-Length: 6\r\n\r\nSch\u{f6}n";
 
+fn receipt(message_id: &str, what: Disposition) -> Option<Receipt> {
+    Some(Receipt {
+        message_id: message_id.to_owned(),
+        what,
+    })
+}
+
 #[test]
 fn bodies_by_type() {
     let text = |text: &str| Ok(Content::Text(text.to_owned()));
@@ -42,8 +49,39 @@ fn bodies_by_type() {
         (
             DISPOSITION,
             &disposition("a<b", "2026-11-21T12:00:00Z", Disposition::Displayed),
-            Ok(Content::Notification),
+            // A name with a bracket in it is none of ours.
+            Ok(Content::Notification(receipt(
+                "a&lt;b",
+                Disposition::Displayed,
+            ))),
         ),
+        (
+            DISPOSITION,
+            // As Linphone 5.1 writes it.
+            "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"no\" ?><imdn xmlns=\"urn:ietf:params:xml:ns:imdn\">\
+             <message-id>912ad23d</message-id><datetime>2026-11-22T10:06:49Z</datetime><delivery-notification><status>\
+             <delivered/></status></delivery-notification></imdn>",
+            Ok(Content::Notification(receipt(
+                "912ad23d",
+                Disposition::Delivered,
+            ))),
+        ),
+        (
+            DISPOSITION,
+            "<i:imdn><i:message-id> x </i:message-id><i:status>\r\n<i:displayed /></i:status></i:imdn>",
+            Ok(Content::Notification(receipt("x", Disposition::Displayed))),
+        ),
+        (
+            DISPOSITION,
+            "<imdn><message-id>x</message-id><status><error/></status></imdn>",
+            Ok(Content::Notification(None)),
+        ),
+        (
+            DISPOSITION,
+            "<imdn><message-id>a b</message-id><status><displayed/></status></imdn>",
+            Ok(Content::Notification(None)),
+        ),
+        (DISPOSITION, "garbage", Ok(Content::Notification(None))),
         (CPIM, WRAPPED, text("Sch\u{f6}n")),
         (CPIM, "From: a", Err(false)),
         ("multipart/mixed;boundary=b", mixed, text("one\ntwo")),
@@ -54,6 +92,12 @@ fn bodies_by_type() {
             Err(false),
         ),
         ("multipart/mixed", mixed, Err(false)),
+        // Its lines begin like those of the multipart it is in.
+        (
+            "multipart/mixed;boundary=b",
+            "--b\r\nContent-Type: multipart/mixed;boundary=bb\r\n\r\n--bb\r\n\r\none\r\n--bb--\r\n--b--\r\n",
+            text("one"),
+        ),
     ];
     for (kind, body, expected) in rows {
         assert_eq!(content(kind, body), expected, "{kind}: {body}");
@@ -93,7 +137,8 @@ fn what_we_wrap_can_be_read() {
     assert!(notice.contains("<message-id>wv7tQ</message-id>") && notice.contains("<delivered/>"));
     let body = wrap(&envelope, "2026-11-21T12:00:00Z", DISPOSITION, &notice);
     let again = read(Some(CPIM), body.as_bytes()).expect("readable");
-    assert_eq!(again.content, Content::Notification);
+    let expected = receipt("wv7tQ", Disposition::Delivered);
+    assert_eq!(again.content, Content::Notification(expected));
     assert_eq!(again.message_id.as_deref(), Some("id1"));
     let to = again.envelope.expect("an envelope").to;
     assert_eq!(to, "<sip:anna@192.0.2.1>  X: y");

@@ -28,6 +28,8 @@ pub struct LocalIce {
     pub pwd: Secret,
     /// Other addresses of ours that lead to the same port, behind the one that media has anyway.
     pub more: Vec<IpAddr>,
+    /// The peer's names for which ours are good; empty before anything is agreed upon.
+    peers: Vec<String>,
 }
 
 impl fmt::Debug for LocalIce {
@@ -97,6 +99,33 @@ impl LocalIce {
             ufrag: text(b"ufrag", 8),
             pwd: Secret::new(text(b"pwd", 28)),
             more: Vec::new(),
+            peers: Vec::new(),
+        }
+    }
+
+    /// What the answer to a peer of that name has. One that comes with another name than before begins its checks anew, and
+    /// so do we: other names and another password, the same however often it is asked. RFC 8445 section 9.
+    pub(crate) fn facing(&self, remote_ufrag: &str) -> LocalIce {
+        let is_known = self.peers.iter().any(|peer| peer == remote_ufrag);
+        if self.peers.is_empty() || is_known {
+            return self.clone();
+        }
+        let mut seed = Sha256::new();
+        seed.update(b"anew");
+        seed.update(self.pwd.expose());
+        LocalIce {
+            more: self.more.clone(),
+            ..LocalIce::new(seed.finalize().into())
+        }
+    }
+
+    /// What was agreed upon for the sections of a description holds for the next ones.
+    pub fn keep<'a>(&mut self, agreed: impl IntoIterator<Item = &'a NegotiatedIce>) {
+        let agreed: Vec<&NegotiatedIce> = agreed.into_iter().collect();
+        if let Some(first) = agreed.first() {
+            self.ufrag.clone_from(&first.local_ufrag);
+            self.pwd = first.local_pwd.clone();
+            self.peers = agreed.iter().map(|one| one.remote_ufrag.clone()).collect();
         }
     }
 

@@ -95,6 +95,28 @@ fn whose_paths_are_taken() {
     }
 }
 
+/// No address is hold, but where a handshake goes with the checks that show one.
+#[test]
+fn who_is_on_hold_without_an_address() {
+    let plain = ("UDP/TLS/RTP/SAVPF", "RTP/AVP");
+    let unproven = ("a=fingerprint:", "a=none:");
+    let rows: [(&[(&str, &str)], Direction); 4] = [
+        (&[plain], Direction::SendRecv),
+        (&[plain, unproven], Direction::SendOnly),
+        (&[plain, ("a=rtcp-mux\r\n", "")], Direction::SendOnly),
+        (
+            &[plain, unproven, ("0.0.0.0", "192.0.2.7")],
+            Direction::SendRecv,
+        ),
+    ];
+    for (change, expected) in rows {
+        let offer = browser_offer(change);
+        let (_, agreed) = answer(&offer, &local(false, SecurityPolicy::Optional)).unwrap();
+        // Ours, so it is the other way round.
+        assert_eq!(agreed.direction.mirrored(), expected, "{change:?}");
+    }
+}
+
 #[test]
 fn policy_holds_for_phones() {
     let offer = browser_offer(&[]);
@@ -136,6 +158,42 @@ fn a_browser_is_offered_what_it_can_take() {
     assert_eq!(*role, DtlsRole::Passive);
     let ours = local.security.ice.as_ref().unwrap();
     assert_eq!(ice.as_ref(), Some(&ours.with("aB+/".to_owned())));
+}
+
+/// The peer's name changes: a network has changed there, and both begin anew.
+#[test]
+fn a_restart_changes_our_names_once() {
+    let mut local = local(true, SecurityPolicy::Required);
+    let mut said = |name: &str| {
+        let offer = browser_offer(&[("a=ice-ufrag:aB+/", &format!("a=ice-ufrag:{name}"))]);
+        // A description may be written more than once before it is sent.
+        let twice = [(); 2].map(|()| answer(&offer, &local).unwrap());
+        assert_eq!(twice[0].0, twice[1].0);
+        let (answer, agreed) = &twice[0];
+        let ice = agreed.security.ice().unwrap();
+        let lines = [
+            format!("a=ice-ufrag:{}\r\n", ice.local_ufrag),
+            format!("a=ice-pwd:{}\r\n", ice.local_pwd.expose()),
+        ];
+        assert!(lines.iter().all(|line| answer.contains(line)));
+        local.security.ice.as_mut().unwrap().keep([ice]);
+        assert!(offer_names(&local).iter().eq(&lines), "an offer of ours");
+        lines
+    };
+    let first = said("one1");
+    assert_eq!(said("one1"), first, "held or not, the paths are the same");
+    let second = said("two2");
+    assert!(second[0] != first[0] && second[1] != first[1]);
+    assert_eq!(said("two2"), second);
+    assert!(!first.contains(&said("one1")[0]), "back is anew as well");
+}
+
+fn offer_names(local: &LocalMedia) -> Vec<String> {
+    let offer = offer(local);
+    let lines = offer.lines();
+    let names =
+        lines.filter(|line| line.starts_with("a=ice-ufrag") || line.starts_with("a=ice-pwd"));
+    names.map(|line| format!("{line}\r\n")).collect()
 }
 
 #[test]

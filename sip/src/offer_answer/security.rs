@@ -55,6 +55,8 @@ pub enum NegotiatedSecurity {
     Sdes(SdesKeys),
     Dtls {
         role: DtlsRole,
+        /// Of our certificate, as we have announced it.
+        own: Fingerprint,
         /// Of the other side's certificate: what the handshake has to show.
         peer: Fingerprint,
         /// Packets go over checked paths.
@@ -128,7 +130,7 @@ impl Fingerprint {
     }
 
     /// The strongest a section shows, or the session for it.
-    fn of(session: &Session, media: &Media) -> Option<Fingerprint> {
+    pub(super) fn of(session: &Session, media: &Media) -> Option<Fingerprint> {
         let strongest = |attributes: &[Attribute]| {
             attributes
                 .iter()
@@ -246,10 +248,17 @@ pub(crate) fn answer(
         ];
         let paths = local.ice.as_ref().zip(ice::remote_ufrag(session, media));
         let ice = paths.map(|(own, remote_ufrag)| {
+            let own = own.facing(&remote_ufrag);
             attributes.extend(own.attributes(at));
             own.with(remote_ufrag)
         });
-        Some((NegotiatedSecurity::Dtls { role, peer, ice }, attributes))
+        let agreed = NegotiatedSecurity::Dtls {
+            role,
+            own: own.clone(),
+            peer,
+            ice,
+        };
+        Some((agreed, attributes))
     };
     // Keys that strangers could have read give way to a handshake; else they are ready at once.
     let secured = if local.signalling_is_private {
@@ -262,6 +271,16 @@ pub(crate) fn answer(
         (None, Profile::Plain, SecurityPolicy::Optional) => Ok(Default::default()),
         (None, Profile::Plain, _) => Err(OfferError::NotSecure),
         (None, _, _) => Err(unsupported()),
+    }
+}
+
+impl NegotiatedSecurity {
+    /// The checked paths, if packets go over such.
+    pub fn ice(&self) -> Option<&NegotiatedIce> {
+        match self {
+            NegotiatedSecurity::Dtls { ice, .. } => ice.as_ref(),
+            _ => None,
+        }
     }
 }
 
@@ -367,7 +386,8 @@ pub(crate) fn accept(
         return Err(OfferError::Mismatch("a crypto line that was not offered"));
     }
     let peer = Fingerprint::of(session, answered);
-    if let Some(peer) = peer.filter(|_| offered.attribute("fingerprint").is_some()) {
+    let own = offered.attribute("fingerprint").flatten();
+    if let Some((own, peer)) = own.and_then(Fingerprint::parse).zip(peer) {
         let role = match (local.role, setup(session, answered)) {
             (Some(role), _) => role,
             (None, "active") => DtlsRole::Passive,
@@ -379,7 +399,12 @@ pub(crate) fn accept(
         let ice = paths
             .zip(ice::remote_ufrag(session, answered))
             .map(|(own, remote_ufrag)| own.with(remote_ufrag));
-        return Ok(NegotiatedSecurity::Dtls { role, peer, ice });
+        return Ok(NegotiatedSecurity::Dtls {
+            role,
+            own,
+            peer,
+            ice,
+        });
     }
     match (profile, local.policy) {
         (Profile::Plain, SecurityPolicy::Required) => Err(OfferError::NotSecure),

@@ -270,3 +270,47 @@ fn answers_that_do_not_fit() {
         assert_eq!(with(rest), expected, "{rest}");
     }
 }
+
+#[test]
+fn sections_keep_their_names() {
+    let section = |port: u16, name: &str| {
+        let mid = match name {
+            "" => String::new(),
+            name => format!("a=mid:{name}\r\n"),
+        };
+        format!("m=audio {port} RTP/AVP 0\r\n{mid}")
+    };
+    let head = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
+    let last = |group: &str| format!("{head}{group}{}{}", section(9, "0"), section(9, "b"));
+    let offer = |second: u16| format!("{head}{}{}", section(7, ""), section(second, ""));
+    let rows = [
+        (
+            "a=group:BUNDLE 0 b\r\n",
+            7,
+            &["a=group:BUNDLE 0 b", "a=mid:0", "a=mid:b"][..],
+        ),
+        // What is refused leaves its bundle.
+        (
+            "a=group:BUNDLE 0 b\r\n",
+            0,
+            &["a=group:BUNDLE 0", "a=mid:0"][..],
+        ),
+        (
+            "a=group:BUNDLE b\r\n",
+            7,
+            &["a=group:BUNDLE b", "a=mid:0", "a=mid:b"][..],
+        ),
+        ("a=group:LS 0 b\r\n", 7, &["a=mid:0", "a=mid:b"][..]),
+    ];
+    for (group, second, expected) in rows {
+        let named = named_as_before(&offer(second), &last(group)).expect("two descriptions");
+        let names: Vec<&str> = named
+            .lines()
+            .filter(|line| line.starts_with("a="))
+            .collect();
+        assert_eq!(names, expected, "{group} {second}");
+    }
+    let before = format!("{head}{}", section(9, ""));
+    let plain = named_as_before(&offer(7), &before).expect("two descriptions");
+    assert!(!plain.contains("a="), "{plain}");
+}

@@ -4,7 +4,7 @@ use agent_bridge::approvals::desk::PinVerdict;
 use agent_bridge::levels::Level;
 use tracing::warn;
 
-use super::{Message, Office, PIN_COUNTER};
+use super::{Message, Office, PIN_COUNTER, PinFrom};
 use crate::audit::Kind;
 use crate::call::driver::Control;
 use crate::records::unix_ms;
@@ -13,17 +13,15 @@ use crate::store::{Lasting, MessageRow, Role};
 use crate::switchboard::today;
 
 impl Office {
-    pub(super) fn check_pin(&mut self, call: u64, digits: Secret) {
-        let Some(caller) = self.calls.get(&call) else {
+    pub(super) fn check_pin(&mut self, from: PinFrom, digits: Secret) {
+        let Some((call, user, _)) = self.giver(&from) else {
             return;
         };
-        let user = caller.user.clone();
         let Some(pin) = self.pins.get(&user).cloned() else {
-            return self.tell(call, Control::PinChecked(PinVerdict::Failed));
+            return self.say_verdict(from, PinVerdict::Failed);
         };
         if !self.tries.take(call, &user, today()) {
-            let tries_left = 0;
-            return self.tell(call, Control::PinChecked(PinVerdict::Wrong { tries_left }));
+            return self.say_verdict(from, PinVerdict::Wrong { tries_left: 0 });
         }
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
@@ -31,12 +29,31 @@ impl Office {
             let level = pin.level;
             let fits = tokio::task::spawn_blocking(move || pin.fits(&digits)).await;
             let raised = fits.unwrap_or(false).then_some(level);
-            let _ = inbox.send(Message::PinChecked { call, raised }).await;
+            let _ = inbox.send(Message::PinChecked { from, raised }).await;
         });
     }
 
-    pub(super) fn pin_checked(&mut self, call: u64, raised: Option<Level>) {
-        let Some(user) = self.calls.get(&call).map(|caller| caller.user.clone()) else {
+    /// The call, if it is one; the account; the channel. None: the call is over.
+    fn giver(&self, from: &PinFrom) -> Option<(Option<u64>, String, &'static str)> {
+        match from {
+            PinFrom::Call(call) => {
+                let caller = self.calls.get(call)?;
+                Some((Some(*call), caller.user.clone(), "phone"))
+            }
+            PinFrom::Channel { channel, user, .. } => Some((None, user.clone(), channel)),
+        }
+    }
+
+    fn say_verdict(&mut self, from: PinFrom, verdict: PinVerdict) {
+        match from {
+            PinFrom::Call(call) => self.tell(call, Control::PinChecked(verdict)),
+            // Whoever asked may have gone.
+            PinFrom::Channel { answer, .. } => drop(answer.send(verdict)),
+        }
+    }
+
+    pub(super) fn pin_checked(&mut self, from: PinFrom, raised: Option<Level>) {
+        let Some((call, user, channel)) = self.giver(&from) else {
             return;
         };
         let verdict = match raised {
@@ -55,17 +72,23 @@ impl Office {
                 }
             }
         };
+        // In a call the record names the caller itself.
+        let whose = if call.is_some() { "" } else { user.as_str() };
         let result = if raised.is_some() { "right" } else { "wrong" };
-        self.audit(Some(call), "phone", Kind::PinTried, "", result);
-        self.tell(call, Control::PinChecked(verdict));
+        self.audit(call, channel, Kind::PinTried, whose, result);
         if raised.is_none() && self.tries.is_locked(&user) {
             warn!(%user, "too many wrong PINs: none is taken until tomorrow");
-            self.audit(Some(call), "phone", Kind::PinLocked, "", "until tomorrow");
+            self.audit(call, channel, Kind::PinLocked, whose, "until tomorrow");
+            let place = match call {
+                Some(_) => "from the phone of",
+                None => "on the page by",
+            };
             self.tell_owner(format!(
-                "Too many wrong PINs were given from the phone of {user}. No PIN is taken from there until tomorrow."
+                "Too many wrong PINs were given {place} {user}. No PIN of theirs is taken until tomorrow."
             ));
         }
         self.publish();
+        self.say_verdict(from, verdict);
     }
 
     /// Into the message box of the owner.

@@ -1,6 +1,6 @@
 //! Phones that refuse a description and take another one: codecs that differ, keys that one insists on.
 
-use sip::offer_answer::SecurityPolicy;
+use sip::offer_answer::{FingerprintHash, SecurityPolicy};
 
 use super::*;
 
@@ -10,12 +10,27 @@ const OPUS: &str = "v=0\r\no=- 7 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r
 const NOTHING: &str = "v=0\r\no=- 7 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\n\
      m=audio 0 RTP/AVP 107\r\n";
 
-/// The audio section of an offer, in short: profile, formats, and whether there are keys.
+/// The audio section of an offer, in short: profile, formats, and what protection it offers.
 fn audio(offer: &str) -> String {
     let line = offer.lines().find_map(|line| line.strip_prefix("m=audio "));
-    let keys = offer.contains("a=crypto:").then_some(" with keys");
     let (_, rest) = line.and_then(|line| line.split_once(' ')).expect("audio");
-    format!("{rest}{}", keys.unwrap_or_default())
+    let means = [("a=crypto:", " +keys"), ("a=fingerprint:", " +hands")];
+    let means = means.iter().filter(|(line, _)| offer.contains(line));
+    let means: String = means.map(|(_, name)| *name).collect();
+    format!("{rest}{means}")
+}
+
+/// The audio sections of all offers to a phone that refuses each.
+fn all_offers(rig: &mut Rig, offer: &str) -> Vec<String> {
+    rig.dial("anna", "201", Some(offer.to_owned()));
+    let mut last = 2;
+    while rig.end(last, 488).starts_with("call ") {
+        last = rig.legs.len();
+        assert!(last < 12, "it goes on for ever");
+    }
+    assert_eq!(rig.said.join("; "), "serve 1 Message Some(\"bert\"); over");
+    rig.rest();
+    rig.offers.iter().map(|offer| audio(offer)).collect()
 }
 
 #[test]
@@ -104,9 +119,9 @@ fn what_a_phone_is_offered_after_each_refusal() {
             &plain,
             vec![
                 "RTP/AVP 0 101".into(),
-                "RTP/SAVP 0 101 with keys".into(),
+                "RTP/SAVP 0 101 +keys".into(),
                 format!("RTP/AVP {wide}"),
-                format!("RTP/SAVP {wide} with keys"),
+                format!("RTP/SAVP {wide} +keys"),
             ],
         ),
         // Keys are offered over private signalling alone, but to who insists.
@@ -115,9 +130,9 @@ fn what_a_phone_is_offered_after_each_refusal() {
             &keys,
             vec![
                 "RTP/AVP 0 101".into(),
-                "RTP/SAVP 0 101 with keys".into(),
+                "RTP/SAVP 0 101 +keys".into(),
                 format!("RTP/AVP {wide}"),
-                format!("RTP/SAVP {wide} with keys"),
+                format!("RTP/SAVP {wide} +keys"),
             ],
         ),
         (
@@ -128,16 +143,102 @@ fn what_a_phone_is_offered_after_each_refusal() {
     ];
     for (policy, offer, expected) in rows {
         let mut rig = Rig::with(&[("bert", &[3])], policy);
-        rig.dial("anna", "201", Some(offer.to_owned()));
-        let mut last = 2;
-        while rig.end(last, 488).starts_with("call ") {
-            last = rig.legs.len();
-            assert!(last < 9, "it goes on for ever");
+        assert_eq!(all_offers(&mut rig, offer), expected, "{policy:?}");
+    }
+}
+
+const SHOWN: &str = "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:\
+    00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF";
+
+/// Whoever calls and however its signalling comes: each phone is asked for the one protection it may insist on.
+#[test]
+fn every_protection_is_offered_once() {
+    use SecurityPolicy::{Optional, Required};
+    let hands = format!("a=fingerprint:sha-256 {SHOWN}\r\na=setup:actpass\r\n");
+    let shaking = sdp(4_000, &hands).replace("RTP/AVP", "UDP/TLS/RTP/SAVP");
+    let web = shaking.replace("RTP/SAVP", "RTP/SAVPF");
+    let plain = sdp(4_000, "");
+    // Policy, a browser calls, nobody reads along on the way to the phone; what it is offered.
+    type Row<'a> = (SecurityPolicy, bool, bool, &'a str, &'a [&'a str]);
+    let rows: [Row; 7] = [
+        (
+            Optional,
+            false,
+            false,
+            &shaking,
+            &["AVP +hands", "UDP/TLS +hands", "SAVP +keys"],
+        ),
+        (
+            Optional,
+            false,
+            true,
+            &shaking,
+            &["AVP +keys +hands", "UDP/TLS +hands", "SAVP +keys"],
+        ),
+        (
+            Optional,
+            true,
+            true,
+            &web,
+            &["AVP", "SAVP +keys", "UDP/TLS +hands"],
+        ),
+        (
+            Optional,
+            true,
+            false,
+            &web,
+            &["AVP", "SAVP +keys", "UDP/TLS +hands"],
+        ),
+        (
+            Optional,
+            false,
+            false,
+            &plain,
+            &["AVP", "SAVP +keys", "UDP/TLS +hands"],
+        ),
+        (
+            Required,
+            false,
+            true,
+            &shaking,
+            &["SAVP +keys", "UDP/TLS +hands"],
+        ),
+        (Required, false, false, &shaking, &["UDP/TLS +hands"]),
+    ];
+    for (policy, from_web, is_private, offer, expected) in rows {
+        let own = Fingerprint {
+            hash: FingerprintHash::Sha256,
+            octets: vec![7; 32],
+        };
+        let mut rig = Rig::with_certificates(&[("bert", &[3])], policy, vec![own]);
+        rig.from_web = from_web;
+        rig.world.is_private = is_private;
+        let offers = all_offers(&mut rig, offer);
+        // Then the same with codecs of ours, and in the end without protection if need be.
+        let long = |formats: &str| {
+            let profile = |short: &&str| {
+                let (name, means) = short.split_once(' ').unwrap_or((short, ""));
+                let means = if means.is_empty() {
+                    String::new()
+                } else {
+                    format!(" {means}")
+                };
+                let name = name.replace("UDP/TLS", "UDP/TLS/RTP/SAVP");
+                let name = match name.contains('/') {
+                    true => name,
+                    false => format!("RTP/{name}"),
+                };
+                format!("{name} {formats}{means}")
+            };
+            expected.iter().map(profile).collect::<Vec<String>>()
+        };
+        let mut all = long("0 101");
+        all.extend(long("0 101 96 9 8"));
+        let bare = "RTP/AVP 0 101 96 9 8".to_owned();
+        if policy == Optional && !all.contains(&bare) {
+            all.push(bare);
         }
-        let offers: Vec<String> = rig.offers.iter().map(|offer| audio(offer)).collect();
-        assert_eq!(offers, expected, "{policy:?}");
-        assert_eq!(rig.said.join("; "), "serve 1 Message Some(\"bert\"); over");
-        rig.rest();
+        assert_eq!(offers, all, "{policy:?} {from_web} {is_private} {offer}");
     }
 }
 

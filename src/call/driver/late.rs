@@ -26,7 +26,10 @@ pub type LateDoor = Arc<dyn Fn(String) + Send + Sync>;
 pub(super) struct OpenReplies {
     texts: HashMap<ReplyId, String>,
     committed: HashSet<ReplyId>,
-    left: HashMap<ReplyId, AskHandle>,
+    /// Guesses whose answers were whole before they took effect; each takes effect or is called off.
+    whole: HashSet<ReplyId>,
+    /// What is waited for after the call. No handle: its gateway is done, and its last words are on their way.
+    left: HashMap<ReplyId, Option<AskHandle>>,
 }
 
 impl OpenReplies {
@@ -41,34 +44,41 @@ impl OpenReplies {
                 let room = TEXT_BYTES_MAX.saturating_sub(kept.len());
                 kept.push_str(&text[..text.floor_char_boundary(room)]);
             }
-            ReplyEvent::Done | ReplyEvent::Failed(_) => self.over(id),
+            ReplyEvent::Done | ReplyEvent::Failed(_) => {
+                self.texts.remove(&id);
+                if !self.committed.remove(&id) {
+                    self.whole.insert(id);
+                }
+            }
             ReplyEvent::ToolCall(_) | ReplyEvent::Progress(_) => {}
         }
     }
 
     pub(super) fn committed(&mut self, id: ReplyId) {
-        self.committed.insert(id);
+        if !self.whole.remove(&id) {
+            self.committed.insert(id);
+        }
+        // Guesses from before it will never take effect.
+        self.whole.retain(|other| other.0 > id.0);
     }
 
-    /// It is finished, or called off.
+    /// It is called off. What was left is not: its call is over, and calls off all it knows of.
     pub(super) fn over(&mut self, id: ReplyId) {
+        if self.left.contains_key(&id) {
+            return;
+        }
         self.texts.remove(&id);
         self.committed.remove(&id);
+        self.whole.remove(&id);
     }
 
     /// The call is over: questions that took effect are not called off with it.
     pub(super) fn leave(&mut self, asks: &mut HashMap<ReplyId, AskHandle>) {
-        for id in self.committed.clone() {
-            if let Some(ask) = asks.remove(&id)
-                && !ask.is_finished()
-            {
-                let text = self.texts.remove(&id).unwrap_or_default();
-                self.texts.insert(id, text);
-                self.left.insert(id, ask);
-            }
+        for id in std::mem::take(&mut self.committed) {
+            // A gateway that is done is forgotten by its call before its last words have come.
+            self.left.insert(id, asks.remove(&id));
         }
         let left = &self.left;
-        self.committed.retain(|id| left.contains_key(id));
         self.texts.retain(|id, _| left.contains_key(id));
     }
 
@@ -82,18 +92,18 @@ impl OpenReplies {
             let Event::Reply { id, event } = event else {
                 continue;
             };
-            let is_done = matches!(event, ReplyEvent::Done);
-            let is_over = is_done || matches!(event, ReplyEvent::Failed(_));
-            let text = self.texts.get(&id).cloned().unwrap_or_default();
-            self.came(id, &event);
-            if !is_over {
+            if !matches!(event, ReplyEvent::Done | ReplyEvent::Failed(_)) {
+                self.came(id, &event);
                 continue;
             }
+            let text = self.texts.remove(&id).unwrap_or_default();
             if let Some(ask) = self.left.remove(&id)
-                && is_done
+                && matches!(event, ReplyEvent::Done)
                 && !text.trim().is_empty()
             {
-                ask.heard(&text, true);
+                if let Some(ask) = ask {
+                    ask.heard(&text, true);
+                }
                 door(text);
             }
         }
@@ -106,32 +116,52 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn guesses_that_never_take_effect_are_forgotten() {
+        let mut open = OpenReplies::default();
+        for id in 1..=100 {
+            open.over(ReplyId(id));
+            open.came(ReplyId(id), &ReplyEvent::Done);
+        }
+        open.committed(ReplyId(100));
+        assert!(open.whole.is_empty() && open.committed.is_empty());
+    }
+
     #[tokio::test]
     async fn what_took_effect_is_told_whole_and_a_guess_is_not() {
         let (events, inbox) = mpsc::channel(8);
         let mut open = OpenReplies::default();
         let mut asks = HashMap::new();
-        for id in 1..=4 {
+        for id in 1..=6 {
             asks.insert(
                 ReplyId(id),
                 AskHandle::new(tokio::spawn(std::future::pending())),
             );
         }
         let text = |text: &str| ReplyEvent::Text(text.to_owned());
-        // The first and the third took effect, the second is a guess, the fourth was finished before.
-        for id in [1, 3, 4] {
+        // The second is a guess, and no other: the fourth was finished before, the sixth even before it took effect. The
+        // gateway of the fifth is done, and its last words are on their way.
+        open.came(ReplyId(6), &text("known"));
+        open.came(ReplyId(6), &ReplyEvent::Done);
+        for id in [1, 3, 4, 5, 6] {
             open.committed(ReplyId(id));
         }
         open.came(ReplyId(1), &text("It is "));
         open.came(ReplyId(2), &text("a guess"));
         open.came(ReplyId(4), &text("over"));
         open.came(ReplyId(4), &ReplyEvent::Done);
+        open.came(ReplyId(5), &text("Almost "));
+        asks.remove(&ReplyId(5));
         open.leave(&mut asks);
         assert_eq!(
             asks.len(),
-            2,
-            "the guess and the finished one stay with the call"
+            3,
+            "the guess and the finished ones stay with the call"
         );
+        // The end of a call calls off all it knows of.
+        for id in 1..=6 {
+            open.over(ReplyId(id));
+        }
         let told: Arc<Mutex<Vec<String>>> = Arc::default();
         let door = {
             let told = told.clone();
@@ -143,6 +173,8 @@ mod tests {
             (2, ReplyEvent::Done),
             (1, ReplyEvent::Done),
             (3, ReplyEvent::Done),
+            (5, text("there.")),
+            (5, ReplyEvent::Done),
         ] {
             let id = ReplyId(id);
             events
@@ -151,6 +183,9 @@ mod tests {
                 .unwrap_or_else(|_| panic!("it listens"));
         }
         finished.await.expect("no panic");
-        assert_eq!(*told.lock().expect("no panic"), ["It is built."]);
+        assert_eq!(
+            *told.lock().expect("no panic"),
+            ["It is built.", "Almost there."]
+        );
     }
 }

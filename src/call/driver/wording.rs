@@ -1,4 +1,4 @@
-//! What the log and the other side are told of a call: why it ended, what was noted on the way. Words only.
+//! What the other side and the records are told of a call that ends. Words only.
 //! PURE.
 
 use super::*;
@@ -22,41 +22,4 @@ pub(super) fn termination(why: HangupCause) -> (Termination, Option<String>) {
         termination,
         Some(format!("SIP;cause=200;text=\"{reason}\"")),
     )
-}
-
-pub(super) fn log_note(note: &Note) {
-    match note {
-        Note::FirstPacket { from } => debug!(%from, "first audio packet"),
-        Note::Latched { from, expected } => {
-            info!(%from, expected = %or_none(*expected), "audio comes from another address than announced: following it");
-        }
-        Note::Stranger { from } => warn!(%from, "audio packets from a stranger are ignored"),
-        Note::NoAudio {
-            for_s,
-            expected,
-            seen,
-        } => warn!(
-            for_s,
-            expected = %or_none(*expected),
-            seen = %or_none(*seen),
-            "one-way audio: nothing arrives from the phone. Check its microphone, and firewalls for the UDP ports in [media]"
-        ),
-        Note::AudioResumed => info!("audio arrives again"),
-        Note::Held => info!("the phone holds the call"),
-        Note::Resumed => info!("the phone is back"),
-        Note::PeerRtcpBye => debug!("RTCP BYE"),
-        Note::Secured => debug!("media is encrypted"),
-        Note::NotSecured { why } => warn!(why, "no keys for encrypted media: no sound will pass"),
-        Note::Digit { .. } => debug!("digit"),
-        Note::TranscriptFailed { why } => warn!(why, "not transcribed"),
-        Note::VoiceFailed { why } => warn!(why, "not spoken"),
-        Note::UnknownTool { name } => {
-            warn!(name, "the agent called a tool that this call does not have")
-        }
-        Note::AlarmEnded => debug!("timer ended"),
-    }
-}
-
-pub(super) fn or_none(address: Option<SocketAddr>) -> String {
-    address.map_or_else(|| "none".to_owned(), |address| address.to_string())
 }

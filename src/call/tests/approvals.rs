@@ -58,6 +58,22 @@ fn allowed_by_voice() {
     closing(rig, &OVER[2..]);
 }
 
+/// What the agent sends meanwhile takes nothing of the caller's answer away.
+#[test]
+fn an_answer_is_heard_whatever_the_agent_sends() {
+    for events in [&["text 2 Hm", "quiet 400"][..], &["end 2", "quiet 400"]] {
+        let mut rig = pending();
+        for step in [&["quiet 800", "speak", "quiet 300"], events].concat() {
+            rig.step(step);
+        }
+        let seen = std::mem::take(&mut rig.seen);
+        assert_eq!(seen.last().map(String::as_str), Some("transcribe 2"));
+        rig.check(
+            "code 2 -> AllowOnce a: code by voice; hush 4294967295; desk: Allowed, this once.",
+        );
+    }
+}
+
 #[test]
 fn every_other_end_is_a_no() {
     let rows = [

@@ -100,6 +100,8 @@ pub struct Rig {
     pub sent: Vec<(SocketAddr, Vec<u8>)>,
     /// What the desk is saying: ids and sentences.
     pub said: Vec<(ReplyId, u32, String)>,
+    /// What is shown while it is spoken.
+    pub captions: Vec<Caption>,
 }
 
 impl Rig {
@@ -114,6 +116,7 @@ impl Rig {
             seen: Vec::new(),
             sent: Vec::new(),
             said: Vec::new(),
+            captions: Vec::new(),
         }
     }
 
@@ -123,6 +126,7 @@ impl Rig {
             match output {
                 CallOutput::Rtp { to, data } => self.sent.push((to, data)),
                 CallOutput::Rtcp { .. } | CallOutput::Heard { .. } => {}
+                CallOutput::Caption(words) => self.captions.push(words),
                 CallOutput::Synthesise {
                     reply,
                     clause,
@@ -337,9 +341,10 @@ pub fn clip() -> Vec<i16> {
 
 fn spell(output: CallOutput) -> String {
     match output {
-        CallOutput::Rtp { .. } | CallOutput::Rtcp { .. } | CallOutput::Heard { .. } => {
-            String::new()
-        }
+        CallOutput::Rtp { .. }
+        | CallOutput::Rtcp { .. }
+        | CallOutput::Heard { .. }
+        | CallOutput::Caption(_) => String::new(),
         CallOutput::Transcribe { ticket, kind, pcm } => {
             assert!(!pcm.is_empty(), "nothing to transcribe");
             match kind {

@@ -7,14 +7,11 @@ impl Task {
     pub(super) async fn happened(&mut self, happening: Happening) {
         match happening {
             Happening::Said { id, row } => {
-                let persons = self
-                    .cx
-                    .persons_of(&row.conversation, self.people.accounts());
                 let message = NewMessage {
                     message: *row,
                     voice: None,
                 };
-                self.say(&persons, id, message);
+                self.cx.say(id, message);
             }
             Happening::Caption {
                 conversation,
@@ -23,18 +20,23 @@ impl Task {
                 text,
                 is_final,
             } => {
-                let persons = self.cx.persons_of(&conversation, self.people.accounts());
-                self.cx.live.tell(
-                    &persons,
-                    &Live::Caption {
-                        call,
-                        role,
-                        text,
-                        is_final,
-                    },
-                );
+                let caption = Live::Caption {
+                    call,
+                    role,
+                    text,
+                    is_final,
+                };
+                self.cx.tell(&conversation, &caption);
             }
             Happening::CallUp { conversation } => {
+                // What comes late is the call's, and where it does not listen yet nobody may take it for told.
+                self.following.retain(|(known, task)| {
+                    let stays = *known != conversation;
+                    if !stays {
+                        task.abort();
+                    }
+                    stays
+                });
                 *self.up.entry(conversation).or_default() += 1;
                 self.cx.live.tell_all(&Live::Calls);
             }
@@ -52,16 +54,25 @@ impl Task {
         }
     }
 
-    /// What an agent has to say when nobody asks it just then. In a call it is said there.
+    /// Some happenings were missed, the ends of calls maybe: none counts as up, and all are followed. What is told both in a
+    /// call and in writing is better than what is told nowhere.
+    pub(super) fn calls_unknown(&mut self) {
+        for conversation in std::mem::take(&mut self.up).into_keys() {
+            self.follow(&conversation);
+        }
+    }
+
+    /// What an agent has to say when nobody asks it just then: to everybody whose conversation it is, written down once.
     pub(super) fn late(&mut self, conversation: &str, text: &str) {
-        if text.trim().is_empty() || self.up.contains_key(conversation) {
+        if text.trim().is_empty() {
             return;
         }
-        let persons = self.cx.persons_of(conversation, self.people.accounts());
-        for person in persons.into_iter().take(1) {
+        for (n, person) in self.cx.persons_of(conversation).into_iter().enumerate() {
             let letter = Letter {
                 conversation: Some(conversation.to_owned()),
-                record_as: Some(Role::Assistant),
+                record_as: (n == 0).then_some(Role::Assistant),
+                // It stands on the page because of the first.
+                or_page: n == 0,
                 ..Letter::text(&person, text.trim(), "finished after the call")
             };
             self.post(letter, None);
@@ -75,9 +86,9 @@ impl Task {
             .following
             .iter()
             .any(|(known, _)| known == conversation);
-        let persons = self.cx.persons_of(conversation, self.people.accounts());
-        let is_ours = !persons.is_empty();
-        if is_followed || !is_ours {
+        let is_ours = !self.cx.persons_of(conversation).is_empty();
+        // A call listens for itself, and whoever listens last may be the only one who hears.
+        if is_followed || !is_ours || self.up.contains_key(conversation) {
             return;
         }
         let name = conversation.rsplit_once('/').map_or("", |(_, name)| name);
@@ -118,11 +129,15 @@ impl Task {
             .await;
         let mut notices = read.unwrap_or_default();
         notices.retain(|notice| notice.at_unix_ms >= since);
+        self.posted
+            .retain(|id| notices.iter().any(|notice| notice.id == *id));
+        notices.retain(|notice| !self.posted.contains(&notice.id));
         for notice in notices.into_iter().rev() {
             let matter = match notice.is_voice {
                 true => OutMatter::Voice {
                     words: notice.text,
                     caption: true,
+                    agent: String::new(),
                 },
                 false => OutMatter::Text(notice.text),
             };
@@ -133,7 +148,9 @@ impl Task {
                 or_page: false,
                 ..Letter::text(&notice.user, "", &notice.why)
             };
-            self.post(letter, None);
+            if self.post(letter, None).is_some() {
+                self.posted.insert(notice.id);
+            }
         }
     }
 
@@ -156,7 +173,9 @@ impl Task {
             return;
         };
         let identities = identities.into_iter().map(Identity::from).collect();
-        for new in self.people.set_links(identities, pairings) {
+        let linked = self.people.set_links(identities, pairings);
+        let is_new = !linked.is_empty();
+        for new in linked {
             info!(channel = %new.channel, person = %new.person, "linked");
             let letter = Letter {
                 key: Some(format!("linked-{}-{:x}", new.channel, new.linked_unix_ms)),
@@ -164,6 +183,11 @@ impl Task {
                 ..Letter::text(&new.person, &wording::linked(&new.person), "linked")
             };
             self.post(letter, None);
+        }
+        // What waited for a way to them.
+        if is_new {
+            self.notices().await;
+            self.approvals();
         }
     }
 }

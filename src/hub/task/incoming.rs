@@ -38,8 +38,8 @@ impl Task {
             return;
         }
         self.used(now, &message);
-        if self.decides(&message, &person) {
-            let _ = reply.send(Ok(Received::Done));
+        if let Some(decided) = self.decides(&message, &person) {
+            let _ = reply.send(decided);
             return;
         }
         let level = self.cx.approvals.level(&person);
@@ -53,30 +53,9 @@ impl Task {
             Verdict::Message => Door::Message,
             Verdict::No(_) => Door::Closed,
         };
-        let conversation = profile.conversation(&person, level);
-        let Some((matter, file)) = self.matter(now, message.body) else {
-            let _ = reply.send(Ok(Received::Done));
-            return;
-        };
-        let text = match &matter {
-            Matter::Text(text) if self.cx.recorder.keeps_words() => Some(text.clone()),
-            _ => None,
-        };
-        let kept = text.map(|text| NewMessage {
-            message: MessageRow {
-                conversation: conversation.clone(),
-                role: Role::Caller,
-                text,
-                heard: None,
-                at_unix_ms: now,
-                call: None,
-                channel: channel.to_owned(),
-            },
-            voice: None,
-        });
         let item = Item {
-            person: person.clone(),
-            conversation: conversation.clone(),
+            conversation: profile.conversation(&person, level),
+            person,
             agent: message.to,
             channel: channel.to_owned(),
             from: message.from.id,
@@ -84,21 +63,71 @@ impl Task {
             theirs: message.id,
             taken_at: now,
             door,
-            matter,
+            matter: Matter::Text(String::new()),
             is_correction: message.edits.is_some(),
         };
+        match message.body {
+            Body::Voice { bytes, mime } if bytes.len() <= VOICE_BYTES_MAX => {
+                self.store(item, bytes, &mime, reply);
+            }
+            body => match self.matter(body) {
+                Some(matter) => self.arrived(Item { matter, ..item }, reply),
+                None => drop(reply.send(Ok(Received::Done))),
+            },
+        }
+    }
+
+    /// Writes a voice note to disk, while others are served; it goes on with `Work::Stored`.
+    fn store(&mut self, mut item: Item, bytes: Vec<u8>, mime: &str, reply: Reply) {
+        if self.storing >= STORING_MAX {
+            let _ = reply.send(Err(HubError::Busy("too many voice notes at once")));
+            return;
+        }
+        self.storing += 1;
+        let stem = format!("{:x}-{:08x}", item.taken_at, rand::random::<u32>());
+        let mime = mime.chars().take(100).collect();
+        let (folder, work) = (self.cx.folder.clone(), self.work.clone());
+        tokio::spawn(async move {
+            item.matter = match folder.keep(&stem, bytes).await {
+                Ok(file) => Matter::Voice { file, mime },
+                Err(error) => {
+                    error!(%error, "a voice note was not kept");
+                    Matter::Unusable(format!("{}it could not be stored.", wording::NOT_HEARD))
+                }
+            };
+            let _ = work.send(Work::Stored(Box::new(item), reply)).await;
+        });
+    }
+
+    pub(super) fn arrived(&mut self, item: Item, reply: Reply) {
+        let (text, file) = match &item.matter {
+            Matter::Text(text) => (Some(text.clone()), None),
+            Matter::Voice { file, .. } => (None, Some(file.clone())),
+            Matter::Unusable(_) => (None, None),
+        };
+        let message = text.map(|text| NewMessage {
+            message: MessageRow {
+                conversation: item.conversation.clone(),
+                role: Role::Caller,
+                text,
+                heard: None,
+                at_unix_ms: item.taken_at,
+                call: None,
+                channel: item.channel.clone(),
+            },
+            voice: None,
+        });
         let waiter = Waiter::Message {
             reply,
-            conversation,
+            conversation: item.conversation.clone(),
             file,
-            message: kept.clone(),
-            person,
+            message: message.clone(),
         };
         let ticket = self.ticket(waiter);
         self.step(Input::Arrived {
             ticket,
             item: Box::new(item),
-            message: kept,
+            message,
         });
     }
 
@@ -111,11 +140,11 @@ impl Task {
 
     pub(super) fn used(&mut self, now: UnixMs, message: &Inbound) {
         let (channel, id, place) = (message.from.channel, &message.from.id, &message.place);
-        if self.people.used(now, channel, id, place) {
+        if let Some(place) = self.people.used(now, channel, id, place) {
             let change = TextChange::Used {
                 channel: channel.to_owned(),
                 id: id.clone(),
-                place: place.clone(),
+                place,
                 at_unix_ms: now,
             };
             self.cx
@@ -126,13 +155,12 @@ impl Task {
         }
     }
 
-    /// What is answered, and the file of its sound. `None`: nothing is.
-    pub(super) fn matter(&self, now: UnixMs, body: Body) -> Option<(Matter, Option<String>)> {
-        let unusable = |why: String| Some((Matter::Unusable(why), None));
+    /// What is answered. `None`: nothing is.
+    fn matter(&self, body: Body) -> Option<Matter> {
         let most = self.cx.text.message_chars_max;
         match body {
             Body::Text(text) if text.len() > TEXT_BYTES_MAX || text.chars().count() > most => {
-                unusable(wording::too_long(most))
+                Some(Matter::Unusable(wording::too_long(most)))
             }
             Body::Text(text) => {
                 let clean: String = text
@@ -140,31 +168,10 @@ impl Task {
                     .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
                     .collect();
                 let clean = clean.trim();
-                (!clean.is_empty()).then(|| (Matter::Text(clean.to_owned()), None))
+                (!clean.is_empty()).then(|| Matter::Text(clean.to_owned()))
             }
-            Body::Voice { bytes, .. } if bytes.len() > VOICE_BYTES_MAX => {
-                unusable(wording::voice_too_large(VOICE_BYTES_MAX))
-            }
-            Body::Voice { bytes, mime } => {
-                let stem = format!("{now:x}-{:08x}", rand::random::<u32>());
-                match self.cx.folder.keep(&stem, &bytes) {
-                    Ok(file) => {
-                        let mime = mime.chars().take(100).collect();
-                        Some((
-                            Matter::Voice {
-                                file: file.clone(),
-                                mime,
-                            },
-                            Some(file),
-                        ))
-                    }
-                    Err(error) => {
-                        error!(%error, "a voice note was not kept");
-                        unusable(format!("{}it could not be stored.", wording::NOT_HEARD))
-                    }
-                }
-            }
-            Body::Unusable { why } => unusable(why.chars().take(500).collect()),
+            Body::Voice { .. } => Some(Matter::Unusable(wording::voice_too_large(VOICE_BYTES_MAX))),
+            Body::Unusable { why } => Some(Matter::Unusable(why.chars().take(500).collect())),
             // A button that is none of ours.
             Body::Button { .. } => None,
         }

@@ -78,20 +78,7 @@ async fn what_comes_late_goes_where_the_person_writes() {
         (Means::Text, "The cellar is wet."),
         (Means::VoiceNote, "Listen."),
     ] {
-        let desk = rig.desk.clone();
-        let asked =
-            tokio::spawn(async move { desk.request(NewRequest::new(means, "ben", say)).await });
-        let Command::Order(order) = next(&mut rig.orders).await else {
-            panic!("an order")
-        };
-        let Order::Resolve { reply, .. } = *order else {
-            panic!("whom?")
-        };
-        let _ = reply.send(Ok(Resolved {
-            to: Recipient::User("ben".to_owned()),
-            user: "ben".to_owned(),
-        }));
-        asked.await.expect("no panic").expect("taken");
+        rig.news_for_ben(means, say).await;
         let delivered = next(&mut sip).await;
         assert_eq!(words(&delivered), say);
         assert_eq!(
@@ -192,4 +179,70 @@ async fn a_risky_action_is_asked_for_and_answered_by_text() {
         );
     }
     assert!(lock(&rig.echo.asked).is_empty(), "no agent was asked");
+}
+
+/// A question with buttons outlives neither its run nor the next one's asking: its buttons answer nothing, and they go.
+#[tokio::test]
+async fn buttons_of_an_earlier_run_answer_nothing() {
+    let rig = Rig::new().await;
+    let ask = |rig: &Rig| {
+        let request = deploying();
+        let approvals = rig.approvals.clone();
+        tokio::spawn(async move {
+            approvals.know("anna/agent").await;
+            approvals.ask(request).await
+        })
+    };
+    let yes = |question: &Outbound, n: u32| {
+        let OutBody::Ask { buttons, .. } = &question.body else {
+            panic!("a question: {question:?}");
+        };
+        Inbound {
+            body: Body::Button {
+                data: buttons[0].1.clone(),
+            },
+            ..text("telegram", "1", &format!("press-{n}"), "")
+        }
+    };
+    let mut telegram = rig.network("telegram", 0, 0).await;
+    let _first = ask(&rig);
+    let old = next(&mut telegram.delivered).await;
+    // It is noted once it has arrived.
+    let noted = async {
+        loop {
+            let saved = rig.recorder.ask(|store| store.load_texts(10)).await;
+            if saved.is_ok_and(|saved| saved.questions.contains(&old.id)) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, noted).await.expect("noted");
+
+    // The program is started anew, and the same request still waits at its gateway.
+    let Rig { scratch, .. } = rig;
+    let rig = Rig::at(scratch, Plan::default());
+    let mut telegram = rig.network("telegram", 0, 0).await;
+    let over = next(&mut telegram.withdrawn).await;
+    assert_eq!(
+        (over.id.as_str(), over.words.as_str()),
+        (old.id.as_str(), wording::EARLIER)
+    );
+    assert_eq!(over.theirs, Some(format!("their-{}", old.id)));
+    assert_eq!(rig.hub.receive(yes(&old, 1)).await, Err(HubError::Over));
+    assert_eq!(
+        words(&next(&mut telegram.delivered).await),
+        wording::NOT_WAITING
+    );
+
+    let asked = ask(&rig);
+    let new = next(&mut telegram.delivered).await;
+    assert_eq!(rig.hub.receive(yes(&old, 2)).await, Err(HubError::Over));
+    assert_eq!(
+        words(&next(&mut telegram.delivered).await),
+        wording::NOT_WAITING
+    );
+    assert!(!asked.is_finished(), "nothing was allowed");
+    assert_eq!(rig.hub.receive(yes(&new, 3)).await, Ok(Received::Done));
+    assert_eq!(asked.await.expect("no panic"), Decision::AllowOnce);
 }

@@ -99,12 +99,11 @@ impl Switchboard {
                 remote,
                 ..
             } => self.begun(bridge, &caller, dialled, remote),
-            Output::Talking { bridge, with } => {
-                let with = self.bridging.name(&with);
-                if let Some(running) = self.bridging.running.get(&bridge) {
-                    info!(user = %running.user, number = %running.number, %with, "call between phones answered");
-                }
-            }
+            Output::Talking {
+                bridge,
+                relay,
+                parties,
+            } => self.bridging.talking(bridge, relay, &parties),
             Output::Refused {
                 caller,
                 dialled,

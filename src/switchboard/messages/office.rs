@@ -1,25 +1,25 @@
 //! The task that keeps texts: what is handed in is on disk before anybody is told that it is taken, what a phone has
-//! confirmed is gone from it, what nobody takes is told to its sender. Also the hub's way to phones (`Channel`). Owns the shelves and
-//! their order; not whom a text is for (`messages`), not the disk's format (`Memory`), not the requests (the `sip` crate).
+//! confirmed is gone from it, what nobody takes is told to its sender. Owns the shelves and their order; not whom a text is
+//! for (`messages`), not the disk's format (`Shelves`), not the hub's way to phones (`channel`), not the requests (the `sip`
+//! crate).
 //!
 //! What comes in together is written together: one wait for the disk serves up to sixty-four inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_bridge::channels::split::{Unit, split};
-use agent_bridge::channels::{
-    Arrival, Channel, DeliveryError, Inbound, Memory, NotKept, OutBody, Outbound,
-};
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, join_all};
+use agent_bridge::channels::{Arrival, Inbound, NotKept};
+use futures_util::future::join_all;
 use sip::{HeaderName, TextKey, instant};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::super::Command;
+use super::channel::TextChannel;
+use super::files::{DiskError, Shelves};
 use super::shelf::{Outcome, Put, Shelf, Text};
 use super::unguessable;
 use crate::records::unix_ms;
@@ -54,8 +54,8 @@ pub enum Input {
     },
     /// The host by which this account's phone names us.
     Domain { user: String, domain: String },
-    /// A phone of this account has registered.
-    Phone(String),
+    /// A phone of this account has registered; `is_new`: it was not there before.
+    Phone { user: String, is_new: bool },
     Sent {
         user: String,
         id: String,
@@ -63,15 +63,16 @@ pub enum Input {
     },
     /// No phone of the account can be reached.
     Nobody { user: String, id: String },
-    /// As in [`Channel::typing`].
+    /// As in [`agent_bridge::channels::Channel::typing`].
     Typing { user: String, is_on: bool },
+    /// From phone to phone, now or never.
+    Live(Live),
 }
 
 /// Who waits to hear that a text is on disk.
 pub enum Reply {
     Phone(TextKey),
     Channel(oneshot::Sender<Put>),
-    Nobody,
 }
 
 /// Something that is worth sending now or never.
@@ -81,6 +82,8 @@ pub struct Live {
     pub number: String,
     pub content_type: &'static str,
     pub body: String,
+    /// As that of a shelf; the office knows it.
+    pub domain: Option<String>,
 }
 
 /// Without the words.
@@ -96,107 +99,6 @@ impl fmt::Debug for Live {
     }
 }
 
-/// The hub's door to phones, and the way of texts to the hub.
-#[derive(Clone)]
-pub struct TextChannel {
-    inputs: mpsc::Sender<Input>,
-    inbox: Arc<Mutex<Option<mpsc::Sender<Arrival>>>>,
-}
-
-impl TextChannel {
-    pub fn new(inputs: mpsc::Sender<Input>) -> TextChannel {
-        TextChannel {
-            inputs,
-            inbox: Arc::default(),
-        }
-    }
-
-    fn inbox(&self) -> Option<mpsc::Sender<Arrival>> {
-        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        inbox.clone()
-    }
-
-    fn set_inbox(&self, inbox: Option<mpsc::Sender<Arrival>>) {
-        *self.inbox.lock().unwrap_or_else(PoisonError::into_inner) = inbox;
-    }
-}
-
-/// The inbox is good for as long as the channel runs.
-struct Open(TextChannel);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.set_inbox(None);
-    }
-}
-
-impl Channel for TextChannel {
-    fn name(&self) -> &'static str {
-        super::CHANNEL
-    }
-
-    fn run(self: Arc<Self>, inbox: mpsc::Sender<Arrival>) -> BoxFuture<'static, ()> {
-        async move {
-            self.set_inbox(Some(inbox));
-            let _open = Open((*self).clone());
-            std::future::pending::<()>().await;
-        }
-        .boxed()
-    }
-
-    /// A text is delivered when it is kept for the phones: they get it when they are there, in order.
-    fn deliver<'a>(
-        &'a self,
-        message: &'a Outbound,
-    ) -> BoxFuture<'a, Result<Option<String>, DeliveryError>> {
-        let words = match &message.body {
-            OutBody::Text(text) | OutBody::Ask { text, .. } => text,
-            OutBody::Voice { words, .. } => words,
-        };
-        let number = message
-            .reply_to
-            .as_deref()
-            .and_then(number_in)
-            .unwrap_or_default();
-        let parts = parts(number, words);
-        let user = message.place.clone();
-        async move {
-            if parts.is_empty() {
-                return Ok(None);
-            }
-            let busy = |why: &str| DeliveryError::Passing {
-                why: why.to_owned(),
-                retry_after: None,
-            };
-            let (reply, kept) = oneshot::channel();
-            let put = Input::Put {
-                name: message.id.clone(),
-                for_users: vec![(user, parts)],
-                reply: Reply::Channel(reply),
-            };
-            let closed = |_| busy("signalling has stopped");
-            self.inputs.send(put).await.map_err(closed)?;
-            match kept.await {
-                Ok(Put::Kept | Put::Known) => Ok(Some(message.id.clone())),
-                Ok(Put::Full) => Err(busy("too many texts wait for this phone")),
-                Err(_) => Err(busy("the disk takes nothing just now")),
-            }
-        }
-        .boxed()
-    }
-
-    fn typing<'a>(&'a self, place: &'a str, is_on: bool) -> BoxFuture<'a, ()> {
-        // Not worth waiting for.
-        let user = place.to_owned();
-        let _ = self.inputs.try_send(Input::Typing { user, is_on });
-        async {}.boxed()
-    }
-
-    fn standing(&self) -> String {
-        "texts to and from registered phones".to_owned()
-    }
-}
-
 /// A plain text in parts that fit into a datagram each, all from one number.
 pub fn parts(number: &str, words: &str) -> Vec<Text> {
     let part = |body: String| Text {
@@ -208,6 +110,8 @@ pub fn parts(number: &str, words: &str) -> Vec<Text> {
         at_unix_ms: unix_ms(),
         attempt: 0,
         sender: None,
+        delivery: None,
+        call_id: None,
     };
     let bodies = split(words, PART_BYTES_MAX, Unit::Bytes);
     bodies.into_iter().map(part).collect()
@@ -231,35 +135,47 @@ fn plainly(text: &Text) -> Option<Text> {
     })
 }
 
-/// The number that a text was written to, out of the id under which the hub knows it.
-pub fn number_in(id: &str) -> Option<&str> {
-    id.split_once('@').map(|(_, number)| number)
-}
+/// Hears the name of each delivery of the hub's that a phone has taken whole.
+pub type OnTaken = Box<dyn Fn(&str) + Send + Sync>;
 
 pub struct Office {
-    memory: Arc<dyn Memory>,
+    disk: Arc<dyn Shelves>,
+    on_taken: OnTaken,
     channel: TextChannel,
     commands: mpsc::Sender<Command>,
     shelves: BTreeMap<String, Shelf>,
 }
 
-/// Who is to hear what once everything of this round is on disk.
-enum Told {
-    Phone(TextKey, Put),
-    Channel(oneshot::Sender<Put>, Put),
+/// What has been handed in under one name, and who is to hear of it once everything of this round is on disk.
+struct Handed {
+    name: String,
+    reply: Reply,
+    /// Hears of those whom it does not reach.
+    sender: Option<String>,
+    /// On whose shelves it stands, and under which ids where it is new.
+    kept: Vec<(String, Vec<String>)>,
+    /// Whose shelves are full, and whose cannot be read.
+    full: Vec<String>,
+    unread: Vec<String>,
+    is_new: bool,
 }
+
+const FULL: &str = "too many texts wait there";
+const BROKEN: &str = "the disk takes nothing just now";
 
 impl Office {
     /// Starts the task. `accounts`: whose texts may wait from the last run.
     pub fn start(
-        memory: Arc<dyn Memory>,
+        disk: Arc<dyn Shelves>,
         commands: mpsc::Sender<Command>,
         accounts: Vec<String>,
+        on_taken: OnTaken,
     ) -> (TextChannel, mpsc::Sender<Input>) {
         let (inputs, queue) = mpsc::channel(INPUTS_MAX);
         let channel = TextChannel::new(inputs.clone());
         let office = Office {
-            memory,
+            disk,
+            on_taken,
             channel: channel.clone(),
             commands,
             shelves: BTreeMap::new(),
@@ -270,7 +186,8 @@ impl Office {
 
     async fn run(mut self, mut queue: mpsc::Receiver<Input>, accounts: Vec<String>) {
         for user in accounts {
-            self.load(&user).await;
+            // One that cannot be read now is looked for again when something is to be put there.
+            let _ = self.load(&user).await;
         }
         let mut inputs = Vec::with_capacity(INPUTS_AT_ONCE);
         let mut look_at = Instant::now();
@@ -291,7 +208,7 @@ impl Office {
             let mut changed = BTreeSet::new();
             if look_at <= now {
                 look_at = now + EXPIRY_EVERY;
-                self.expire(&mut changed);
+                self.expire(&mut changed).await;
             }
             self.round(&mut inputs, changed).await;
         }
@@ -299,8 +216,7 @@ impl Office {
 
     /// Takes in what came, writes it down, and then says so.
     async fn round(&mut self, inputs: &mut Vec<Input>, mut changed: BTreeSet<String>) {
-        let mut told = Vec::new();
-        let mut taken: Vec<(String, String, Vec<String>)> = Vec::new();
+        let mut handed = Vec::new();
         for input in inputs.drain(..) {
             match input {
                 Input::Put {
@@ -308,13 +224,11 @@ impl Office {
                     for_users,
                     reply,
                 } => {
-                    let put = self.put(&name, for_users, &mut taken).await;
-                    changed.extend(taken.iter().map(|(user, ..)| user.clone()));
-                    match reply {
-                        Reply::Phone(text) => told.push(Told::Phone(text, put)),
-                        Reply::Channel(reply) => told.push(Told::Channel(reply, put)),
-                        Reply::Nobody => {}
+                    let one = self.put(name, for_users, reply).await;
+                    if one.is_new {
+                        changed.extend(one.kept.iter().map(|(user, _)| user.clone()));
                     }
+                    handed.push(one);
                 }
                 Input::Ask {
                     text,
@@ -322,13 +236,19 @@ impl Office {
                     receipts,
                 } => self.ask(text, *message, receipts),
                 Input::Domain { user, domain } => {
-                    let shelf = self.shelf(&user).await;
+                    let Ok(shelf) = self.shelf(&user).await else {
+                        continue;
+                    };
                     if shelf.domain.as_ref() != Some(&domain) {
                         shelf.domain = Some(domain);
                         changed.insert(user);
                     }
                 }
-                Input::Phone(user) => self.shelf(&user).await.phone_came(),
+                Input::Phone { user, is_new } => {
+                    if let Ok(shelf) = self.shelf(&user).await {
+                        shelf.phone_came(is_new);
+                    }
+                }
                 Input::Nobody { user, id } => {
                     if let Some(shelf) = self.shelves.get_mut(&user) {
                         shelf.nobody_there(&id);
@@ -339,26 +259,40 @@ impl Office {
                     let Some(shelf) = self.shelves.get_mut(&user) else {
                         continue;
                     };
-                    let given_up = shelf.answered(now, &id, outcome);
+                    let gone = shelf.answered(now, &id, outcome);
                     if outcome == Outcome::Away {
                         continue;
                     }
                     changed.insert(user.clone());
-                    let (Some(text), Outcome::Refused(status)) = (given_up, outcome) else {
+                    let Some(text) = gone else {
                         continue;
                     };
-                    if let Some(plain) = plainly(&text) {
+                    if outcome == Outcome::Delivered {
+                        if let Some(delivery) = &text.delivery {
+                            (self.on_taken)(delivery);
+                        }
+                        continue;
+                    }
+                    let status = match outcome {
+                        Outcome::Refused(status) => status,
+                        _ => 480,
+                    };
+                    let plain = plainly(&text).filter(|_| status != 480);
+                    if let Some(plain) = plain {
                         shelf.put_first(plain);
                         continue;
                     }
                     info!(%user, status, "a text was not taken by this user's phones");
                     let why = match status {
-                        413 => "it is too long for this phone",
-                        415 | 488 | 606 => "this phone cannot show it",
+                        413 | 513 => "it is too long for this phone",
+                        415 | 416 | 488 | 493 | 606 => "this phone cannot show it",
                         405 | 501 => "this phone takes no texts",
+                        480 => "this phone put it off again and again",
                         _ => "this phone refused it",
                     };
-                    changed.extend(self.bounce(&user, text, why).await);
+                    let name = format!("{} refused", text.id);
+                    let told = self.bounce(&name, &user, text.sender, 1, why).await;
+                    changed.extend(told);
                 }
                 Input::Typing { user, is_on } => {
                     let number = String::new();
@@ -368,64 +302,111 @@ impl Office {
                         number,
                         content_type: instant::COMPOSING,
                         body,
+                        domain: None,
                     });
                 }
+                Input::Live(live) => self.live(live),
             }
         }
         let failed = self.save(changed).await;
-        for (user, name, ids) in taken {
-            if failed.contains(&user)
-                && let Some(shelf) = self.shelves.get_mut(&user)
-            {
-                shelf.take_back(&name, &ids);
-            }
-        }
-        let is_safe = failed.is_empty();
-        for told in told {
-            match told {
-                Told::Channel(reply, put) if is_safe => drop(reply.send(put)),
-                // Dropped: the hub offers it again.
-                Told::Channel(..) => {}
-                Told::Phone(text, put) => {
-                    let status = match put {
-                        _ if !is_safe => 503,
-                        Put::Kept | Put::Known => 202,
-                        Put::Full => 480,
-                    };
-                    answer(&self.commands, text, status).await;
+        let mut bounced = BTreeSet::new();
+        for mut one in handed {
+            let (lost, kept) = one
+                .kept
+                .into_iter()
+                .partition(|(user, _)| failed.contains(user));
+            one.kept = kept;
+            for (user, ids) in lost {
+                // What was there before is on disk.
+                if let Some(shelf) = self.shelves.get_mut(&user).filter(|_| !ids.is_empty()) {
+                    shelf.take_back(&one.name, &ids);
                 }
+                one.unread.push(user);
             }
+            bounced.extend(self.settle(one).await);
+        }
+        if !bounced.is_empty() {
+            self.save(bounced).await;
         }
     }
 
     async fn put(
         &mut self,
-        name: &str,
+        name: String,
         for_users: Vec<(String, Vec<Text>)>,
-        taken: &mut Vec<(String, String, Vec<String>)>,
-    ) -> Put {
-        let mut worst = Put::Known;
+        reply: Reply,
+    ) -> Handed {
+        let mut texts = for_users.iter().flat_map(|(_, texts)| texts);
+        let mut handed = Handed {
+            sender: texts.find_map(|text| text.sender.clone()),
+            name,
+            reply,
+            kept: Vec::new(),
+            full: Vec::new(),
+            unread: Vec::new(),
+            is_new: false,
+        };
         for (user, texts) in for_users {
             let ids = texts.iter().map(|text| text.id.clone()).collect();
-            match self.shelf(&user).await.put(name, texts) {
+            let Ok(shelf) = self.shelf(&user).await else {
+                handed.unread.push(user);
+                continue;
+            };
+            match shelf.put(&handed.name, texts) {
                 Put::Kept => {
-                    taken.push((user, name.to_owned(), ids));
-                    worst = match worst {
-                        Put::Full => Put::Full,
-                        Put::Kept | Put::Known => Put::Kept,
-                    };
+                    handed.is_new = true;
+                    handed.kept.push((user, ids));
                 }
-                Put::Full => worst = Put::Full,
-                Put::Known => {}
+                Put::Known => handed.kept.push((user, Vec::new())),
+                Put::Full => handed.full.push(user),
             }
         }
-        worst
+        handed
+    }
+
+    /// Says what has become of a text. Where it has reached one of several, it counts as taken, and its sender hears whom it
+    /// has not reached. Whose shelves have changed.
+    async fn settle(&mut self, one: Handed) -> Vec<String> {
+        let put = match (one.kept.is_empty(), one.full.is_empty(), one.is_new) {
+            (false, _, true) => Some(Put::Kept),
+            (false, _, false) => Some(Put::Known),
+            (true, false, _) if one.unread.is_empty() => Some(Put::Full),
+            (true, ..) => None,
+        };
+        let is_taken = matches!(put, Some(Put::Kept | Put::Known));
+        match one.reply {
+            Reply::Phone(text) => {
+                let status = match put {
+                    Some(Put::Kept | Put::Known) => 202,
+                    Some(Put::Full) => 480,
+                    None => 503,
+                };
+                answer(&self.commands, text, status).await;
+            }
+            // Dropped without a word: the hub offers it again.
+            Reply::Channel(reply) => {
+                if let Some(put) = put {
+                    let _ = reply.send(put);
+                }
+            }
+        }
+        let mut changed = Vec::new();
+        let missed = one.full.iter().map(|user| (user, FULL));
+        let missed = missed.chain(one.unread.iter().map(|user| (user, BROKEN)));
+        for (user, why) in missed.filter(|_| is_taken) {
+            warn!(%user, "a text to several did not reach this user: {why}");
+            let name = format!("{} missed {user}", one.name);
+            let told = self.bounce(&name, user, one.sender.clone(), 1, why).await;
+            changed.extend(told);
+        }
+        changed
     }
 
     /// To the hub; the phone hears of it when it is kept there.
     fn ask(&self, text: TextKey, message: Inbound, receipts: Vec<Live>) {
         let commands = self.commands.clone();
         let inbox = self.channel.inbox();
+        let domain = self.domain(&message.place);
         // As many as texts may wait for an answer in the endpoint.
         tokio::spawn(async move {
             let kept = async {
@@ -437,38 +418,75 @@ impl Office {
             };
             let kept = tokio::time::timeout(HUB_MAX, kept).await;
             let status = match kept.unwrap_or(Err(NotKept::Busy)) {
-                Ok(()) => 200,
+                Ok(()) | Err(NotKept::Over) => 200,
                 Err(NotKept::Busy) => 503,
                 Err(NotKept::Full) => 480,
                 Err(NotKept::Stranger) => 403,
             };
             answer(&commands, text, status).await;
             if status == 200 {
-                for live in receipts {
+                for mut live in receipts {
+                    live.domain.clone_from(&domain);
                     let _ = commands.send(Command::SendLive(Box::new(live))).await;
                 }
             }
         });
     }
 
-    /// Somebody's text will never arrive: they hear of it, in the same chat. Whose shelf has changed.
-    async fn bounce(&mut self, user: &str, text: Text, why: &str) -> Option<String> {
-        let sender = text.sender?;
-        let id = unguessable();
-        let words = format!("[Offhook] Your text to {user} was not delivered: {why}.");
+    /// Somebody's text will never arrive: they hear of it, in the same chat. Whose shelf has changed. `name`: the same for
+    /// the same mishap, which is told once.
+    async fn bounce(
+        &mut self,
+        name: &str,
+        user: &str,
+        sender: Option<String>,
+        texts: usize,
+        why: &str,
+    ) -> Option<String> {
+        let sender = sender?;
+        let what = match texts {
+            1 => "text",
+            _ => "texts",
+        };
+        let were = match texts {
+            1 => "was",
+            _ => "were",
+        };
+        let words = format!("[Offhook] Your {what} to {user} {were} not delivered: {why}.");
         let notice = parts(user, &words);
-        let put = self.shelf(&sender).await.put(&id, notice);
-        (put == Put::Kept).then_some(sender)
+        let put = self
+            .shelf(&sender)
+            .await
+            .map(|shelf| shelf.put(name, notice));
+        match put {
+            Ok(Put::Kept) => Some(sender),
+            Ok(Put::Known) => None,
+            Ok(Put::Full) | Err(DiskError) => {
+                warn!(user = %sender, "not told that a text was not delivered");
+                None
+            }
+        }
     }
 
-    fn expire(&mut self, changed: &mut BTreeSet<String>) {
+    async fn expire(&mut self, changed: &mut BTreeSet<String>) {
         let now = unix_ms();
+        let mut lost: BTreeMap<(String, String), usize> = BTreeMap::new();
         for (user, shelf) in &mut self.shelves {
             let old = shelf.expire(now);
             if !old.is_empty() {
                 warn!(%user, texts = old.len(), "given up after a week without a phone");
                 changed.insert(user.clone());
             }
+            let senders = old.into_iter().filter_map(|text| text.sender);
+            for sender in senders {
+                *lost.entry((sender, user.clone())).or_default() += 1;
+            }
+        }
+        for ((sender, user), texts) in lost {
+            let why = "no phone took it within a week";
+            let name = unguessable();
+            let told = self.bounce(&name, &user, Some(sender), texts, why).await;
+            changed.extend(told);
         }
     }
 
@@ -490,27 +508,41 @@ impl Office {
         }
     }
 
-    fn live(&self, live: Live) {
+    fn live(&self, mut live: Live) {
+        live.domain = self.domain(&live.user);
         // Not worth waiting for.
         let _ = self.commands.try_send(Command::SendLive(Box::new(live)));
     }
 
-    async fn shelf(&mut self, user: &str) -> &mut Shelf {
-        if !self.shelves.contains_key(user) {
-            self.load(user).await;
-        }
-        self.shelves.entry(user.to_owned()).or_default()
+    fn domain(&self, user: &str) -> Option<String> {
+        self.shelves.get(user)?.domain.clone()
     }
 
-    async fn load(&mut self, user: &str) {
-        let kept = self.memory.get(&key(user)).await;
-        let shelf = kept.and_then(|kept| {
-            let read = serde_json::from_str::<Shelf>(&kept);
-            read.inspect_err(|error| warn!(%user, %error, "texts that waited cannot be read"))
-                .ok()
-        });
-        self.shelves
-            .insert(user.to_owned(), shelf.unwrap_or_default());
+    async fn shelf(&mut self, user: &str) -> Result<&mut Shelf, DiskError> {
+        if !self.shelves.contains_key(user) {
+            self.load(user).await?;
+        }
+        Ok(self.shelves.entry(user.to_owned()).or_default())
+    }
+
+    /// What cannot be read is no empty shelf: the next text would overwrite it.
+    async fn load(&mut self, user: &str) -> Result<(), DiskError> {
+        let key = key(user);
+        let shelf = match self.disk.get(&key).await? {
+            None => Shelf::default(),
+            Some(kept) => match serde_json::from_str(&kept) {
+                Ok(shelf) => shelf,
+                Err(damage) => {
+                    // Its own words may quote the text.
+                    let (line, column) = (damage.line(), damage.column());
+                    error!(%user, line, column, "texts that waited make no sense: set aside");
+                    self.disk.set_aside(&key).await?;
+                    Shelf::default()
+                }
+            },
+        };
+        self.shelves.insert(user.to_owned(), shelf);
+        Ok(())
     }
 
     /// Writes down the shelves of these users, all at once; whose could not be.
@@ -518,7 +550,7 @@ impl Office {
         let kept = users.into_iter().filter_map(|user| {
             let value = serde_json::to_string(self.shelves.get(&user)?).ok()?;
             Some(async move {
-                let kept = self.memory.put(&key(&user), &value).await;
+                let kept = self.disk.put(&key(&user), &value).await;
                 (user, kept)
             })
         });

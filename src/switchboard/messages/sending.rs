@@ -79,8 +79,11 @@ impl Switchboard {
             at_unix_ms: 0,
             attempt: 0,
             sender: None,
+            delivery: None,
+            call_id: None,
         };
-        for params in self.text_params(&live.user, &text, None, endpoint) {
+        let domain = live.domain.as_deref();
+        for params in self.text_params(&live.user, &text, domain, endpoint) {
             // What comes of it is nobody's business.
             let _ = endpoint.send_text(Instant::now(), params);
         }
@@ -122,6 +125,7 @@ impl Switchboard {
             from.display.clone_from(&shown);
             TextParams {
                 id: text.id.clone(),
+                call_id: text.call_id.clone(),
                 attempt: text.attempt,
                 target: phone.uri,
                 flow: phone.flow,
@@ -139,16 +143,22 @@ impl Switchboard {
         let Some((user, id)) = self.messages.sent.remove(&text) else {
             return;
         };
-        let one = match result {
-            Ok(()) => Outcome::Delivered,
-            Err(408 | 503) => Outcome::Away,
-            Err(status @ (400 | 405 | 413 | 415 | 488 | 501 | 603 | 606)) => {
-                Outcome::Refused(status)
-            }
-            Err(_) => Outcome::PutOff,
-        };
-        if let Some(outcome) = self.messages.note(&user, &id, one) {
+        if let Some(outcome) = self.messages.note(&user, &id, outcome(result)) {
             self.messages.tell(Input::Sent { user, id, outcome });
         }
+    }
+}
+
+/// What an answer comes to. Refused is what the same phone would refuse again, RFC 3261 §21.4 to §21.6: the request, its
+/// size, its type, this user, this way of writing.
+pub(super) fn outcome(result: Result<(), u16>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Delivered,
+        Err(408 | 503) => Outcome::Away,
+        Err(
+            status @ (400 | 403 | 404 | 405 | 413 | 415 | 416 | 420 | 488 | 493 | 501 | 505 | 513
+            | 603 | 604 | 606),
+        ) => Outcome::Refused(status),
+        Err(_) => Outcome::PutOff,
     }
 }

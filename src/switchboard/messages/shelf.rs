@@ -21,6 +21,9 @@ const UNDER_WAY_MAX: Duration = Duration::from_secs(60);
 /// A phone that is registered and does not answer is tried again after this, then after twice as long, and so on.
 const RETRY_FIRST: Duration = Duration::from_secs(15);
 const RETRY_LONGEST: Duration = Duration::from_secs(15 * 60);
+/// So often a text may be put off: for more than three hours, unless phones come and go. Then it counts as refused, or one that no phone likes would
+/// stand before all others for a week.
+pub const ATTEMPTS_MAX: u32 = 20;
 
 /// A text as phones get it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,12 @@ pub struct Text {
     /// The account that hears of it if it never arrives.
     #[serde(default)]
     pub sender: Option<String>,
+    /// The hub's delivery that is made with this text, its last.
+    #[serde(default)]
+    pub delivery: Option<String>,
+    /// That of the text as it came from a phone, or one by which receipts for it are known.
+    #[serde(default)]
+    pub call_id: Option<String>,
 }
 
 /// Without the words.
@@ -99,12 +108,15 @@ pub struct Shelf {
     /// Nobody was there: only a registration helps.
     #[serde(skip)]
     is_away: bool,
+    /// The phones that are there said no for now: that they are still there is no news.
+    #[serde(skip)]
+    is_put_off: bool,
 }
 
 impl Shelf {
     /// Takes in what came under one name: one text, or a long one in parts.
     pub fn put(&mut self, name: &str, texts: Vec<Text>) -> Put {
-        if self.known.iter().any(|known| known == name) {
+        if self.is_known(name) {
             return Put::Known;
         }
         let bytes: usize = self
@@ -121,12 +133,11 @@ impl Shelf {
         Put::Kept
     }
 
-    /// Whether something of this name was taken in; from now on it was.
-    pub fn is_known(&self, name: &str) -> bool {
+    fn is_known(&self, name: &str) -> bool {
         self.known.iter().any(|known| known == name)
     }
 
-    pub fn note(&mut self, name: &str) {
+    fn note(&mut self, name: &str) {
         if self.known.len() >= KNOWN_MAX {
             self.known.pop_front();
         }
@@ -144,14 +155,6 @@ impl Shelf {
         self.texts.push_front(text);
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.texts.is_empty()
-    }
-
-    pub fn len(&self) -> usize {
-        self.texts.len()
-    }
-
     /// What is to be sent now, if anything; `answered` tells what came of it.
     pub fn next(&mut self, now: Instant) -> Option<Text> {
         let is_due = self.retry_at.is_none_or(|at| at <= now);
@@ -163,40 +166,42 @@ impl Shelf {
         Some(text)
     }
 
-    /// A phone of this person has registered. What is under way to another, which may have gone without a word, goes to
-    /// this one too.
-    pub fn phone_came(&mut self) {
+    /// A phone of this person has registered; `is_new`: it was not there before. What is under way to another, which may
+    /// have gone without a word, goes to this one too.
+    pub fn phone_came(&mut self, is_new: bool) {
+        if self.is_put_off && !is_new {
+            return;
+        }
         self.under_way = None;
         self.calm();
     }
 
     fn calm(&mut self) {
         self.is_away = false;
+        self.is_put_off = false;
         self.retry_at = None;
         self.retries = 0;
     }
 
-    /// What came of the text with this id. The text that is given up, if it is.
+    /// What came of the text with this id. The text that is gone with it, delivered or given up, if it is.
     pub fn answered(&mut self, now: Instant, id: &str, outcome: Outcome) -> Option<Text> {
         let is_it = self.texts.front().is_some_and(|text| text.id == id);
         if !is_it || self.under_way.take().is_none() {
             return None;
         }
         match outcome {
-            Outcome::Delivered => {
-                self.calm();
-                self.texts.pop_front();
-                None
-            }
-            Outcome::Refused(_) => {
+            Outcome::Delivered | Outcome::Refused(_) => {
                 self.calm();
                 self.texts.pop_front()
             }
             Outcome::PutOff | Outcome::Away => {
-                if let Some(text) = self.texts.front_mut()
-                    && outcome == Outcome::PutOff
-                {
+                self.is_put_off = outcome == Outcome::PutOff;
+                if let Some(text) = self.texts.front_mut().filter(|_| self.is_put_off) {
                     text.attempt = text.attempt.saturating_add(1);
+                    if text.attempt >= ATTEMPTS_MAX {
+                        self.calm();
+                        return self.texts.pop_front();
+                    }
                 }
                 let wait = RETRY_FIRST.saturating_mul(1 << self.retries.min(10));
                 self.retries += 1;

@@ -12,11 +12,13 @@ fn text(id: &str) -> Text {
         at_unix_ms: 1_000,
         attempt: 0,
         sender: None,
+        delivery: None,
+        call_id: None,
     }
 }
 
-/// A script of one word each: `+a` comes in, `>` what goes out, `ok`, `no`, `later`, `silent`, `nobody`, `phone`, `60s` passes,
-/// `crash` is what a restart leaves.
+/// A script of one word each: `+a` comes in, `>` what goes out, `ok`, `no`, `later`, `silent`, `nobody`, `phone` for one
+/// that is new and `again` for one that is still there, `60s` passes, `crash` is what a restart leaves.
 fn play(script: &str) -> Vec<String> {
     let mut now = Instant::now();
     let mut shelf = Shelf::default();
@@ -39,10 +41,15 @@ fn play(script: &str) -> Vec<String> {
                     lost.map(|text| text.id).unwrap_or_default()
                 ));
             }
-            "later" => drop(shelf.answered(now, &sent, Outcome::PutOff)),
+            "later" => {
+                if let Some(text) = shelf.answered(now, &sent, Outcome::PutOff) {
+                    out.push(format!("lost {}", text.id));
+                }
+            }
             "silent" => drop(shelf.answered(now, &sent, Outcome::Away)),
             "nobody" => shelf.nobody_there(&sent),
-            "phone" => shelf.phone_came(),
+            "phone" => shelf.phone_came(true),
+            "again" => shelf.phone_came(false),
             "crash" => {
                 let kept = serde_json::to_string(&shelf).expect("plain values");
                 shelf = serde_json::from_str(&kept).expect("our own");
@@ -78,6 +85,10 @@ fn texts_go_out_in_order_and_once() {
         ("+a +b > no > ok >", "a/0 lost a b/0 -"),
         // A refusal for now makes the next try a new request; silence does not.
         ("+a > later 15s > silent phone >", "a/0 a/1 a/1"),
+        // One that is put off waits its time, unless a phone comes that may think otherwise.
+        ("+a > later again > 15s >", "a/0 - a/1"),
+        ("+a > later phone >", "a/0 a/1"),
+        ("+a > nobody > again >", "a/0 - a/0"),
         // After a crash the one that was on its way goes again under the same name, and none that is through.
         ("+a +b > ok > crash > +a +b >", "a/0 b/0 b/0 Known Known -"),
         // No word at all.
@@ -86,6 +97,14 @@ fn texts_go_out_in_order_and_once() {
     for (script, expected) in rows {
         assert_eq!(play(script).join(" "), expected, "{script}");
     }
+}
+
+#[test]
+fn a_text_is_put_off_twenty_times() {
+    let once = "> later 900s ";
+    let script = format!("+a +b {}> ok >", once.repeat(20));
+    let said = play(&script);
+    assert_eq!(said[18..], ["a/18", "a/19", "lost a", "b/0", "-"]);
 }
 
 #[test]
@@ -100,7 +119,7 @@ fn an_answer_to_another_text_changes_nothing() {
     );
     assert!(shelf.next(now).is_some());
     assert_eq!(shelf.answered(now, "b", Outcome::Delivered), None);
-    assert_eq!(shelf.len(), 1);
+    assert_eq!(shelf.texts.len(), 1);
     assert_eq!(shelf.next_timeout(), Some(now + UNDER_WAY_MAX));
 }
 
@@ -139,7 +158,7 @@ fn a_text_waits_for_a_week() {
     shelf.put("a", vec![text("a")]);
     assert_eq!(shelf.expire(1_000 + KEPT_MS - 1), []);
     assert_eq!(shelf.expire(1_000 + KEPT_MS), [text("a")]);
-    assert!(shelf.is_empty());
+    assert!(shelf.texts.is_empty());
 }
 
 #[test]

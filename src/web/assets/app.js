@@ -10,7 +10,7 @@ const VIEWS = { chat, phone: dial, calls, approvals, house };
 const main = document.getElementById("main");
 
 /** What every view may look at. */
-const app = { me: null, open, tell };
+const app = { me: null, open, tell, signed_out };
 let shown = null;
 let events = null;
 let retry = 0;
@@ -47,7 +47,11 @@ async function start() {
 }
 
 function signed_out(why) {
+  app.me = null;
   events?.close();
+  events = null;
+  // Whoever sits here now has neither this call nor this phone.
+  dial.close();
   document.getElementById("views").hidden = true;
   shown?.leave?.();
   shown = null;
@@ -68,10 +72,19 @@ function open(place) {
   location.hash = place;
 }
 
+/** The parts of the address behind `#`; whatever somebody typed there. */
+function place() {
+  try {
+    return decodeURIComponent(location.hash.slice(1)).split("/");
+  } catch {
+    return [""];
+  }
+}
+
 function route() {
-  const [name, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
-  if (name.startsWith("login=")) return;
-  const key = name in VIEWS ? name : "chat";
+  const [name, ...rest] = place();
+  if (!app.me || name.startsWith("login=")) return;
+  const key = Object.hasOwn(VIEWS, name) ? name : "chat";
   for (const link of document.querySelectorAll("#views a")) {
     const is_here = link.hash === `#${key}`;
     link.toggleAttribute("aria-current", is_here);
@@ -109,6 +122,7 @@ async function count_waiting() {
 
 /** Listens while the page is looked at, or a call is up; then reads again what it missed. */
 function listen() {
+  if (!app.me) return;
   if (document.hidden && !is_in_call()) {
     events?.close();
     events = null;
@@ -137,7 +151,7 @@ function listen() {
     try {
       await api("/api/web/me");
     } catch (error) {
-      if (error.status === 401) return signed_out("This browser was signed out.");
+      if (error.status === 401) return app.me && signed_out("This browser was signed out.");
     }
     retry = Math.min(retry + 1, 6);
     setTimeout(listen, 500 * 2 ** retry);

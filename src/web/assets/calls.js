@@ -1,6 +1,6 @@
 // Calls: the list, one of them with its words, and where the time of each turn went, as a picture.
 
-import { api, doing, fill, h, lasting, rich, time } from "/assets/dom.js";
+import { api, doing, fill, h, lasting, refill, rich, time } from "/assets/dom.js";
 
 export const calls = { title: "Calls", show };
 
@@ -18,12 +18,12 @@ function all(main, app) {
     draw_notices(left.notices);
     list.removeAttribute("aria-busy");
     if (!found.calls.length) {
-      fill(list, h("div", { class: "card" },
+      refill(list, null, () => h("div", { class: "card" },
         h("p", {}, "No calls yet. Dial 100 on a connected phone, or ", h("a", { href: "#phone" }, "call from this browser"), "."),
         h("p", { class: "about" }, "Each call will stand here with its words, and with a picture of where the time went.")));
       return;
     }
-    fill(list, h("ul", { class: "rows" }, found.calls.map((call) => h("li", {},
+    refill(list, found.calls, () => h("ul", { class: "rows" }, found.calls.map((call) => h("li", {},
       h("a", { class: "row", href: `#calls/${call.id}` },
         h("span", { class: `result ${call.ended_unix_ms ? call.result : "up"}`, "aria-hidden": "true" }),
         h("span", { class: "grow" },
@@ -35,7 +35,7 @@ function all(main, app) {
   }
 
   function draw_notices(rows) {
-    fill(notices, rows.length > 0 && h("section", { class: "card" },
+    refill(notices, rows, () => rows.length > 0 && h("section", { class: "card" },
       h("h2", {}, "Messages for you"),
       rows.map((row) => h("div", { class: "notice" },
         h("div", { class: "grow" }, rich(row.text), row.why && h("p", { class: "about" }, row.why), h("p", { class: "about" }, time(row.at_unix_ms))),
@@ -61,11 +61,11 @@ function one(main, id) {
     try {
       call = await api(`/api/web/calls/${encodeURIComponent(id)}`);
     } catch (error) {
-      fill(body, h("p", { class: "card bad" }, error.message));
+      refill(body, error.message, () => h("p", { class: "card bad" }, error.message));
       return;
     }
     body.removeAttribute("aria-busy");
-    fill(body,
+    refill(body, call, () => [
       h("h1", {}, `${call.user} → ${call.number}`),
       h("dl", { class: "facts" },
         fact("When", time(call.started_unix_ms)),
@@ -84,7 +84,8 @@ function one(main, id) {
         h("h2", {}, "Where the time went"),
         h("p", { class: "about" }, "Each bar begins when its stage could begin. 0 is your last voice; the first packet of the answer ends the wait."),
         call.turn_list.map((turn) => picture(call, turn)),
-      ]);
+      ],
+    ]);
   }
 
   read();

@@ -1,12 +1,16 @@
 // The conversation with an agent, on whatever channel it goes on: written, spoken on the phone, sent as a voice note.
 
-import { api, day, doing, fill, h, name, rich, time, toast } from "/assets/dom.js";
+import { api, arrange, day, doing, fill, h, name, rich, time, toast } from "/assets/dom.js";
 import { voice_button } from "/assets/voice.js";
 
 const CHANNELS = {
   phone: "phone", web: "web", sip: "phone text", telegram: "Telegram", matrix: "Matrix", signal: "Signal", api: "program",
 };
+/** What became of a message that went out; that it was sent is taken for granted. */
+const WENT = { waiting: "on its way", delivered: "delivered", displayed: "read", failed: "not delivered" };
 const MOST = 60;
+/** What is being written; it waits while another view is shown. */
+let draft = "";
 
 export const chat = { title: "Chat", show };
 
@@ -16,9 +20,15 @@ function show(main, app) {
   if (!may.some((each) => each.name === agent)) agent = may[0]?.name;
   let rows = [];
   let has_more = false;
+  /** Of what is shown; none until it was read. */
   let conversation = null;
+  /** Something came before it was known whose it is. */
+  let has_missed = false;
+  let is_left = false;
   const waiting = new Map();
   const streams = new Map();
+  /** What stands in the log, by row and day. */
+  const nodes = new Map();
 
   const log = h("div", { class: "log", role: "log", "aria-label": "Messages" });
   const live = h("div", { class: "log live" });
@@ -26,7 +36,11 @@ function show(main, app) {
   const scroll = h("div", { class: "scroll", tabIndex: 0, "aria-label": "Conversation" }, earlier, log, live);
   const text = h("textarea", {
     rows: 1, id: "text", placeholder: "Write to your assistant", "aria-label": "Message", maxLength: 8000, enterKeyHint: "send",
-    oninput: grow,
+    value: draft,
+    oninput: () => {
+      draft = text.value;
+      grow();
+    },
     onkeydown: (event) => {
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
         event.preventDefault();
@@ -37,10 +51,11 @@ function show(main, app) {
   const note = voice_button(async (blob) => {
     const id = name();
     const pending = { id, words: "Voice note …", is_note: true };
+    const to = agent;
     waiting.set(id, pending);
     draw_live();
     try {
-      await api(`/api/web/voice?id=${id}&agent=${encodeURIComponent(agent)}`, blob, { type: blob.type });
+      await api(`/api/web/voice?id=${id}&agent=${encodeURIComponent(to)}`, blob, { type: blob.type });
       pending.words = "Voice note: being heard …";
     } catch (error) {
       waiting.delete(id);
@@ -49,19 +64,28 @@ function show(main, app) {
     draw_live();
   });
   const form = h("form", { class: "write", onsubmit: (event) => { event.preventDefault(); send(); } },
-    text, note,
+    text, note.box,
     h("button", { class: "main", type: "submit", "aria-label": "Send" }, h("span", { "aria-hidden": "true" }, "➤")));
   const choice = may.length > 1 && h("label", { class: "choice" }, "With ",
     h("select", {
       onchange: (event) => {
         agent = event.target.value;
         localStorage.setItem("agent", agent);
+        // Another conversation: nothing of the last one is left.
+        conversation = null;
+        rows = [];
+        waiting.clear();
+        streams.clear();
+        nodes.clear();
+        fill(log);
+        draw_live();
         read();
       },
     }, may.map((each) => h("option", { value: each.name, selected: each.name === agent }, each.name))));
   fill(main, h("h1", { class: "unseen" }, "Chat"), choice, scroll, may.length ? form : h("p", { class: "card" },
     "Your account may not talk to an agent. What you would say to it, a call takes as a message."));
   if (may.length) read();
+  if (draft) grow();
   if (matchMedia("(pointer: fine)").matches) text.focus({ preventScroll: true });
 
   function grow() {
@@ -70,20 +94,34 @@ function show(main, app) {
   }
 
   async function read() {
-    const found = await api(`/api/web/chat?agent=${encodeURIComponent(agent)}&most=${MOST}`);
+    const of = agent;
+    const found = await api(`/api/web/chat?agent=${encodeURIComponent(of)}&most=${MOST}`);
+    if (is_left || of !== agent) return;
+    const is_first = conversation === null;
+    const was_at_bottom = is_at_bottom();
     conversation = found.conversation;
-    rows = found.messages;
-    has_more = found.messages.length >= MOST;
-    if (conversation && found.running) {
-      for (const each of found.running) streams.set(each.turn, { text: each.text ?? "", working: "" });
-    }
+    // What was looked for further back stays, unless more was said since than was read now; and what is shown but not kept.
+    const from = found.messages[0]?.id ?? 0;
+    const has_gap = !rows.some((row) => row.id >= from);
+    const further = has_gap ? [] : rows.filter((row) => row.id > 0 && row.id < from);
+    if (!further.length) has_more = found.messages.length >= MOST;
+    rows = [...further, ...found.messages, ...rows.filter((row) => row.id < 0)];
+    // What stood here before is no news to a reader.
+    if (is_first) log.setAttribute("aria-busy", "true");
     draw();
-    bottom();
+    log.removeAttribute("aria-busy");
+    if (is_first || was_at_bottom) bottom();
+    if (has_missed) {
+      has_missed = false;
+      await read();
+    }
   }
 
   async function more() {
-    const before = rows[0]?.id;
-    const found = await api(`/api/web/chat?agent=${encodeURIComponent(agent)}&most=${MOST}&before=${before}`);
+    const [of, before] = [agent, rows.find((row) => row.id > 0)?.id];
+    if (before === undefined) return;
+    const found = await api(`/api/web/chat?agent=${encodeURIComponent(of)}&most=${MOST}&before=${before}`);
+    if (is_left || of !== agent) return;
     has_more = found.messages.length >= MOST;
     const height = scroll.scrollHeight;
     rows = [...found.messages, ...rows];
@@ -94,17 +132,16 @@ function show(main, app) {
   async function send() {
     const words = text.value.trim();
     if (!words) return;
-    const id = name();
-    text.value = "";
+    const [id, to] = [name(), agent];
+    text.value = draft = "";
     grow();
     waiting.set(id, { id, words });
     draw_live();
     bottom();
     for (let n = 0; ; n += 1) {
       try {
-        await api("/api/web/chat", { id, agent, text: words });
-        waiting.get(id) && (waiting.get(id).is_sent = true);
-        setTimeout(() => waiting.has(id) && read().then(() => { waiting.delete(id); draw_live(); }), 3000);
+        await api("/api/web/chat", { id, agent: to, text: words });
+        setTimeout(() => !is_left && waiting.has(id) && read().then(() => { waiting.delete(id); draw_live(); }), 3000);
         return;
       } catch (error) {
         // The same id: if the first one did arrive, this one is it.
@@ -114,7 +151,8 @@ function show(main, app) {
         }
         waiting.delete(id);
         draw_live();
-        if (!text.value) text.value = words;
+        draft ||= words;
+        if (!text.value) text.value = draft;
         return toast(error.message);
       }
     }
@@ -123,17 +161,30 @@ function show(main, app) {
   function draw() {
     earlier.hidden = !has_more;
     if (!rows.length) {
+      nodes.clear();
       fill(log, welcome(app));
+      draw_live();
       return;
     }
+    const children = [];
     let last_day = null;
-    fill(log, rows.map((row) => {
+    for (const row of rows) {
       const today = day(row.at_unix_ms);
-      const heading = today !== last_day && h("h2", { class: "day" }, today);
+      if (today !== last_day) children.push(kept(`day ${row.id}`, today, () => h("h2", { class: "day" }, today)));
       last_day = today;
-      return [heading, message(row)];
-    }));
+      children.push(kept(row.id, JSON.stringify(row), () => message(row)));
+    }
+    arrange(log, children);
     draw_live();
+  }
+
+  /** The element of a row or a day: as it stands there, with the changes it needs. */
+  function kept(key, text, make) {
+    const known = nodes.get(key);
+    if (known?.text === text) return known.element;
+    const element = known ? changed(known.element, make()) : make();
+    nodes.set(key, { text, element });
+    return element;
   }
 
   function draw_live() {
@@ -157,8 +208,11 @@ function show(main, app) {
       streams.clear();
       return void read();
     }
+    if (data?.conversation && data.conversation !== conversation) {
+      has_missed ||= conversation === null;
+      return;
+    }
     const was_at_bottom = is_at_bottom();
-    if (data?.conversation && conversation && data.conversation !== conversation) return;
     if (event === "said") {
       if (rows.some((row) => row.id === data.id)) {
         rows = rows.map((row) => (row.id === data.id ? data : row));
@@ -166,7 +220,7 @@ function show(main, app) {
         rows.push(data);
       }
       if (data.role === "caller") {
-        const mine = [...waiting.values()].find((each) => each.words === data.text || data.voice);
+        const mine = [...waiting.values()].find((each) => (data.voice ? each.is_note : each.words === data.text));
         if (mine) waiting.delete(mine.id);
       }
       draw();
@@ -194,7 +248,24 @@ function show(main, app) {
     if (was_at_bottom) bottom();
   }
 
-  return { told };
+  return {
+    told,
+    leave: () => {
+      is_left = true;
+      note.drop();
+    },
+  };
+}
+
+/** A message as it is now, in the element that stands there: a recording that is being played goes on. */
+function changed(element, fresh) {
+  const [before, now] = [element, fresh].map((each) => each.querySelector("audio"));
+  if (!before || before.src !== now?.src) return fresh;
+  element.className = fresh.className;
+  while (before.nextSibling) before.nextSibling.remove();
+  before.after(...[...now.parentElement.childNodes].filter((each) => each !== now));
+  element.lastElementChild.replaceWith(fresh.lastElementChild);
+  return element;
 }
 
 /** One message, with the channel it came or went by. */
@@ -207,6 +278,7 @@ function message(row) {
       is_cut && h("p", { class: "about" }, `You heard: “${row.heard}”`)),
     h("div", { class: "about" },
       h("span", { class: "channel" }, CHANNELS[row.channel] ?? row.channel), " ", time(row.at_unix_ms),
+      row.channel !== "web" && WENT[row.delivery] && ` · ${WENT[row.delivery]}`,
       row.call && [" ", h("a", { href: `#calls/${row.call}` }, "the call")]));
 }
 

@@ -1,10 +1,10 @@
 // The phone in the browser: dial pad, mute, hang up, how loud it is, and the words as they are spoken. The call itself is
 // `phone.js`'s; it goes on while another view is shown.
 
-import { api, fill, h, lasting, toast } from "/assets/dom.js";
+import { api, arrange, fill, h, lasting, toast } from "/assets/dom.js";
 import { no_microphone } from "/assets/voice.js";
 
-export const dial = { title: "Phone", show, told };
+export const dial = { title: "Phone", show, told, close };
 
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];
 const LETTERS = { 2: "abc", 3: "def", 4: "ghi", 5: "jkl", 6: "mno", 7: "pqrs", 8: "tuv", 9: "wxyz", 0: "+" };
@@ -12,15 +12,22 @@ const WORDS = {
   connecting: "connecting …", ready: "ready", calling: "calling …", ringing: "it rings …", incoming: "calls you", talking: "talking", ended: "", offline: "not connected",
 };
 const CAPTIONS_MAX = 60;
+/** What is being said is taken away where nothing more was heard of it. */
+const CAPTION_MS = 10000;
 
 let phone = null;
 let state = { name: "offline", peer: "", why: "" };
 let since = 0;
 let is_muted = false;
+/** What was said, each with its element; and by role what is being said. */
 let captions = [];
+let spoken_now = {};
 let levels = { in: 0, out: 0 };
 let redraw = null;
 let ring_asked = false;
+let is_starting = false;
+/** The page's title while it rings. */
+let title = null;
 
 export function is_in_call() {
   return ["calling", "ringing", "incoming", "talking"].includes(state.name);
@@ -30,7 +37,8 @@ export function is_in_call() {
 async function ready() {
   if (phone) return phone;
   const { Phone } = await import("/assets/phone.js");
-  phone = new Phone({ onstate, oncaption, onlevel });
+  // Whoever asked first meanwhile has made it.
+  phone ??= new Phone({ onstate, onlevel });
   return phone;
 }
 
@@ -41,23 +49,59 @@ function onstate(given, detail) {
   if (state.name === "talking" && was !== "talking") since = Date.now();
   if (["calling", "incoming"].includes(state.name) && was !== state.name) {
     captions = [];
+    spoken_now = {};
     is_muted = false;
   }
-  if (state.name === "ended" && state.why) toast(state.why);
+  if (state.name === "ended") {
+    spoken_now = {};
+    if (state.why) toast(state.why);
+  }
+  // It rings over every view: whoever is writing or recording goes on until they answer.
   if (state.name === "incoming") {
+    title ??= document.title;
     document.title = `☎ ${state.peer || "A call"} – Offhook`;
-    location.hash = "phone";
+  } else if (title) {
+    if (document.title.startsWith("☎")) document.title = title;
+    title = null;
   }
   draw();
 }
 
-function oncaption(caption) {
+function oncaption({ role: by, text, is_final }) {
+  const role = by === "caller" ? by : "assistant";
   // What is still being said is replaced by what was said.
-  const last = captions.findLastIndex((each) => each.role === caption.role);
-  if (last >= 0 && !captions[last].is_final) captions[last] = caption;
-  else captions.push(caption);
-  captions = captions.slice(-CAPTIONS_MAX);
+  if (is_final) {
+    captions = [...captions, words_of(role, text)].slice(-CAPTIONS_MAX);
+    delete spoken_now[role];
+  } else if (text) {
+    spoken_now[role] ??= words_of(role, "", "soft");
+    const shown = spoken_now[role];
+    shown.lastChild.data = text;
+    clearTimeout(shown.timer);
+    shown.timer = setTimeout(() => {
+      if (spoken_now[role] !== shown) return;
+      delete spoken_now[role];
+      draw_captions();
+    }, CAPTION_MS);
+  } else {
+    delete spoken_now[role];
+  }
   draw_captions();
+}
+
+function words_of(role, text, kind = "") {
+  const words = h("p", { class: `caption ${role} ${kind}` }, h("b", {}, role === "caller" ? "You" : "They"), " ");
+  words.append(document.createTextNode(text));
+  return words;
+}
+
+/** Nobody is signed in any more: the call ends, and the phone is gone. */
+function close() {
+  phone?.close();
+  phone = null;
+  ring_asked = false;
+  state = { name: "offline", peer: "", why: "" };
+  draw();
 }
 
 function onlevel(given, out) {
@@ -83,9 +127,19 @@ function draw_bar() {
   const is_up = is_in_call();
   bar.hidden = !is_up || location.hash === "#phone";
   if (!is_up) return;
-  fill(bar, h("a", { href: "#phone" }, `☎ ${state.peer} `, h("span", { class: "clock" }, words())),
-    state.name === "incoming" && h("button", { class: "main", onclick: () => phone.answer() }, "Answer"),
+  fill(bar, h("a", { href: "#phone", role: state.name === "incoming" ? "alert" : null }, `☎ ${state.peer} `, clock()),
+    state.name === "incoming" && h("button", { class: "main", onclick: answer }, "Answer"),
     h("button", { class: "danger", onclick: () => phone.hangup() }, state.name === "incoming" ? "Decline" : "Hang up"));
+}
+
+function answer() {
+  location.hash = "phone";
+  phone.answer();
+}
+
+/** Not read out with each second. */
+function clock() {
+  return h("span", { class: "clock", role: "timer" }, words());
 }
 
 function words() {
@@ -122,7 +176,22 @@ function show(main, app) {
   const meters = h("div", { class: "meters" });
   const mine = h("meter", { min: 0, max: 1, low: 0.02, "aria-label": "Your microphone" });
   const theirs = h("meter", { min: 0, max: 1, "aria-label": "The other side" });
-  const spoken = h("div", { class: "captions", role: "log", "aria-label": "Captions" });
+  const said = h("div", { role: "log", "aria-label": "Captions" });
+  // Changes with each word: not read out.
+  const now = h("div");
+  const nothing = h("p", { class: "about" }, "What is said stands here while it is said.");
+  const spoken = h("div", { class: "captions" }, nothing, said, now);
+  const button = (kind, words, onclick) => h("button", { class: `${kind} round`, onclick }, words);
+  const call = button("main", "Call", () => start(number.value));
+  const take = button("main", "Answer", answer);
+  const mute = button("", "Mute", () => {
+    is_muted = !is_muted;
+    phone.mute(is_muted);
+    redraw();
+  });
+  const end = button("danger", "Hang up", () => phone.hangup());
+  call.disabled = Boolean(why);
+  fill(actions, call, take, mute, end);
   fill(meters, h("label", {}, "You", mine), h("label", {}, "They", theirs));
   fill(main, h("h1", {}, "Phone"),
     why && h("p", { class: "card bad-card" }, why),
@@ -131,10 +200,10 @@ function show(main, app) {
       h("section", { class: "card words" }, h("h2", {}, "Captions"), spoken)));
 
   draw_captions = () => {
-    fill(spoken, captions.length
-      ? captions.map((each) => h("p", { class: `caption ${each.role} ${each.is_final ? "" : "soft"}` },
-        h("b", {}, each.role === "caller" ? "You" : "They"), " ", each.text))
-      : h("p", { class: "about" }, "What is said stands here while it is said."));
+    const being_said = Object.values(spoken_now);
+    nothing.hidden = captions.length + being_said.length > 0;
+    arrange(said, captions);
+    arrange(now, being_said);
     spoken.scrollTop = spoken.scrollHeight;
   };
   draw_levels = () => {
@@ -143,22 +212,18 @@ function show(main, app) {
   };
   redraw = () => {
     const is_up = is_in_call();
-    fill(top, is_up ? [h("b", {}, state.peer || number.value), " ", h("span", { class: "clock" }, words())] : state.why || WORDS[state.name] || "");
+    fill(top, is_up ? [h("b", {}, state.peer || number.value), " ", clock()] : state.why || WORDS[state.name] || "");
     number.hidden = is_up;
     quick.hidden = is_up;
     meters.hidden = state.name !== "talking";
-    fill(actions,
-      !is_up && h("button", { class: "main round", disabled: Boolean(why), onclick: () => start(number.value) }, "Call"),
-      state.name === "incoming" && h("button", { class: "main round", onclick: () => phone.answer() }, "Answer"),
-      state.name === "talking" && h("button", {
-        class: "round", "aria-pressed": String(is_muted),
-        onclick: () => {
-          is_muted = !is_muted;
-          phone.mute(is_muted);
-          redraw();
-        },
-      }, is_muted ? "Unmute" : "Mute"),
-      is_up && h("button", { class: "danger round", onclick: () => phone.hangup() }, state.name === "incoming" ? "Decline" : "Hang up"));
+    // The same buttons all the time, so that a finger or the keyboard does not lose them.
+    call.hidden = is_up;
+    take.hidden = state.name !== "incoming";
+    mute.hidden = state.name !== "talking";
+    mute.setAttribute("aria-pressed", String(is_muted));
+    mute.textContent = is_muted ? "Unmute" : "Mute";
+    end.hidden = !is_up;
+    end.textContent = state.name === "incoming" ? "Decline" : "Hang up";
     draw_captions();
     draw_levels();
   };
@@ -166,13 +231,18 @@ function show(main, app) {
   async function start(to) {
     to = to.trim();
     if (!to) return number.focus();
+    // A second press is not a second call.
+    if (is_starting || is_in_call()) return;
+    is_starting = true;
     try {
-      state = { name: "connecting", peer: to, why: "" };
+      if (!phone) state = { name: "connecting", peer: to, why: "" };
       redraw();
       await (await ready()).call(to);
     } catch (error) {
-      state = { name: "offline", peer: "", why: error.message };
+      state = { name: phone?.state ?? "offline", peer: "", why: error.message };
       redraw?.();
+    } finally {
+      is_starting = false;
     }
   }
 

@@ -27,6 +27,27 @@ export function fill(element, ...children) {
   return element;
 }
 
+const shown_in = new WeakMap();
+
+/** Fills an element anew only where what it is made of has changed: nothing is read out again, and no finger loses its button. */
+export function refill(element, data, make) {
+  const text = JSON.stringify(data) ?? "";
+  if (shown_in.get(element) === text) return;
+  shown_in.set(element, text);
+  fill(element, make());
+}
+
+/** Makes these the children of an element, in this order. Those that are there stay untouched: sound goes on. */
+export function arrange(element, children) {
+  const wanted = new Set(children);
+  for (const child of [...element.childNodes]) if (!wanted.has(child)) child.remove();
+  let at = element.firstChild;
+  for (const child of children) {
+    if (child === at) at = at.nextSibling;
+    else element.insertBefore(child, at);
+  }
+}
+
 /** Why a request failed, in words for people. */
 export class Failed extends Error {
   constructor(status, words) {

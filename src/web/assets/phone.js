@@ -8,6 +8,10 @@ const PING_MS = 25000;
 const RETRY_MS = [1000, 2000, 4000, 8000, 15000, 30000];
 const LEVEL_MS = 100;
 const LOST_MS = 15000;
+/** How long answers to an INVITE may still come again, 64 T1 of RFC 3261 and some more. */
+const ECHO_MS = 40000;
+/** What is owed to the server while its line is broken. */
+const OWED_MAX = 8;
 const ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
 const WORDS = {
   403: "not allowed", 404: "nobody has this number", 408: "no answer", 480: "not there", 486: "busy", 487: "",
@@ -24,6 +28,15 @@ const new_line = (peer) => ({ peer, number: 1, tag: random(), routes: [] });
 const head = ({ from, to, id }, number, method) =>
   [`From: ${from}`, `To: ${to}`, `Call-ID: ${id}`, `CSeq: ${number} ${method}`];
 const routes_of = (message) => (message.headers["record-route"] ?? []).flatMap((value) => value.split(/,\s*(?=<)/));
+
+/** What stands escaped in a URI; as it is where that is no good. */
+function plain(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
 
 /** One SIP message: first line, headers by lower-case name (a list each), body. */
 function read(text) {
@@ -53,29 +66,34 @@ async function ticket() {
 
 export class Phone {
   /** `ticket`: gives `{ticket, user, domain}`; the page's own route unless said otherwise. */
-  constructor({ onstate, oncaption, onlevel, ticket: from } = {}) {
-    Object.assign(this, { onstate, oncaption, onlevel, from: from ?? ticket });
+  constructor({ onstate, onlevel, ticket: from } = {}) {
+    Object.assign(this, { onstate, onlevel, from: from ?? ticket });
     this.state = "offline";
     this.tries = 0;
     this.instance = `${random(8)}.invalid`;
     this.waiting = new Map();
+    this.owed = [];
     this.connect();
   }
 
   async call(number) {
     if (this.line) throw new Error("a call is up");
-    await this.registered();
+    // From here on there is a call: a second press finds it.
     const line = (this.line = new_line(number));
-    line.target = `sip:${encodeURIComponent(number)}@${this.domain}`;
-    line.to = `<${line.target}>`;
-    line.from = `<sip:${this.user}@${this.domain}>;tag=${random()}`;
-    line.id = `${random()}@${this.instance}`;
     this.tell("calling");
     try {
+      await this.registered();
+      if (this.line !== line) return;
+      line.target = `sip:${encodeURIComponent(number)}@${this.domain}`;
+      line.to = `<${line.target}>`;
+      line.from = `<sip:${this.user}@${this.domain}>;tag=${random()}`;
+      line.id = `${random()}@${this.instance}`;
       await this.open_sound(line);
       if (this.line !== line) return;
       await line.pc.setLocalDescription(await line.pc.createOffer());
     } catch (error) {
+      // Over already: that was said.
+      if (this.line !== line) return;
       this.over(line, error.message);
       throw error;
     }
@@ -84,14 +102,19 @@ export class Phone {
 
   async answer() {
     const line = this.line;
-    if (!line || this.state !== "incoming") return;
+    // The browser may be asking for the microphone: a second press is not a second answer.
+    if (!line || this.state !== "incoming" || line.is_answering) return;
+    line.is_answering = true;
     try {
       await this.open_sound(line);
+      if (this.line !== line) return;
       const sdp = await this.describe(line, line.invite.body);
       if (this.line !== line) return;
       this.reply(line.invite, 200, "OK", sdp, line);
+      line.is_up = true;
       this.tell("talking");
     } catch (error) {
+      if (this.line !== line) return;
       this.reply(line.invite, 480, "Temporarily Unavailable", "", line);
       this.over(line, error.message);
     }
@@ -121,30 +144,31 @@ export class Phone {
     else if (line?.is_up) this.request(line, "INFO", `Signal=${digit}\r\nDuration=160\r\n`, "application/dtmf-relay");
   }
 
-  /** Words of the call, from wherever the page hears of them. */
-  caption(words) {
-    this.oncaption?.(words);
-  }
-
+  /** For good: ends the call, and takes the phone away. */
   close() {
+    if (this.is_closed) return;
     this.is_closed = true;
     this.hangup();
-    this.register(0);
-    setTimeout(() => this.socket?.close(), 200);
+    if (this.is_registered) this.register(0);
+    const { socket } = this;
+    setTimeout(() => socket?.close(), 200);
     clearTimeout(this.again);
+    clearTimeout(this.renewal);
+    clearInterval(this.pings);
   }
 
   async connect() {
-    this.tell("connecting");
+    if (!this.line) this.tell("connecting");
     try {
       const { ticket: key, user, domain } = await this.from();
+      if (this.is_closed) return;
       Object.assign(this, { user, domain });
       const scheme = location.protocol === "https:" ? "wss" : "ws";
       const socket = new WebSocket(`${scheme}://${location.host}/sip?ticket=${encodeURIComponent(key)}`, "sip");
       this.socket = socket;
-      socket.onopen = () => this.register(EXPIRES_S);
+      socket.onopen = () => (this.is_closed ? socket.close() : this.register(EXPIRES_S));
       socket.onmessage = ({ data }) => typeof data === "string" && data.trim() && this.hear(read(data));
-      socket.onclose = () => this.lost("the connection broke");
+      socket.onclose = () => this.socket === socket && this.lost("the connection broke");
     } catch (error) {
       this.lost(error.message);
     }
@@ -157,10 +181,8 @@ export class Phone {
     this.is_registered = false;
     this.waiting.clear();
     // A call that stands goes on: its sound has a way of its own.
-    if (!this.line?.is_up) {
-      if (this.line) this.over(this.line, why);
-      this.tell("offline", why);
-    }
+    if (this.line && !this.line.is_up) this.over(this.line, why);
+    if (!this.line) this.tell("offline", why);
     const wait = RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)];
     this.again = setTimeout(() => this.connect(), wait);
   }
@@ -176,10 +198,11 @@ export class Phone {
     this.ask("REGISTER", `sip:${this.domain}`, headers, "", "", (answer) => {
       if (answer.status < 200 || !expires) return;
       if (answer.status >= 300) {
-        this.tell("offline", WORDS[answer.status] || answer.reason);
+        if (!this.line) this.tell("offline", WORDS[answer.status] || answer.reason);
         return void this.socket.close();
       }
       this.tries = 0;
+      const is_back = !this.is_registered;
       this.is_registered = true;
       clearInterval(this.pings);
       this.pings = setInterval(() => this.send("\r\n\r\n"), PING_MS);
@@ -187,6 +210,18 @@ export class Phone {
       this.renewal = setTimeout(() => this.register(EXPIRES_S), (EXPIRES_S * 1000) / 2);
       if (!this.line) this.tell("ready");
       for (const done of this.ready_waiters?.splice(0) ?? []) done();
+      if (is_back) this.back();
+    });
+  }
+
+  /** On a new line: ends what was hung up meanwhile, and says where the call that stands is reached now. */
+  back() {
+    for (const say of this.owed.splice(0)) say();
+    const line = this.line;
+    if (!line?.is_up) return;
+    this.request(line, "UPDATE", "", "", (answer) => {
+      // RFC 3261 section 12.2.1.2: the other side knows nothing of it any more.
+      if ([408, 481].includes(answer.status)) this.over(line, "the call was over");
     });
   }
 
@@ -194,7 +229,10 @@ export class Phone {
     if (this.is_registered) return Promise.resolve();
     return new Promise((done, fail) => {
       (this.ready_waiters ??= []).push(done);
-      setTimeout(() => fail(new Error("not connected")), 10000);
+      setTimeout(() => {
+        this.ready_waiters = this.ready_waiters.filter((each) => each !== done);
+        fail(new Error("not connected"));
+      }, 10000);
     });
   }
 
@@ -202,8 +240,12 @@ export class Phone {
     return `<sip:${this.user}@${this.instance};transport=ws>`;
   }
 
+  is_open() {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
   send(text) {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(text);
+    if (this.is_open()) this.socket.send(text);
   }
 
   write(first, via, headers, body, type) {
@@ -226,7 +268,8 @@ export class Phone {
       const mark = /;\s*branch=([^;\s]+)/.exec(message.get("via"))?.[1];
       // An answer to a CANCEL has the mark of its INVITE, and says nothing of it.
       if (message.method !== "CANCEL") this.waiting.get(mark)?.(message);
-      if (message.status >= 200 && message.method === "REGISTER") this.waiting.delete(mark);
+      // An INVITE's may come again; it is forgotten with its call.
+      if (message.status >= 200 && message.method !== "INVITE" && message.method !== "CANCEL") this.waiting.delete(mark);
       return;
     }
     const line = this.line;
@@ -266,6 +309,8 @@ export class Phone {
 
   invite(line) {
     line.is_sent = true;
+    // The ACK has the number of its INVITE, whatever was asked since: RFC 3261 section 13.2.2.4.
+    line.invited = line.number;
     const headers = [...head(line, line.number, "INVITE"), `Contact: ${this.contact()}`, `Allow: ${ALLOW}`];
     line.mark = this.ask("INVITE", line.target, headers, line.pc.localDescription.sdp, "application/sdp", (answer) => this.answered(line, answer));
   }
@@ -296,7 +341,7 @@ export class Phone {
     line.remote = uri_of(answer.get("contact")) || line.target;
     line.routes = routes_of(answer).reverse();
     this.request(line, "ACK");
-    if (line.is_given_up) return void this.request(line, "BYE");
+    if (line.is_given_up) return void (is_first && this.request(line, "BYE"));
     if (!is_first) return;
     this.hear_answer(line, answer.body, "answer").then(() => this.line === line && this.tell("talking"));
   }
@@ -311,18 +356,22 @@ export class Phone {
     }
   }
 
-  /** A request inside the call. */
-  request(line, method, body = "", type = "") {
-    const number = method === "ACK" ? line.number : ++line.number;
+  /** A request inside the call. The one that ends it waits for the line to come back. */
+  request(line, method, body = "", type = "", then = null) {
+    if (method === "BYE" && !this.is_open()) {
+      if (this.owed.length < OWED_MAX) this.owed.push(() => this.request(line, "BYE"));
+      return;
+    }
+    const number = method === "ACK" ? line.invited : ++line.number;
     const routes = line.routes.map((route) => `Route: ${route}`);
     const headers = [...head(line, number, method), ...routes, `Contact: ${this.contact()}`];
-    this.ask(method, line.remote, headers, body, type, null);
+    this.ask(method, line.remote, headers, body, type, then);
   }
 
   rung(invite) {
     if (this.line) return this.reply(invite, 486, "Busy Here");
     const from = invite.get("from");
-    const name = /^"((?:[^"\\]|\\.)*)"/.exec(from)?.[1] || decodeURIComponent(/sips?:([^@;>]+)@/.exec(from)?.[1] ?? "");
+    const name = /^"((?:[^"\\]|\\.)*)"/.exec(from)?.[1] || plain(/sips?:([^@;>]+)@/.exec(from)?.[1] ?? "");
     const line = (this.line = new_line(name));
     Object.assign(line, {
       invite, id: invite.get("call-id"), from: `${invite.get("to")};tag=${line.tag}`, to: from, remote: uri_of(invite.get("contact")),
@@ -349,7 +398,6 @@ export class Phone {
     line.is_late = !theirs;
     if (theirs) await pc.setRemoteDescription({ type: "offer", sdp: theirs });
     await pc.setLocalDescription(await (theirs ? pc.createAnswer() : pc.createOffer()));
-    line.is_up = true;
     return pc.localDescription.sdp;
   }
 
@@ -412,7 +460,9 @@ export class Phone {
     this.close_sound(line);
     this.tell("ended", why);
     this.line = null;
+    if (line.mark) setTimeout(() => this.waiting.delete(line.mark), ECHO_MS);
     if (this.is_registered) this.tell("ready");
+    else if (!this.is_closed) this.tell("connecting");
   }
 
   tell(state, why = "") {

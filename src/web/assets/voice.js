@@ -30,9 +30,11 @@ function icon() {
   return svg;
 }
 
-/** The button; `send` gets the recording. */
+/** The button; `send` gets the recording. `drop` lets go of the microphone, and of what was recorded. */
 export function voice_button(send) {
   let recorder = null;
+  let is_asking = false;
+  let is_gone = false;
   let started = 0;
   let timer = 0;
   const label = h("span", { class: "note-time" });
@@ -43,31 +45,45 @@ export function voice_button(send) {
 
   async function press() {
     if (recorder) return stop(true);
+    // The browser is asking a person; a second press is not a second recording.
+    if (is_asking) return;
     const why = no_microphone();
     if (why || !window.MediaRecorder) return toast(why || "This browser can't record.");
     let stream;
+    is_asking = true;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true } });
     } catch (error) {
       return toast(error.name === "NotAllowedError" ? "The browser was told not to give the microphone to this page." : "No microphone was found.");
+    } finally {
+      is_asking = false;
     }
+    const let_go = () => stream.getTracks().forEach((track) => track.stop());
+    // Another view is shown by now.
+    if (is_gone) return let_go();
     const kind = KINDS.find((each) => MediaRecorder.isTypeSupported(each));
     const pieces = [];
-    recorder = new MediaRecorder(stream, { mimeType: kind, audioBitsPerSecond: 32000 });
-    recorder.is_wanted = false;
-    recorder.ondataavailable = (event) => pieces.push(event.data);
-    recorder.onstop = () => {
-      stream.getTracks().forEach((track) => track.stop());
-      const is_wanted = recorder.is_wanted;
+    try {
+      recorder = new MediaRecorder(stream, { mimeType: kind, audioBitsPerSecond: 32000 });
+    } catch {
+      let_go();
+      return toast("This browser can't record.");
+    }
+    const own = recorder;
+    own.ondataavailable = (event) => pieces.push(event.data);
+    own.onstop = () => {
+      let_go();
+      // Ended by itself, as where the microphone is pulled out: what there is counts.
+      const is_wanted = own.is_wanted ?? !is_gone;
       const ms = Date.now() - started;
-      const type = (recorder.mimeType || kind || "audio/webm").split(";")[0];
+      const type = (own.mimeType || kind || "audio/webm").split(";")[0];
       recorder = null;
       clearInterval(timer);
       draw();
       if (is_wanted && ms >= MS_MIN) send(new Blob(pieces, { type }));
     };
     started = Date.now();
-    recorder.start(1000);
+    own.start(1000);
     timer = setInterval(() => {
       if (Date.now() - started > MS_MAX) stop(true);
       else draw();
@@ -76,9 +92,14 @@ export function voice_button(send) {
   }
 
   function stop(is_wanted) {
-    if (!recorder) return;
+    if (!recorder || recorder.state === "inactive") return;
     recorder.is_wanted = is_wanted;
     recorder.stop();
+  }
+
+  function drop() {
+    is_gone = true;
+    stop(false);
   }
 
   function draw() {
@@ -90,5 +111,5 @@ export function voice_button(send) {
     away.hidden = !is_on;
   }
 
-  return box;
+  return { box, drop };
 }

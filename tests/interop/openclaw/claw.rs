@@ -1,9 +1,8 @@
 //! The real OpenClaw as a process: a folder and a home of its own, a model of ours behind it, ended with all it started.
 //! Owns its config and its links; what is asked of it is the tests'.
 
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use agent_bridge::gateways::Secret;
@@ -11,13 +10,16 @@ use agent_bridge::gateways::openclaw::{OpenClaw, OpenClawConfig};
 use agent_bridge::openclaw::{ClientConfig, KeyFile};
 use serde_json::{Value, json};
 
-use super::history::history;
+use super::history::{history, request};
+use super::launch;
 use super::model::Model;
 use crate::offhook::free_port;
 use crate::process::{Folder, Process};
 
 /// On a busy machine; otherwise it takes twenty seconds.
 const START_LIMIT: Duration = Duration::from_secs(180);
+/// Its command line loads for long.
+const SAYS_LIMIT: Duration = Duration::from_secs(180);
 pub const TOKEN: &str = "a-token-for-this-test-only";
 
 /// A gateway with a home of its own.
@@ -35,22 +37,8 @@ impl Claw {
         let workspace = folder.path().join("workspace");
         std::fs::create_dir(&workspace).expect("own folder");
         let port = free_port();
-        let (address, key) = provider;
-        let provider = json!({
-            "baseUrl": address, "apiKey": key, "api": "openai-completions",
-            "models": [{
-                "id": "stub-1", "name": "Stub", "reasoning": false, "input": ["text"], "contextWindow": 128_000,
-                "maxTokens": 4_096, "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0},
-            }],
-        });
-        let mut config = json!({
-            "gateway": {"mode": "local", "port": port, "bind": "loopback", "auth": {"mode": "token", "token": TOKEN}},
-            "models": {"mode": "replace", "providers": {"stub": provider}},
-            "agents": {"defaults": {
-                "model": {"primary": "stub/stub-1"}, "workspace": workspace, "skipBootstrap": true,
-            }},
-            "tools": {"exec": {"mode": "ask"}},
-        });
+        let mut config = launch::config(port, TOKEN, &workspace, provider);
+        config["tools"] = json!({"exec": {"mode": "ask"}});
         for (section, value) in more.as_object().into_iter().flatten() {
             config[section] = value.clone();
         }
@@ -72,24 +60,19 @@ impl Claw {
         Claw::start(installed, (&address, "none"), json!({}))
     }
 
-    /// Nothing of the home or the group of whoever runs the tests.
     fn command(&self, arguments: &[&str]) -> Command {
-        let home = self.folder.path();
-        let mut command = Command::new(self.installed.join("node"));
-        command
-            .arg(self.installed.join("node_modules/openclaw/openclaw.mjs"))
-            .args(arguments)
-            .env("HOME", home)
-            .env("OPENCLAW_STATE_DIR", home.join("state"))
-            .env("OPENCLAW_CONFIG_PATH", home.join("openclaw.json"))
-            .current_dir(home)
-            .process_group(0);
-        command
+        launch::command(&self.installed, self.folder.path(), arguments)
     }
 
-    /// One of its own commands.
-    pub fn says(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("it starts")
+    /// One of its own commands: whether it went well, and what it wrote.
+    pub fn says(&self, arguments: &[&str]) -> (bool, String) {
+        let mut process = Process::start("openclaw's command", &mut self.command(arguments));
+        let status = process.wait_for_end(SAYS_LIMIT);
+        if status.is_none() {
+            process.kill_group();
+        }
+        let is_good = status.is_some_and(|status| status.success());
+        (is_good, process.tail())
     }
 
     pub fn run(&mut self) {
@@ -133,6 +116,12 @@ impl Claw {
     /// The last lines it wrote.
     pub fn tail(&self) -> String {
         self.process.as_ref().map(Process::tail).unwrap_or_default()
+    }
+
+    /// Its answer to one request.
+    pub fn answers(&self, method: &str, params: Value) -> Value {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(request(self.port, TOKEN, method, params))
     }
 
     /// A conversation as it holds it: who spoke, and the words.

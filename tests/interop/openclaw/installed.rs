@@ -1,7 +1,13 @@
-//! Where the real OpenClaw is installed, for every test and bench that starts it. Owns what is said where it is not.
+//! Where the real OpenClaw is installed, for every test and bench that starts it. Owns the places that are looked at.
 
-use std::io::Write as _;
+// Where there is no `peers`, which has it as well.
+#[allow(clippy::duplicate_mod)]
+#[path = "../required.rs"]
+mod required;
+
 use std::path::{Path, PathBuf};
+
+use required::require;
 
 /// The folder that `deploy/openclaw.sh` filled: OFFHOOK_OPENCLAW, or `target/openclaw`. None, said past the test harness,
 /// where it is not; a failure where OFFHOOK_REQUIRE_PEERS is set.
@@ -11,15 +17,5 @@ pub fn installed(test: &str) -> Option<PathBuf> {
     let beside = ["target/openclaw", "../target/openclaw"].map(|folder| package.join(folder));
     let mut folders = given.into_iter().chain(beside);
     let found = folders.find(|folder| folder.join("complete").is_file());
-    if found.is_none() {
-        assert!(
-            std::env::var_os("OFFHOOK_REQUIRE_PEERS").is_none(),
-            "OpenClaw is not installed (deploy/openclaw.sh) and OFFHOOK_REQUIRE_PEERS is set"
-        );
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test}: OpenClaw is not installed (deploy/openclaw.sh)"
-        );
-    }
-    found
+    require(test, "OpenClaw", "deploy/openclaw.sh", found)
 }

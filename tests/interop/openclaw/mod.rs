@@ -3,11 +3,16 @@
 //!
 //! `deploy/openclaw.sh` installs it. Where it is not, the tests are skipped by name.
 
+mod approvals;
 pub mod claw;
+mod ear;
 mod history;
 pub mod installed;
+pub mod launch;
 pub mod model;
 mod tier_a;
+mod tier_a_cloud;
+mod tier_b;
 
 use std::time::Duration;
 
@@ -34,8 +39,6 @@ use model::Model;
 const ANSWER_LIMIT: Duration = Duration::from_secs(90);
 /// The greeting is over by then.
 const AFTER_GREETING_MS: u32 = 4_000;
-/// A question read out, twenty seconds for its answer, and what follows from none.
-const SILENCE_S: u64 = 70;
 
 type Told = mpsc::Receiver<GatewayEvent>;
 
@@ -95,7 +98,7 @@ pub async fn whole(told: &mut Told) -> Whole {
     whole
 }
 
-async fn first_text(told: &mut Told) -> String {
+pub async fn first_text(told: &mut Told) -> String {
     let first = async {
         loop {
             match told.recv().await {
@@ -133,7 +136,7 @@ fn openclaw_answers_the_phone() {
         approvals_are_obeyed(&gateway, &claw).await;
     });
     a_phone_call_is_answered(&claw);
-    silence_refuses(&claw);
+    approvals::codes_and_silence_decide(&claw, &model);
 }
 
 #[test]
@@ -165,7 +168,7 @@ async fn a_turn_streams(gateway: &OpenClaw) {
     gateway.check().await.expect("a link");
     let standing = gateway.standing().expect("it has one");
     assert!(
-        standing.starts_with("OpenClaw 2026.9.6, protocol 4"),
+        standing.starts_with("OpenClaw 2026.9.6, protocol 4") && standing.ends_with("(tier C)"),
         "{standing}"
     );
     let (_asked, mut told) = ask(gateway, "phone1", &["Hello over there"]);
@@ -260,10 +263,10 @@ async fn approvals_are_obeyed(gateway: &OpenClaw, claw: &Claw) {
 }
 
 /// The program on a phone line of its own, with this OpenClaw behind it.
-fn phone_line(name: &str, claw: &Claw) -> Offhook {
+fn phone_line(name: &str, claw: &Claw, more: &str) -> Offhook {
     let config = format!(
         "[agent]\nkind = \"openclaw\"\nurl = \"ws://127.0.0.1:{}\"\napi_key_file = \"token\"\n\
-         [levels]\ndefault = \"owner\"\n",
+         [levels]\ndefault = \"owner\"\n{more}",
         claw.port
     );
     let mut offhook = Offhook::install(name, &config);
@@ -274,26 +277,8 @@ fn phone_line(name: &str, claw: &Claw) -> Offhook {
     offhook
 }
 
-/// A command that waits for a yes is read out; nobody answers, and it does not run.
-fn silence_refuses(claw: &Claw) {
-    let offhook = phone_line("openclaw-silence", claw);
-    let says = [(AFTER_GREETING_MS, golden("Set a timer for a few minutes"))];
-    let (messages, _) = drill::call(&offhook, &says, SILENCE_S);
-    let audit = offhook.call_command(&["audit"]);
-    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
-    let context = || format!("{messages:?}\n{audit}\n{}", offhook.log_tail());
-    assert!(audit.contains("approval asked"), "{}", context());
-    let decided = audit.lines().find(|line| line.contains("approval decided"));
-    assert!(
-        decided.is_some_and(|line| line.contains("silence")),
-        "{}",
-        context()
-    );
-    assert!(!claw.made("timer.txt"), "{}", context());
-}
-
 fn a_phone_call_is_answered(claw: &Claw) {
-    let offhook = phone_line("openclaw-call", claw);
+    let offhook = phone_line("openclaw-call", claw, "");
     let says = [(AFTER_GREETING_MS, golden("What is six times twelve"))];
     let (messages, _) = drill::call(&offhook, &says, 25);
     let asked = drill::said(&messages, "caller").join(" ");

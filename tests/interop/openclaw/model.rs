@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 /// Our own MCP tool, as OpenClaw calls it.
 const CALL_USER: &str = "voice__call_user";
 
+/// A question that holds one of these has a file of that name made.
+const FILES: [&str; 3] = ["timer", "music", "stock"];
+
 /// One request as it came, and whether its answer was wanted to the end.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -19,6 +22,8 @@ pub struct Seen {
     /// All of it.
     pub request: Value,
     pub was_cut: bool,
+    /// It tells what came of a tool.
+    pub has_result: bool,
 }
 
 #[derive(Clone)]
@@ -74,6 +79,7 @@ impl Model {
             question,
             request,
             was_cut: !is_whole,
+            has_result,
         };
         self.seen
             .lock()
@@ -94,6 +100,8 @@ fn script(stream: &mut TcpStream, request: &Value, question: &str, has_result: b
     }
     let (text, pause_ms) = match () {
         () if has_result => ("It is done.".to_owned(), 20),
+        // Words that the built-in ears know when they are said again.
+        () if asked.contains("lamp") => ("Turn the office lamp up.".to_owned(), 20),
         () if asked.contains("twelve") => ("Seventy two.".to_owned(), 20),
         () if asked.contains("count") || asked.contains("script") => {
             let thing = asked.rsplit(' ').next().unwrap_or_default();
@@ -121,8 +129,9 @@ fn tool(request: &Value, question: &str) -> Option<(&'static str, Value)> {
         return Some(("exec", json!({ "command": command.lines().next()? })));
     }
     let Some((_, news)) = question.split_once("by telephone: ") else {
-        let arguments = json!({ "command": "touch timer.txt" });
-        return asked.contains("timer").then_some(("exec", arguments));
+        let thing = FILES.iter().find(|thing| asked.contains(**thing))?;
+        let arguments = json!({ "command": format!("touch {thing}.txt") });
+        return Some(("exec", arguments));
     };
     let can_call = request["tools"].to_string().contains(CALL_USER);
     let arguments = json!({ "say": news.lines().next()?, "idempotency_key": "news" });
@@ -150,6 +159,20 @@ fn is_of_a_person(message: &Value) -> bool {
         .iter()
         .any(|mark| text.trim_start().starts_with(mark));
     message["role"] == "user" && !is_note
+}
+
+/// The rows of a request that people have spoken: who, and the words.
+pub fn conversation_of(request: &Value) -> Vec<(String, String)> {
+    let messages = request["messages"].as_array().into_iter().flatten();
+    let spoken = messages.filter(|one| is_of_a_person(one) || one["role"] == "assistant");
+    let row = |one: &Value| {
+        let role = one["role"].as_str().unwrap_or_default().to_owned();
+        (role, words_of_a_person(&text_of(one)))
+    };
+    spoken
+        .map(row)
+        .filter(|(_, text)| !text.is_empty())
+        .collect()
 }
 
 /// Without the time before them, our note that this is a call, and the line about the machine that a conversation begins with.

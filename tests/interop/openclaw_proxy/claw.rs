@@ -5,6 +5,8 @@
 mod history;
 #[path = "../openclaw/installed.rs"]
 mod installed;
+#[path = "../openclaw/launch.rs"]
+mod launch;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -206,42 +208,23 @@ impl Drop for Claw {
 impl Claw {
     /// Starts it, asking `proxy` for its model, and waits until it is ready. None: it is not installed here.
     pub async fn start(test: &str, proxy: SocketAddr) -> Option<Claw> {
-        let programs = installed(test)?.join("node_modules/.bin");
+        let installed = installed(test)?;
         let folder = std::env::temp_dir().join(format!("offhook-claw-{}", std::process::id()));
         let workspace = folder.join("workspace");
         std::fs::create_dir_all(&workspace).expect("a folder");
         let free = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let port = free.local_addr().expect("bound").port();
         drop(free);
-        let config = json!({
-            "gateway": { "mode": "local", "port": port, "bind": "loopback",
-                "auth": { "mode": "token", "token": GATEWAY_TOKEN } },
-            "models": { "mode": "replace", "providers": { "offhook": {
-                "baseUrl": format!("http://{proxy}/v1"), "apiKey": PROXY_TOKEN, "api": "openai-completions",
-                "models": [{ "id": "stub-1", "name": "Stub", "reasoning": false, "input": ["text"],
-                    "cost": { "input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0 },
-                    "contextWindow": 128000, "maxTokens": 4096 }] } } },
-            "agents": { "defaults": { "model": { "primary": "offhook/stub-1" },
-                "workspace": workspace, "skipBootstrap": true } },
-        });
+        let address = format!("http://{proxy}/v1");
+        let provider = (address.as_str(), PROXY_TOKEN);
+        let config = launch::config(port, GATEWAY_TOKEN, &workspace, provider);
         let path = folder.join("openclaw.json");
         std::fs::write(&path, config.to_string()).expect("written");
         let log = std::fs::File::create(folder.join("log")).expect("a log");
-        // Its node lies in the folder itself, or among the programs.
-        let own = programs.join("../..");
-        let inherited = std::env::var("PATH").unwrap_or_default();
-        let path_variable = format!("{}:{}:{inherited}", own.display(), programs.display());
-        use std::os::unix::process::CommandExt as _;
-        let child = Command::new(programs.join("openclaw"))
-            .args(["gateway", "run"])
-            .env("PATH", path_variable)
-            .env("HOME", &folder)
-            .env("OPENCLAW_STATE_DIR", folder.join("state"))
-            .env("OPENCLAW_CONFIG_PATH", &path)
+        let child = launch::command(&installed, &folder, &["gateway", "run"])
             .stdin(Stdio::null())
             .stderr(log.try_clone().expect("a log"))
             .stdout(log)
-            .process_group(0)
             .spawn()
             .expect("OpenClaw starts");
         let claw = Claw {

@@ -1,5 +1,5 @@
 //! A stand-in for an OpenClaw gateway, and nothing more: it lets everybody in, answers every message with the same words,
-//! and would then like to run one command. What is decided about that is kept.
+//! and would then like to run one command. What is decided about that is kept; until then it is listed to whoever comes back.
 
 use serde_json::{Value, json};
 use std::net::{TcpListener, TcpStream};
@@ -14,6 +14,9 @@ pub struct ClawStandIn {
     decided: Arc<Mutex<Vec<Value>>>,
 }
 
+/// What it would like to do, until that is decided.
+type Waiting = Mutex<Vec<Value>>;
+
 impl ClawStandIn {
     /// Wants `command` run in every conversation.
     pub fn start(command: &'static str) -> ClawStandIn {
@@ -21,10 +24,11 @@ impl ClawStandIn {
         let port = listener.local_addr().expect("a bound socket").port();
         let decided: Arc<Mutex<Vec<Value>>> = Arc::default();
         let kept = decided.clone();
+        let waiting: Arc<Waiting> = Arc::default();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let kept = kept.clone();
-                std::thread::spawn(move || serve(stream, command, &kept));
+                let (kept, waiting) = (kept.clone(), waiting.clone());
+                std::thread::spawn(move || serve(stream, command, &kept, &waiting));
             }
         });
         ClawStandIn { port, decided }
@@ -36,7 +40,7 @@ impl ClawStandIn {
     }
 }
 
-fn serve(stream: TcpStream, command: &str, decided: &Mutex<Vec<Value>>) {
+fn serve(stream: TcpStream, command: &str, decided: &Mutex<Vec<Value>>, waiting: &Waiting) {
     let Ok(mut socket) = accept(stream) else {
         return;
     };
@@ -59,7 +63,8 @@ fn serve(stream: TcpStream, command: &str, decided: &Mutex<Vec<Value>>) {
                 "server": { "version": "2026.9.6", "bootId": "b" },
                 "auth": { "scopes": ["operator.read", "operator.write", "operator.approvals"] },
             }),
-            "exec.approval.list" | "plugin.approval.list" => json!([]),
+            "exec.approval.list" => json!(*waiting.lock().expect("nobody panics here")),
+            "plugin.approval.list" => json!([]),
             "chat.send" => json!({ "runId": parameters["idempotencyKey"], "status": "started" }),
             _ => json!({}),
         };
@@ -82,9 +87,11 @@ fn serve(stream: TcpStream, command: &str, decided: &Mutex<Vec<Value>>) {
                     "request": { "command": command, "cwd": "/srv", "host": "gateway", "sessionKey": session },
                     "createdAtMs": 1_000, "expiresAtMs": 121_000,
                 });
+                *waiting.lock().expect("nobody panics here") = vec![wish.clone()];
                 event(&mut socket, "exec.approval.requested", &wish);
             }
             "exec.approval.resolve" => {
+                waiting.lock().expect("nobody panics here").clear();
                 if let Ok(mut all) = decided.lock() {
                     all.push(parameters.clone());
                 }

@@ -1,7 +1,7 @@
 // The browser phone in a real Chromium, played through a list of steps: a person at the page, without the page around it.
 // Arguments: CHROMIUM BASE TOKEN ACCOUNT SOUND SCRIPT FOLDER STEP… where SOUND is the wav its microphone hears (from the
 // first use on, once), SCRIPT is phone.js, FOLDER is for its profile. Steps: `call:NUMBER`, `answer`, `hangup`, `dtmf:KEY`,
-// `mute`, `until:STATE`, `sleep:SECONDS`, `drop` (its socket breaks), `stats`, `gap:SECONDS` (watches for so long; then the
+// `mute`, `until:STATE`, `sleep:SECONDS`, `drop` (its socket breaks), `back` (waits until it is registered again), `stats`, `gap:SECONDS` (watches for so long; then the
 // milliseconds from the last sound of each thing said at the microphone to the first sound of what follows from the other
 // side, as they leave the jitter buffer). Each state and figure is a line on stdout.
 // Chromium is spoken to over its debugging pipe (Chrome DevTools Protocol); nothing else is needed.
@@ -137,7 +137,8 @@ const step = {
   hangup: () => run("phone.hangup()"),
   dtmf: (key) => run(`phone.dtmf(${JSON.stringify(key)})`),
   mute: () => run("phone.mute(true)"),
-  drop: () => run("phone.socket.close()"),
+  drop: () => run("new Promise((done) => { phone.socket.addEventListener('close', () => done()); phone.socket.close(); })"),
+  back: () => run("phone.registered()"),
   sleep: (seconds) => sleep(Number(seconds) * 1000),
   until,
   stats: async () => console.log(`STATS ${JSON.stringify(await run(STATS))}`),

@@ -94,6 +94,33 @@ pub fn reaction(event: &str, key: &str) -> Value {
     json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": event, "key": key } })
 }
 
+/// What a question of ours asked, by its event: without the line of its signs.
+pub fn asked(event: &Value) -> &str {
+    let body = event["content"]["body"].as_str().unwrap_or_default();
+    let has_signs = event["content"][BUTTONS]
+        .as_array()
+        .is_some_and(|all| !all.is_empty());
+    match body.rsplit_once("\n\n").filter(|_| has_signs) {
+        Some((text, _)) => text,
+        None => body,
+    }
+}
+
+/// The question after it is over (§11.5.4): what became of it, and nothing to react to.
+pub fn answered(event: &str, text: &str, words: &str) -> Value {
+    let body = format!("{}\n\n→ {}", printable(text), printable(words));
+    let body = body
+        .get(..body.floor_char_boundary(PART_BYTES_MAX))
+        .unwrap_or_default();
+    json!({
+        "msgtype": "m.text",
+        "body": format!("* {body}"),
+        "m.mentions": {},
+        "m.new_content": { "msgtype": "m.text", "body": body, "m.mentions": {}, BUTTONS: [] },
+        "m.relates_to": { "rel_type": "m.replace", "event_id": event },
+    })
+}
+
 /// A voice message; its words are sent as text beside it.
 pub fn voice(mxc: &str, bytes: usize, duration_ms: u32, relation: &Relation) -> Value {
     let mut content = json!({

@@ -81,6 +81,7 @@ fn questions_carry_what_their_signs_mean() {
     assert_eq!(keys, ["✅", "❌"]);
     assert_eq!(content["body"], "Run it?\n\n✅ Approve   ❌ Deny");
     let event = json!({ "content": content });
+    assert_eq!(asked(&event), "Run it?");
     let read = crate::channels::matrix::wire::buttons(&event);
     assert_eq!(read, [button("✅", "approve:7"), button("❌", "deny:7")]);
 

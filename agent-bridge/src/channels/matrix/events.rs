@@ -1,16 +1,15 @@
 //! From one event to what the hub gets of it: who said it, whether it is meant for us, its words or its sound. Owns the
 //! handing over to the hub until it is kept.
 
-use tokio::sync::oneshot;
-
 use super::http::ApiError;
 use super::judge::{self, Meant};
-use super::receive::{Receiver, Stop};
+use super::receive::{EVENT_TRIES_MAX, Receiver, Stop};
 use super::rooms::{Asked, Room};
 use super::send::direct_key;
 use super::wire::{Content, Event, Message, Mxc, What};
 use super::{address, wire};
-use crate::channels::{Arrival, Body, Inbound, NotKept, TEXT_BYTES_MAX};
+use crate::channels::handing::{offer, too_large, unusable, unusable_kind};
+use crate::channels::{Body, Inbound, NotKept, TEXT_BYTES_MAX};
 
 impl Receiver<'_> {
     /// True: it was for us, and is kept.
@@ -91,7 +90,7 @@ impl Receiver<'_> {
                 }
                 Ok(false)
             }
-            Err(NotKept::Full | NotKept::Busy) => Ok(true),
+            Err(NotKept::Full | NotKept::Busy | NotKept::Over) => Ok(true),
         }
     }
 
@@ -107,58 +106,54 @@ impl Receiver<'_> {
                     return Ok(true);
                 }
                 let session = &self.session;
-                let found = self.insist(|| session.seen(room, &to)).await?.flatten();
+                let seen = || session.seen(room, &to);
+                let found = self.try_times(EVENT_TRIES_MAX, seen).await?.ok().flatten();
                 Ok(found.is_some_and(|found| found.sender == self.own.user_id))
             }
         }
     }
 
     async fn body(&self, event: &Event, message: &Message, is_known: bool) -> Result<Body, Stop> {
-        let unusable = |why: String| Ok(Body::Unusable { why });
-        match &message.content {
+        let most = self.matrix.config.voice_bytes_max;
+        Ok(match &message.content {
             Content::Text(body) | Content::Emote(body) if body.len() > TEXT_BYTES_MAX => {
-                unusable("That message is too long for me.".to_owned())
+                unusable("This message is too long for me.")
             }
-            Content::Text(body) => Ok(Body::Text(judge::words(message, body, &self.own))),
-            Content::Emote(body) => Ok(Body::Text(format!("* {} {body}", event.sender))),
-            Content::Unusable(what) => unusable(format!(
-                "You sent {what}. I can only use words and voice messages."
-            )),
-            Content::Notice => unusable(String::new()),
+            Content::Text(body) => Body::Text(judge::words(message, body, &self.own)),
+            Content::Emote(body) => Body::Text(format!("* {} {body}", event.sender)),
+            Content::Unusable(what) => unusable_kind(what),
+            Content::Notice => unusable(""),
             // Nothing is fetched for strangers.
-            Content::Sound { .. } if !is_known => unusable("a voice message".to_owned()),
+            Content::Sound { .. } if !is_known => unusable("a voice note"),
             Content::Sound {
                 bytes: Some(bytes), ..
-            } if *bytes > self.matrix.config.voice_bytes_max as u64 => unusable(self.too_large()),
-            Content::Sound { source: None, .. } => unusable(
-                "That voice message is encrypted, and I cannot read encrypted messages.".to_owned(),
-            ),
+            } if *bytes > most as u64 => too_large(most),
+            Content::Sound { source: None, .. } => {
+                unusable("This voice note is encrypted, and I cannot read encrypted messages.")
+            }
             Content::Sound {
                 source: Some(source),
                 mime,
                 ..
-            } => self.sound(source, mime).await,
-        }
-    }
-
-    fn too_large(&self) -> String {
-        let most = self.matrix.config.voice_bytes_max / (1024 * 1024);
-        format!("That voice message is too large: {most} MiB is the most I take.")
+            } => self.sound(source, mime).await?,
+        })
     }
 
     async fn sound(&self, source: &Mxc, mime: &str) -> Result<Body, Stop> {
         let most = self.matrix.config.voice_bytes_max;
         let session = &self.session;
-        Ok(match self.try_some(|| session.download(source, most)).await? {
-            Ok(bytes) => Body::Voice {
-                bytes,
-                mime: mime.to_owned(),
+        Ok(
+            match self.try_some(|| session.download(source, most)).await? {
+                Ok(bytes) => Body::Voice {
+                    bytes,
+                    mime: mime.to_owned(),
+                },
+                Err(ApiError::TooLarge) => too_large(most),
+                Err(_) => unusable(
+                    "Your voice note could not be fetched from its server. Please send it again.",
+                ),
             },
-            Err(ApiError::TooLarge) => Body::Unusable { why: self.too_large() },
-            Err(_) => Body::Unusable {
-                why: "I could not fetch your voice message from its server. Please send it again.".to_owned(),
-            },
-        })
+        )
     }
 
     /// What an answer to one of our questions presses: its sign, its number, its label.
@@ -169,7 +164,8 @@ impl Receiver<'_> {
         answer: &str,
     ) -> Result<Option<String>, Stop> {
         let session = &self.session;
-        let Some(found) = self.insist(|| session.event(room, question)).await? else {
+        let event = || session.event(room, question);
+        let Ok(found) = self.try_times(EVENT_TRIES_MAX, event).await? else {
             return Ok(None);
         };
         if found["sender"] != self.own.user_id.as_str() {
@@ -201,13 +197,15 @@ impl Receiver<'_> {
         if !self.matrix.parts.door.knows(&address(&event.sender)).await {
             return Ok(false);
         }
-        match self.button(room, to, key).await? {
-            Some(data) => {
-                let kept = self.keep(room, event, Body::Button { data }, None).await?;
-                Ok(kept.is_ok())
-            }
-            None => Ok(false),
+        let Some(data) = self.button(room, to, key).await? else {
+            return Ok(false);
+        };
+        // Questions are asked in rooms of two; whoever came in since has not been asked.
+        if !self.facts(room).await?.is_some_and(is_private) {
+            return Ok(false);
         }
+        let kept = self.keep(room, event, Body::Button { data }, None).await?;
+        Ok(kept.is_ok())
     }
 
     /// Hands a message to the hub until it is kept or turned down.
@@ -229,21 +227,15 @@ impl Receiver<'_> {
             body,
             edits,
         };
-        for attempt in 0.. {
-            let (kept, answer) = oneshot::channel();
-            let arrival = Arrival {
-                message: message.clone(),
-                kept,
-            };
-            if self.inbox.send(arrival).await.is_err() {
-                return Err(Stop::Closed);
+        let mut attempt = 0;
+        loop {
+            match offer(self.inbox, message.clone()).await {
+                Err(NotKept::Busy) if self.inbox.is_closed() => return Err(Stop::Closed),
+                Err(NotKept::Busy) => self.pause_for_store(attempt).await,
+                kept => return Ok(kept),
             }
-            match answer.await {
-                Ok(Err(NotKept::Busy)) | Err(_) => self.pause_for_store(attempt).await,
-                Ok(answer) => return Ok(answer),
-            }
+            attempt += 1;
         }
-        Err(Stop::Closed)
     }
 
     /// So that news for this person find their way after a restart.

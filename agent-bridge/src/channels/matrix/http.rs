@@ -1,6 +1,6 @@
 //! Requests to a homeserver: addresses, the bearer token, bounds of size and time, and what a failure means. Owns the
 //! HTTP client and nothing that lasts. Bodies, tokens and a server's own words appear in no error. Redirects are not
-//! followed: they would carry the token to somebody who was not configured.
+//! followed where there is a token: they would carry it to somebody who was not configured.
 
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bytes of an answer that is neither a sync nor sound.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Steps to where a homeserver is published (§3.1: redirects are followed there).
+const REDIRECTS_MAX: usize = 5;
 /// Bytes of an error that are read.
 const ERROR_BYTES_MAX: usize = 16 * 1024;
 /// No server is believed that wants to be left alone for longer.
@@ -116,9 +118,19 @@ pub fn base(url: &str) -> Option<Url> {
 impl Http {
     /// None when the client cannot be set up: no TLS provider was installed, or there are no certificates.
     pub fn new(base: Url) -> Option<Http> {
+        Http::with(base, reqwest::redirect::Policy::none())
+    }
+
+    /// The same server, followed where it leads: for what is asked without a token.
+    pub fn following(&self) -> Option<Http> {
+        let policy = reqwest::redirect::Policy::limited(REDIRECTS_MAX);
+        Http::with(self.base.clone(), policy)
+    }
+
+    fn with(base: Url, redirects: reqwest::redirect::Policy) -> Option<Http> {
         let mut builder = Client::builder()
             .user_agent(concat!("offhook/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
+            .redirect(redirects)
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_keepalive(Duration::from_secs(20))
             .tcp_nodelay(true);

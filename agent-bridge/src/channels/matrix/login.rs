@@ -104,6 +104,30 @@ impl Login {
         }
     }
 
+    /// Who the homeserver says we are; none: nobody has logged in yet, or a token of then is no longer good, and there is
+    /// a password to log in with.
+    pub async fn check(&self, http: &Http) -> Result<Option<String>, LoginError> {
+        match self {
+            Login::Token(token) => {
+                let user = who(http, token).await.map_err(LoginError::Api)?;
+                Ok(Some(user))
+            }
+            Login::Password { user, file, .. } => {
+                let kept = read(file)?
+                    .filter(|kept| kept.user == *user && kept.homeserver == http.address())
+                    .filter(|kept| !kept.access_token.is_empty());
+                let Some(kept) = kept else {
+                    return Ok(None);
+                };
+                match who(http, &Secret::new(kept.access_token)).await {
+                    Ok(user) => Ok(Some(user)),
+                    Err(ApiError::Token) => Ok(None),
+                    Err(error) => Err(LoginError::Api(error)),
+                }
+            }
+        }
+    }
+
     /// Whether a refused token can be replaced by another.
     pub fn can_renew(&self) -> bool {
         matches!(self, Login::Password { .. })

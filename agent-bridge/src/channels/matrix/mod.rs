@@ -38,8 +38,9 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
+use super::backoff::backoff;
 use super::doorstep::{Door, Doorstep};
-use super::{Address, Arrival, Channel, DeliveryError, Memory, Outbound};
+use super::{Address, Arrival, Channel, CheckError, DeliveryError, Memory, Outbound, Withdrawal};
 pub use http::ApiError;
 pub use login::{Login, LoginError};
 pub use notice::Notice;
@@ -52,11 +53,11 @@ pub const NAME: &str = "matrix";
 /// Looking up where a homeserver is.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 const DISCOVERY_BYTES_MAX: usize = 64 * 1024;
-/// After the first failure.
+/// Waits after failures are divided by this: tests do not wait for seconds.
 #[cfg(not(test))]
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+const HURRY: u32 = 1;
 #[cfg(test)]
-const FIRST_WAIT: Duration = Duration::from_millis(5);
+const HURRY: u32 = 200;
 
 /// What the owner decides.
 #[derive(Debug, Clone)]
@@ -71,6 +72,35 @@ pub struct MatrixConfig {
     pub pairing: bool,
     /// Of one voice message.
     pub voice_bytes_max: usize,
+}
+
+impl MatrixConfig {
+    /// The homeserver as it is named.
+    fn named(&self) -> Result<http::Http, MatrixConfigError> {
+        let address = match self.homeserver.contains("://") {
+            true => self.homeserver.clone(),
+            false => format!("https://{}", self.homeserver),
+        };
+        let base = http::base(&address).ok_or(MatrixConfigError::Homeserver)?;
+        http::Http::new(base).ok_or(MatrixConfigError::Client)
+    }
+
+    /// The homeserver as it is spoken to.
+    async fn found(&self, named: &http::Http) -> Result<http::Http, ApiError> {
+        match self.homeserver.contains("://") {
+            true => Ok(named.clone()),
+            false => discover(named).await,
+        }
+    }
+}
+
+/// Whether the homeserver knows us: our user id, and the server. None: there is a password, and nobody has logged in with
+/// it yet. Logs in nowhere.
+pub async fn check(config: &MatrixConfig) -> Result<Option<String>, CheckError> {
+    let named = config.named().map_err(CheckError::new)?;
+    let http = config.found(&named).await.map_err(CheckError::new)?;
+    let user = config.login.check(&http).await.map_err(CheckError::new)?;
+    Ok(user.map(|user| format!("{user} at {}", http.address())))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -89,7 +119,7 @@ pub struct Parts {
     pub memory: Arc<dyn Memory>,
     pub door: Arc<dyn Door>,
     pub notices: Notices,
-    /// Spreads the attempts after a failure.
+    /// Spreads the attempts after a failure, and makes marks that nobody can guess.
     pub seed: [u8; 32],
 }
 
@@ -121,12 +151,7 @@ pub struct Matrix {
 impl Matrix {
     /// A rustls crypto provider must have been installed by the program.
     pub fn new(config: MatrixConfig, parts: Parts) -> Result<Matrix, MatrixConfigError> {
-        let address = match config.homeserver.contains("://") {
-            true => config.homeserver.clone(),
-            false => format!("https://{}", config.homeserver),
-        };
-        let base = http::base(&address).ok_or(MatrixConfigError::Homeserver)?;
-        let named = http::Http::new(base).ok_or(MatrixConfigError::Client)?;
+        let named = config.named()?;
         let rng = StdRng::from_seed(parts.seed);
         Ok(Matrix {
             config,
@@ -170,11 +195,19 @@ impl Matrix {
         }
     }
 
-    /// `attempt` counts from 0: 1 s, 2 s, 4 s … 60 s, give or take a quarter.
-    fn backoff(&self, attempt: u32) -> Duration {
-        let wait = (FIRST_WAIT * (1 << attempt.min(6))).min(FIRST_WAIT * 60);
-        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
-        wait.mul_f32(rng.random_range(0.75..1.25))
+    /// The wait after this many failures in a row, give or take a quarter.
+    fn backoff(&self, failures: u32) -> Duration {
+        let wait = backoff(failures) / HURRY;
+        wait.mul_f32(self.rng().random_range(0.75..1.25))
+    }
+
+    /// What we know a thing of ours by, and nobody else can guess.
+    fn mark(&self) -> String {
+        format!("{:032x}", self.rng().random::<u128>())
+    }
+
+    fn rng(&self) -> MutexGuard<'_, StdRng> {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -205,6 +238,10 @@ impl Channel for Matrix {
         send::typing(self, place, is_on).boxed()
     }
 
+    fn withdraw<'a>(&'a self, question: &'a Withdrawal) -> BoxFuture<'a, ()> {
+        send::withdraw(self, question).boxed()
+    }
+
     fn standing(&self) -> String {
         let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let server = self.named.address();
@@ -226,7 +263,11 @@ async fn discover(name: &http::Http) -> Result<http::Http, ApiError> {
         bytes_max: DISCOVERY_BYTES_MAX,
         ..http::Request::get(&path)
     };
-    let published = match name.json(request).await {
+    let asked = match name.following() {
+        Some(following) => following.json(request).await,
+        None => Err(ApiError::Garbled),
+    };
+    let published = match asked {
         Err(error @ (ApiError::Away { .. } | ApiError::Limited { .. })) => return Err(error),
         answer => answer.unwrap_or_default(),
     };

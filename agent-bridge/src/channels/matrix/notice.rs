@@ -71,13 +71,13 @@ impl fmt::Display for Notice {
             Notice::InviteRefused { from, more: 0 } => {
                 write!(
                     f,
-                    "Matrix: invitation of {from} refused: not in allow_from and not linked"
+                    "Matrix: invitation of {from} refused: not in `identities` of [[users]] and not linked"
                 )
             }
             Notice::InviteRefused { from, more } => {
                 write!(
                     f,
-                    "Matrix: invitation of {from} refused, and {more} others: not in allow_from and not linked"
+                    "Matrix: invitation of {from} refused, and {more} others: not in `identities` of [[users]] and not linked"
                 )
             }
             Notice::Joined { from } => write!(f, "Matrix: joined a room of {from}"),

@@ -12,7 +12,7 @@ use super::judge::{self, Own};
 use super::login::LoginError;
 use super::rooms::Room;
 use super::session::Session;
-use super::wire::{Event, Joined, Sync};
+use super::wire::{Event, Invite, Joined, Sync};
 use super::{Matrix, Notice, Standing};
 use crate::channels::Arrival;
 
@@ -22,6 +22,11 @@ const SINCE: &str = "since";
 const PAGES_MAX: usize = 40;
 /// Attempts for what is worth a few, such as a voice message from another server.
 const TRIES_MAX: u32 = 3;
+/// Attempts for what one event hangs on: a minute, so that a homeserver may be started anew meanwhile, and no more: one
+/// event that it cannot give out must not hold up all others.
+pub(super) const EVENT_TRIES_MAX: u32 = 6;
+/// A server that asks for more patience than this within a few attempts is not waited for.
+const LIMITED_MAX: Duration = Duration::from_secs(30);
 /// A refused sync token is tried this often before it is given up.
 const SINCE_TRIES_MAX: u32 = 3;
 /// After a token that nothing can replace.
@@ -70,10 +75,7 @@ pub(super) async fn run(matrix: &Arc<Matrix>, inbox: &mpsc::Sender<Arrival>) {
 
 /// The error is how long to wait, where that is known.
 async fn log_in(matrix: &Matrix, is_refused: bool) -> Result<Arc<Session>, Option<Duration>> {
-    let http = match matrix.config.homeserver.contains("://") {
-        true => Ok(matrix.named.clone()),
-        false => super::discover(&matrix.named).await,
-    };
+    let http = matrix.config.found(&matrix.named).await;
     let login = &matrix.config.login;
     let account = match &http {
         Ok(http) => login.open(http, is_refused).await,
@@ -112,6 +114,8 @@ pub(super) struct Receiver<'a> {
     pub(super) own: Own,
     /// Invitations refused since the last line about them, and when that was.
     pub(super) refused: (u32, Option<Instant>),
+    /// Invitations of people we know that are yet to be answered.
+    pub(super) late: Vec<Invite>,
 }
 
 impl<'a> Receiver<'a> {
@@ -130,6 +134,7 @@ impl<'a> Receiver<'a> {
             inbox,
             own,
             refused: (0, None),
+            late: Vec::new(),
         }
     }
 
@@ -151,7 +156,7 @@ impl<'a> Receiver<'a> {
         let mut attempt = 0;
         let mut refusals = 0;
         loop {
-            let waits = since.is_some() && attempt == 0;
+            let waits = since.is_some() && attempt == 0 && self.late.is_empty();
             let answer = self.session.sync(since.as_deref(), is_small, waits).await;
             let wait = match answer {
                 Ok(sync) => {
@@ -160,7 +165,10 @@ impl<'a> Receiver<'a> {
                     }
                     (attempt, refusals, is_small) = (0, 0, false);
                     self.take(&sync, since.as_deref()).await?;
-                    self.keep_since(&sync.next_batch).await?;
+                    // Before that a new start gets the invitations again that have to wait here.
+                    if self.late.is_empty() {
+                        self.keep_since(&sync.next_batch).await?;
+                    }
                     since = Some(sync.next_batch);
                     continue;
                 }
@@ -272,6 +280,17 @@ impl<'a> Receiver<'a> {
     where
         F: Future<Output = Result<T, ApiError>>,
     {
+        self.try_times(TRIES_MAX, ask).await
+    }
+
+    pub(super) async fn try_times<T, F>(
+        &self,
+        tries_max: u32,
+        ask: impl Fn() -> F,
+    ) -> Result<Result<T, ApiError>, Stop>
+    where
+        F: Future<Output = Result<T, ApiError>>,
+    {
         let mut attempt = 0;
         loop {
             let error = match ask().await {
@@ -281,22 +300,19 @@ impl<'a> Receiver<'a> {
             attempt += 1;
             let wait = match &error {
                 ApiError::Token => return Err(self.token_refused()),
-                ApiError::Limited { after } => *after,
+                ApiError::Limited { after } if *after <= LIMITED_MAX => *after,
                 ApiError::Away { .. } => self.matrix.backoff(attempt),
                 _ => return Ok(Err(error)),
             };
-            if attempt >= TRIES_MAX {
+            if attempt >= tries_max {
                 return Ok(Err(error));
             }
             sleep(wait).await;
         }
     }
 
-    /// Everything in one sync, in its order.
+    /// Everything in one sync, in its order; invitations behind what was said.
     async fn take(&mut self, sync: &Sync, since: Option<&str>) -> Result<(), Stop> {
-        for invite in &sync.invites {
-            self.invited(invite).await?;
-        }
         for joined in &sync.joined {
             match since {
                 Some(since) => self.room(joined, since).await?,
@@ -309,7 +325,7 @@ impl<'a> Receiver<'a> {
                 }
             }
         }
-        Ok(())
+        self.invitations(&sync.invites).await
     }
 
     async fn room(&mut self, joined: &Joined, since: &str) -> Result<(), Stop> {

@@ -12,7 +12,7 @@ use super::compose::{self, Relation};
 use super::http::ApiError;
 use super::session::Session;
 use super::{Matrix, wire};
-use crate::channels::{DeliveryError, OutBody, Outbound};
+use crate::channels::{DeliveryError, OutBody, Outbound, Withdrawal};
 
 /// Deliveries under way whose progress is remembered; one that is forgotten begins anew, which doubles nothing.
 pub(super) const PROGRESS_MAX: usize = 256;
@@ -20,6 +20,8 @@ pub(super) const PROGRESS_MAX: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Before an account is logged in.
 const NOT_YET: Duration = Duration::from_secs(2);
+/// Signs of one question.
+const BUTTONS_MAX: usize = 9;
 const TYPING_LASTS: Duration = Duration::from_secs(30);
 const TYPING_REPEATS: Duration = Duration::from_secs(20);
 /// An answer that takes longer is not being typed.
@@ -34,6 +36,8 @@ pub(super) struct Progress {
     events: usize,
     first: Option<String>,
     mxc: Option<String>,
+    /// The room that was remembered was closed.
+    has_moved: bool,
 }
 
 pub(super) async fn deliver(
@@ -60,6 +64,7 @@ pub(super) async fn deliver(
         message,
         progress: known().unwrap_or_default(),
         until: Instant::now() + PATIENCE,
+        is_closed: false,
     };
     let outcome = delivery.run().await;
     let progress = delivery.progress;
@@ -88,27 +93,53 @@ struct Delivery<'a> {
     message: &'a Outbound,
     progress: Progress,
     until: Instant,
+    /// The room is closed to us, or they have left it.
+    is_closed: bool,
 }
 
 impl Delivery<'_> {
     async fn run(&mut self) -> Result<(), DeliveryError> {
         let room = self.room().await?;
-        let people = self.check(&room).await?;
+        let outcome = self.run_in(&room).await;
+        let may_move = self.is_direct() && !self.progress.has_moved;
+        if outcome.is_err() && self.is_closed && may_move {
+            // They left, or put us out: next time there is another room. Once; two closed rooms are an answer.
+            let key = direct_key(&self.message.place);
+            self.matrix.parts.memory.put(&key, "").await?;
+            self.matrix.rooms().doubt(&room);
+            self.progress = Progress {
+                has_moved: true,
+                ..Progress::default()
+            };
+            return Err(DeliveryError::Passing {
+                why: "the room with them is closed; there will be another".to_owned(),
+                retry_after: None,
+            });
+        }
+        outcome
+    }
+
+    async fn run_in(&mut self, room: &str) -> Result<(), DeliveryError> {
+        let people = self.check(room).await?;
         let relation = self.relation(people);
         match &self.message.body {
-            OutBody::Text(text) => self.texts(&room, text, &relation).await,
+            OutBody::Text(text) => self.texts(room, text, &relation).await,
             OutBody::Voice {
                 ogg_opus,
                 duration_ms,
                 words,
             } => {
                 // As text too: it can be searched, and is there for who cannot listen.
-                self.texts(&room, words, &relation).await?;
-                self.voice(&room, ogg_opus, *duration_ms, &relation).await
+                self.texts(room, words, &relation).await?;
+                self.voice(room, ogg_opus, *duration_ms, &relation).await
             }
+            // Others there could read it, and answer.
+            OutBody::Ask { .. } if people > 2 => Err(DeliveryError::Final {
+                why: "questions are asked in rooms of two only".to_owned(),
+            }),
             OutBody::Ask { text, buttons } => {
                 let (content, keys) = compose::question(text, buttons, &relation);
-                self.event(&room, 0, &content).await?;
+                self.event(room, 0, &content).await?;
                 let Some(question) = self.progress.first.clone() else {
                     return Ok(());
                 };
@@ -118,7 +149,7 @@ impl Delivery<'_> {
                     // A person can add the sign too, or write.
                     let _ = self
                         .session
-                        .send(&room, "m.reaction", &transaction, &content)
+                        .send(room, "m.reaction", &transaction, &content)
                         .await;
                 }
                 Ok(())
@@ -142,10 +173,19 @@ impl Delivery<'_> {
         }
         let key = direct_key(place);
         let memory = &self.matrix.parts.memory;
-        let room = match memory.get(&key).await.filter(|room| wire::is_room(room)) {
-            Some(room) => room,
-            None => {
-                let room = self.session.create_direct(place).await.map_err(failed)?;
+        let known = memory.get(&key).await.unwrap_or_default();
+        let room = match wire::is_room(&known) {
+            true => known,
+            false => {
+                // One whose answer was lost may be there.
+                let found = match known.strip_prefix(CREATING) {
+                    Some(mark) => self.session.find_direct(place, mark).await,
+                    None => Ok(None),
+                };
+                let room = match found.map_err(failed)? {
+                    Some(room) => room,
+                    None => self.new_room(place, &key).await?,
+                };
                 let _ = memory.put(&key, &room).await;
                 room
             }
@@ -154,19 +194,50 @@ impl Delivery<'_> {
         Ok(room)
     }
 
+    /// A room with this user. Until its id is known, memory holds the mark to find it by.
+    async fn new_room(&self, user: &str, key: &str) -> Result<String, DeliveryError> {
+        let memory = &self.matrix.parts.memory;
+        let mark = self.matrix.mark();
+        let making = format!("{CREATING}{mark}");
+        memory.put(key, &making).await?;
+        let created = self.session.create_direct(user, &mark).await;
+        let is_certainly_none = matches!(
+            created,
+            Err(ApiError::Refused { .. } | ApiError::Limited { .. } | ApiError::Token)
+        );
+        // Unless they wrote to us meanwhile, which gave us another room.
+        if is_certainly_none && memory.get(key).await.as_deref() == Some(making.as_str()) {
+            let _ = memory.put(key, "").await;
+        }
+        created.map_err(failed)
+    }
+
+    /// Whether it is for a person, in whichever room they are with us.
+    fn is_direct(&self) -> bool {
+        wire::is_user(&self.message.place)
+    }
+
     /// How many are there; an error where nothing may be said.
-    async fn check(&self, room: &str) -> Result<usize, DeliveryError> {
-        let facts = self
-            .matrix
-            .facts(&self.session, room)
-            .await
-            .map_err(failed)?;
+    async fn check(&mut self, room: &str) -> Result<usize, DeliveryError> {
+        let facts = self.matrix.facts(&self.session, room).await;
+        let facts = facts.map_err(|error| self.refused(error))?;
         if facts.is_encrypted == Some(true) {
             return Err(DeliveryError::Final {
                 why: "that Matrix room is encrypted, which is not supported".to_owned(),
             });
         }
-        Ok(facts.people.unwrap_or(usize::MAX))
+        let people = facts.people.unwrap_or(usize::MAX);
+        // A room that they have left takes everything, and nobody reads it, or somebody else whom they once asked in.
+        if self.is_direct() {
+            let left = self.session.has_left(room, &self.message.place).await;
+            if left.map_err(|error| self.refused(error))? {
+                self.is_closed = true;
+                return Err(DeliveryError::Final {
+                    why: "they have left the Matrix room with us".to_owned(),
+                });
+            }
+        }
+        Ok(people)
     }
 
     /// Among several people an answer shows whose question it answers; with one person that would be noise.
@@ -251,11 +322,20 @@ impl Delivery<'_> {
                 Err(ApiError::Limited { after }) if Instant::now() + after <= self.until => {
                     sleep(after).await
                 }
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(self.refused(error)),
             }
         }
     }
+
+    /// What a failure in the room itself means.
+    fn refused(&mut self, error: ApiError) -> DeliveryError {
+        self.is_closed |= matches!(error, ApiError::Refused { status: 403, .. });
+        failed(error)
+    }
 }
+
+/// Stands there while a room is being made, before its mark.
+const CREATING: &str = "being made ";
 
 /// Where the room of two with this user is remembered.
 pub(super) fn direct_key(user: &str) -> String {
@@ -274,6 +354,50 @@ fn failed(error: ApiError) -> DeliveryError {
             retry_after: None,
         },
         ApiError::Refused { .. } | ApiError::TooLarge => DeliveryError::Final { why },
+    }
+}
+
+/// The question shows what became of it, and our own signs below it go.
+pub(super) async fn withdraw(matrix: &Matrix, over: &Withdrawal) {
+    let Some(event) = over.theirs.as_deref() else {
+        return;
+    };
+    // A question of an earlier run is over before we have signed in; whoever asks for this has patience.
+    let mut signed_in = matrix.session.subscribe();
+    let session = signed_in.wait_for(Option::is_some).await;
+    let Some(session) = session.ok().and_then(|session| session.clone()) else {
+        return;
+    };
+    let room = match wire::is_room(&over.place) {
+        true => over.place.clone(),
+        false => {
+            let known = matrix.parts.memory.get(&direct_key(&over.place)).await;
+            known.unwrap_or_default()
+        }
+    };
+    if !wire::is_room(&room) {
+        return;
+    }
+    // Kept from when it was asked; where the server does not give it out, the signs stay.
+    let asked = session.event(&room, event).await.unwrap_or_default();
+    let text = match over.text.as_str() {
+        "" => compose::asked(&asked),
+        text => text,
+    };
+    let edit = compose::answered(event, text, &over.words);
+    let transaction = format!("{}-w", over.id);
+    let sent = session.send(&room, "m.room.message", &transaction, &edit);
+    if let Ok(edit) = sent.await {
+        matrix.rooms().ours.put(&edit, ());
+    }
+    for (n, (key, _)) in wire::buttons(&asked).iter().enumerate().take(BUTTONS_MAX) {
+        // Under the transaction it was sent with it is the same sign, and this is its id.
+        let sign = compose::reaction(event, key);
+        let transaction = format!("{}-r{n}", over.id);
+        if let Ok(sign) = session.send(&room, "m.reaction", &transaction, &sign).await {
+            let transaction = format!("{}-x{n}", over.id);
+            let _ = session.redact(&room, &sign, &transaction).await;
+        }
     }
 }
 

@@ -22,6 +22,10 @@ const EVENTS_FEW: u32 = 1;
 /// A name, a count: nothing that holds a message up for long.
 const SHORT: Duration = Duration::from_secs(10);
 
+/// Where a room that we made for one person carries its mark, from its creation on.
+const DIRECT: &str = "org.offhook.direct";
+/// Rooms looked through for such a mark.
+const SEARCHED_MAX: usize = 200;
 const CLIENT: [&str; 3] = ["_matrix", "client", "v3"];
 
 #[derive(Debug)]
@@ -178,25 +182,70 @@ impl Session {
     }
 
     pub async fn join(&self, room: &str) -> Result<(), ApiError> {
-        self.post(&["rooms", room, "join"], &json!({}))
-            .await
-            .map(drop)
+        let path = ["rooms", room, "join"];
+        self.post(&path, &json!({})).await.map(drop)
     }
 
     pub async fn leave(&self, room: &str) -> Result<(), ApiError> {
-        self.post(&["rooms", room, "leave"], &json!({}))
-            .await
-            .map(drop)
+        let path = ["rooms", room, "leave"];
+        self.post(&path, &json!({})).await.map(drop)
     }
 
-    /// A room for this user and us.
-    pub async fn create_direct(&self, user: &str) -> Result<String, ApiError> {
-        let body = json!({ "preset": "trusted_private_chat", "is_direct": true, "invite": [user] });
+    /// Whether this user was in a room and is not any more, by their own will or ours. Who has yet to accept an
+    /// invitation has not left.
+    pub async fn has_left(&self, room: &str, user: &str) -> Result<bool, ApiError> {
+        match self
+            .get(&["rooms", room, "state", "m.room.member", user], SHORT)
+            .await
+        {
+            Ok(member) => Ok(matches!(
+                member["membership"].as_str(),
+                Some("leave" | "ban")
+            )),
+            Err(ApiError::Refused { status: 404, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A room for this user and us. It carries this mark: there is no transaction id for it, and an answer may be lost.
+    pub async fn create_direct(&self, user: &str, mark: &str) -> Result<String, ApiError> {
+        let body = json!({
+            "preset": "trusted_private_chat",
+            "is_direct": true,
+            "invite": [user],
+            "creation_content": { DIRECT: mark },
+        });
         let answer = self.post(&["createRoom"], &body).await?;
         let room = answer["room_id"]
             .as_str()
             .filter(|room| wire::is_room(room));
         room.map(str::to_owned).ok_or(ApiError::Garbled)
+    }
+
+    /// The room that [`Session::create_direct`] has made for this user with this mark and whose answer was lost, if it
+    /// has. Anybody can make a room and have us in it, so nothing but the mark says that it is ours.
+    pub async fn find_direct(&self, user: &str, mark: &str) -> Result<Option<String>, ApiError> {
+        let answer = self.get(&["joined_rooms"], TIMEOUT).await?;
+        let rooms = answer["joined_rooms"].as_array().into_iter().flatten();
+        let rooms = rooms.filter_map(Value::as_str);
+        for room in rooms.filter(|room| wire::is_room(room)).take(SEARCHED_MAX) {
+            let state = |kind, key| async move {
+                match self.get(&["rooms", room, "state", kind, key], SHORT).await {
+                    Err(ApiError::Refused { .. } | ApiError::TooLarge | ApiError::Garbled) => {
+                        Ok(Value::Null)
+                    }
+                    answer => answer,
+                }
+            };
+            if state("m.room.create", "").await?[DIRECT] != mark {
+                continue;
+            }
+            let there = state("m.room.member", user).await?;
+            if matches!(there["membership"].as_str(), Some("invite" | "join")) {
+                return Ok(Some(room.to_owned()));
+            }
+        }
+        Ok(None)
     }
 
     /// Sends one event; a second one under the same `transaction` is the same event (§10.2.2). Its id.
@@ -212,6 +261,13 @@ impl Session {
             .await?;
         let id = answer["event_id"].as_str().map(str::to_owned);
         id.ok_or(ApiError::Garbled)
+    }
+
+    /// Takes an event of ours back (§10.3).
+    pub async fn redact(&self, room: &str, event: &str, transaction: &str) -> Result<(), ApiError> {
+        self.put(&["rooms", room, "redact", event, transaction], &json!({}))
+            .await
+            .map(drop)
     }
 
     /// Keeps a sound on the server; its `mxc://` address.

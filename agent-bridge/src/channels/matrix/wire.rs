@@ -3,14 +3,17 @@
 //! strangers: what is missing, too long or of another type is left out, and nothing here fails but a document without a
 //! sync token.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::channels::names;
 
 /// Longest id of a user, a room or an event (appendices, §4.2).
 pub const ID_BYTES_MAX: usize = 255;
 /// A server's token for a place in its stream.
 const TOKEN_BYTES_MAX: usize = 4_096;
-/// Letters of a display name that are kept.
-const NAME_CHARS_MAX: usize = 100;
 /// Users that one message mentions; more are not looked at.
 const MENTIONS_MAX: usize = 100;
 /// Where our own questions keep what their reactions mean.
@@ -147,22 +150,28 @@ pub enum WireError {
 
 /// An answer to `/sync`. `own` is our user id.
 pub fn sync(body: &[u8], own: &str) -> Result<Sync, WireError> {
-    let body: Value = serde_json::from_slice(body).map_err(|_| WireError::NotJson)?;
-    let next_batch = token(&body["next_batch"]).ok_or(WireError::NoToken)?;
-    let rooms = |kind: &str| body["rooms"][kind].as_object().into_iter().flatten();
-    let invites = rooms("invite")
-        .filter_map(|(room, invite)| self::invite(room, invite, own))
+    let body = object(serde_json::from_slice(body).map_err(|_| WireError::NotJson)?);
+    let next_batch = token(&value(body.get("next_batch"))).ok_or(WireError::NoToken)?;
+    let rooms = child(&body, "rooms");
+    let invites = child(&rooms, "invite")
+        .into_iter()
+        .filter_map(|(room, invite)| self::invite(&room, &object(invite), own))
         .collect();
-    let joined = rooms("join")
+    let joined = child(&rooms, "join")
+        .into_iter()
         .filter(|(room, _)| is_room(room))
-        .map(|(room, joined)| Joined {
-            room: room.clone(),
-            state: events(&joined["state"]["events"]),
-            timeline: events(&joined["timeline"]["events"]),
-            gap: match joined["timeline"]["limited"].as_bool() {
-                Some(true) => token(&joined["timeline"]["prev_batch"]),
-                _ => None,
-            },
+        .map(|(room, joined)| {
+            let joined = object(joined);
+            let timeline = child(&joined, "timeline");
+            Joined {
+                room,
+                state: events(child(&joined, "state").get("events")),
+                timeline: events(timeline.get("events")),
+                gap: match value(timeline.get("limited")).as_bool() {
+                    Some(true) => token(&value(timeline.get("prev_batch"))),
+                    _ => None,
+                },
+            }
         })
         .collect();
     Ok(Sync {
@@ -174,11 +183,33 @@ pub fn sync(body: &[u8], own: &str) -> Result<Sync, WireError> {
 
 /// An answer to `/rooms/…/messages`.
 pub fn page(body: &[u8]) -> Result<Page, WireError> {
-    let body: Value = serde_json::from_slice(body).map_err(|_| WireError::NotJson)?;
+    let body = object(serde_json::from_slice(body).map_err(|_| WireError::NotJson)?);
     Ok(Page {
-        events: events(&body["chunk"]),
-        next: token(&body["end"]),
+        events: events(body.get("chunk")),
+        next: token(&value(body.get("end"))),
     })
+}
+
+/// The members of an object as they were written; none where it is none. Each event is read by itself: what somebody
+/// has nested too deeply for the reader is then lost alone.
+fn object(raw: &RawValue) -> BTreeMap<String, &RawValue> {
+    serde_json::from_str(raw.get()).unwrap_or_default()
+}
+
+fn child<'a>(of: &BTreeMap<String, &'a RawValue>, name: &str) -> BTreeMap<String, &'a RawValue> {
+    of.get(name).map(|raw| object(raw)).unwrap_or_default()
+}
+
+fn list(raw: Option<&&RawValue>) -> Vec<Value> {
+    let items: Vec<&RawValue> = raw
+        .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default();
+    items.iter().map(|item| value(Some(item))).collect()
+}
+
+fn value(raw: Option<&&RawValue>) -> Value {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default()
 }
 
 /// One event; none where it has no usable id or sender.
@@ -259,14 +290,9 @@ pub fn is_room(text: &str) -> bool {
     text.len() > 1 && text.starts_with('!') && is_printable(text)
 }
 
-/// A name as it is shown, without what would disturb a line.
+/// A name as it is shown.
 pub fn shown_name(value: &Value) -> String {
-    let name = value.as_str().unwrap_or_default();
-    let is_shown = |c: &char| {
-        !c.is_control() && !matches!(*c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let name: String = name.chars().filter(is_shown).take(NAME_CHARS_MAX).collect();
-    name.trim().to_owned()
+    names::shown_name(value.as_str().unwrap_or_default())
 }
 
 fn is_printable(text: &str) -> bool {
@@ -292,23 +318,17 @@ fn token(value: &Value) -> Option<String> {
     is_token.then(|| text.to_owned())
 }
 
-fn events(list: &Value) -> Vec<Event> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(event)
-        .collect()
+fn events(raw: Option<&&RawValue>) -> Vec<Event> {
+    list(raw).iter().filter_map(event).collect()
 }
 
-fn invite(room: &str, invite: &Value, own: &str) -> Option<Invite> {
+fn invite(room: &str, invite: &BTreeMap<String, &RawValue>, own: &str) -> Option<Invite> {
     if !is_room(room) {
         return None;
     }
+    let state = list(child(invite, "invite_state").get("events"));
     let members = || {
-        let state = invite["invite_state"]["events"]
-            .as_array()
-            .into_iter()
-            .flatten();
+        let state = state.iter();
         state.filter(|event| event["type"] == "m.room.member")
     };
     let ours = members()

@@ -87,6 +87,34 @@ fn what_is_no_sync_is_said() {
 }
 
 #[test]
+fn what_is_nested_too_deeply_is_lost_alone() {
+    let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+    let said = |id: &str, more: &str| {
+        format!(
+            r#"{{"type":"m.room.message","event_id":"{id}","sender":"@eve:b","content":{{"msgtype":"m.text","body":"x"{more}}}}}"#
+        )
+    };
+    let bomb = said("$1", &format!(r#","odd":{deep}"#));
+    let events = format!("[{bomb},{}]", said("$2", ""));
+    let body = format!(
+        r#"{{"next_batch":"s","odd":{deep},"rooms":{{"join":{{"!r:a":{{"timeline":{{"events":{events}}}}},
+            "!q:a":{{"timeline":{deep}}}}},"invite":{{"!i:a":{{"invite_state":{{"events":{events}}}}}}}}}}}"#
+    );
+    let sync = sync(body.as_bytes(), OWN).expect("a sync");
+    let room = sync.joined.iter().find(|joined| joined.room == "!r:a");
+    let ids: Vec<&str> = room
+        .expect("the room")
+        .timeline
+        .iter()
+        .map(|event| event.id.as_str())
+        .collect();
+    assert_eq!(ids, ["$2"]);
+    let body = format!(r#"{{"chunk":{events},"end":"e"}}"#);
+    let page = page(body.as_bytes()).expect("a page");
+    assert_eq!((page.events.len(), page.next.as_deref()), (1, Some("e")));
+}
+
+#[test]
 fn messages_of_every_kind() {
     let voice = json!({
         "msgtype": "m.audio", "body": "Voice message.ogg", "url": "mxc://a.example/abc_-1",

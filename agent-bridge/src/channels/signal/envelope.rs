@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::channels::TEXT_BYTES_MAX;
-use crate::channels::telegram::update::shown_name;
+use crate::channels::names::shown_name;
 
 const ID_BYTES_MAX: usize = 128;
 
@@ -49,7 +49,9 @@ pub fn read(event: &Value, account: &str) -> Option<Envelope> {
         .into_iter()
         .find(|value| value["envelope"].is_object())?;
     let ours = outer["account"].as_str().unwrap_or(account);
-    if !account.is_empty() && ours != account {
+    // Ours may be configured by its id, which events do not name.
+    let are_numbers = ours.starts_with('+') && account.starts_with('+');
+    if are_numbers && ours != account {
         return None;
     }
     let envelope = &outer["envelope"];
@@ -163,6 +165,7 @@ mod tests {
         }
         assert!(read(&text("hello"), "+49000").is_some());
         assert!(read(&text("hello"), "+49001").is_none());
+        assert!(read(&text("hello"), "0b1e-our-account-id").is_some());
     }
 
     #[test]

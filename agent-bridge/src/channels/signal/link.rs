@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Response, Url};
 use serde_json::Value;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -15,6 +16,10 @@ use crate::channels::VOICE_BYTES_MAX;
 use crate::router::place::Place;
 
 const CONNECT: Duration = Duration::from_secs(10);
+/// It begins to answer with its first sign of life, which comes every 15 s.
+const OPEN: Duration = Duration::from_secs(60);
+/// A connection without a sign of life is looked at after this, and so often.
+const KEEPALIVE: Duration = Duration::from_secs(20);
 /// signal-cli answers when Signal's servers have taken the message.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// A voice note of the greatest size in Base64, and what stands around it.
@@ -92,6 +97,11 @@ impl Link {
         after: Option<&str>,
         account: &str,
     ) -> Result<Events, &'static str> {
+        let opened = timeout(OPEN, self.opened(after, account)).await;
+        opened.unwrap_or(Err("signal-cli does not answer"))
+    }
+
+    async fn opened(&self, after: Option<&str>, account: &str) -> Result<Events, &'static str> {
         match self {
             Link::Http { client, base } => {
                 let mut request = client
@@ -228,7 +238,13 @@ async fn over_tcp(address: &str, id: u64, request: &Value) -> Outcome {
 
 async fn connect(address: &str) -> Option<TcpStream> {
     let stream = timeout(CONNECT, TcpStream::connect(address)).await;
-    stream.ok()?.ok()
+    let stream = stream.ok()?.ok()?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE);
+    // Where it cannot be set, only the daemon's end is not noticed.
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+    Some(stream)
 }
 
 fn unreachable() -> Outcome {

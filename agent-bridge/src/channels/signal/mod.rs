@@ -26,7 +26,8 @@ use tokio::sync::mpsc;
 
 use super::attempts::Attempts;
 use super::doorstep::{Door, Doorstep};
-use super::{Arrival, Channel, DeliveryError, Memory, MemoryError, OutBody, Outbound};
+use super::kept::Kept;
+use super::{Arrival, Channel, CheckError, DeliveryError, Memory, MemoryError, OutBody, Outbound};
 use link::Link;
 pub use link::SignalConfigError;
 use rpc::Outcome;
@@ -36,7 +37,6 @@ use typing::Typing;
 pub const NAME: &str = "signal";
 /// Where signal-cli's daemon is unless the settings say otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
-const ATTEMPTS: &str = "deliveries";
 
 #[derive(Debug, Clone)]
 pub struct SignalConfig {
@@ -46,6 +46,30 @@ pub struct SignalConfig {
     pub account: String,
 }
 
+impl SignalConfig {
+    fn address(&self) -> &str {
+        match self.url.trim() {
+            "" => DEFAULT_URL,
+            url => url,
+        }
+    }
+}
+
+/// Whether signal-cli answers: its version.
+pub async fn check(config: &SignalConfig) -> Result<String, CheckError> {
+    let link = Link::new(config.address()).map_err(CheckError::new)?;
+    let request = rpc::request(1, "version", &serde_json::json!({}), "");
+    match link.call(1, &request).await {
+        Outcome::Done(result) => match result["version"].as_str().or(result.as_str()) {
+            Some(version) if version.len() <= 40 => Ok(format!("signal-cli {version}")),
+            _ => Ok("signal-cli".to_owned()),
+        },
+        Outcome::Refused { why } | Outcome::NotDone { why, .. } | Outcome::Unknown { why } => {
+            Err(CheckError::new(why))
+        }
+    }
+}
+
 pub struct Signal {
     config: SignalConfig,
     link: Link,
@@ -53,7 +77,7 @@ pub struct Signal {
     door: Arc<dyn Door>,
     /// Names requests.
     requests: Arc<AtomicU64>,
-    attempts: tokio::sync::Mutex<Option<Attempts>>,
+    attempts: Kept<Attempts>,
     doorstep: Mutex<Doorstep>,
     standing: Mutex<String>,
     typing: Typing,
@@ -66,18 +90,14 @@ impl Signal {
         memory: Arc<dyn Memory>,
         door: Arc<dyn Door>,
     ) -> Result<Signal, SignalConfigError> {
-        let url = match config.url.trim() {
-            "" => DEFAULT_URL,
-            url => url,
-        };
-        let link = Link::new(url)?;
+        let link = Link::new(config.address())?;
         Ok(Signal {
             config,
             link,
             memory,
             door,
             requests: Arc::new(AtomicU64::new(1)),
-            attempts: tokio::sync::Mutex::new(None),
+            attempts: Kept::new("deliveries"),
             doorstep: Mutex::new(Doorstep::default()),
             standing: Mutex::new("connecting".to_owned()),
             typing: Typing::default(),
@@ -96,28 +116,11 @@ impl Signal {
 
     /// Changes what is remembered of deliveries, and returns when that is on disk.
     async fn note<T>(&self, change: impl FnOnce(&mut Attempts) -> T) -> Result<T, MemoryError> {
-        let mut kept = self.attempts.lock().await;
-        if kept.is_none() {
-            let text = self.memory.get(ATTEMPTS).await.unwrap_or_default();
-            *kept = Some(Attempts::read(&text));
-        }
-        let attempts = kept.get_or_insert_default();
-        let before = attempts.clone();
-        let result = change(attempts);
-        if *attempts != before
-            && let Err(error) = self.memory.put(ATTEMPTS, &attempts.written()).await
-        {
-            *attempts = before;
-            return Err(error);
-        }
-        Ok(result)
+        self.attempts.change(&*self.memory, change).await
     }
 
     async fn send(&self, message: &Outbound) -> Result<Option<String>, DeliveryError> {
-        let at = self
-            .note(|attempts| attempts.at(&message.id))
-            .await
-            .map_err(unkept)?;
+        let at = self.note(|attempts| attempts.at(&message.id)).await?;
         let sound: &[u8] = match &message.body {
             OutBody::Voice { ogg_opus, .. } => ogg_opus,
             OutBody::Text(_) | OutBody::Ask { .. } => &[],
@@ -125,18 +128,14 @@ impl Signal {
         let mut first = at.first;
         let mut in_doubt = at.in_doubt;
         for piece in rpc::pieces(&message.body).iter().skip(at.sent) {
-            self.note(|attempts| attempts.begin(&message.id))
-                .await
-                .map_err(unkept)?;
+            self.note(|attempts| attempts.begin(&message.id)).await?;
             let params = rpc::send(&message.place, piece, sound, in_doubt);
             let theirs = match self.call("send", &params).await {
                 Outcome::Done(result) => result["timestamp"].as_u64().map(|at| at.to_string()),
                 outcome => return Err(self.undelivered(&message.id, outcome).await),
             };
-            let noted = self
-                .note(|attempts| attempts.sent(&message.id, theirs.as_deref()))
-                .await;
-            noted.map_err(unkept)?;
+            self.note(|attempts| attempts.sent(&message.id, theirs.as_deref()))
+                .await?;
             first = first.or(theirs);
             in_doubt = false;
         }
@@ -160,13 +159,6 @@ impl Signal {
         // Where this cannot be written the piece is in doubt later, and says so.
         let _ = self.note(|attempts| attempts.not_sent(id)).await;
         error
-    }
-}
-
-fn unkept(error: MemoryError) -> DeliveryError {
-    DeliveryError::Passing {
-        why: error.to_string(),
-        retry_after: None,
     }
 }
 

@@ -4,14 +4,15 @@
 use std::sync::PoisonError;
 
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::envelope::{self, Content, Envelope};
 use super::rpc::Outcome;
 use super::{NAME, Signal, base64};
+use crate::channels::backoff::backoff;
 use crate::channels::doorstep::greeting;
-use crate::channels::telegram::poll::backoff;
+use crate::channels::handing::{offer, too_large, unusable, unusable_kind};
 use crate::channels::{Address, Arrival, Body, Inbound, NotKept, VOICE_BYTES_MAX};
 
 /// The id of the last event that was kept.
@@ -109,9 +110,7 @@ impl Signal {
     async fn inbound(&self, envelope: &Envelope, from: &Address) -> Result<Inbound, NotKept> {
         let body = match &envelope.content {
             Content::Text(text) => Body::Text(text.clone()),
-            Content::Other(what) => unusable(&format!(
-                "I cannot use {what}. Write to me, or send a voice note."
-            )),
+            Content::Other(what) => unusable_kind(what),
             // Nothing is fetched for a stranger.
             Content::Sound { .. } if !self.door.knows(from).await => return Err(NotKept::Stranger),
             Content::Sound {
@@ -119,12 +118,7 @@ impl Signal {
                 bytes,
                 mime,
             } => match bytes {
-                Some(bytes) if *bytes > VOICE_BYTES_MAX as u64 => {
-                    let most = VOICE_BYTES_MAX / (1024 * 1024);
-                    unusable(&format!(
-                        "This voice note is too large: {most} MB are the most."
-                    ))
-                }
+                Some(bytes) if *bytes > VOICE_BYTES_MAX as u64 => too_large(VOICE_BYTES_MAX),
                 _ => self.fetched(attachment, &from.id, mime).await,
             },
         };
@@ -178,20 +172,5 @@ impl Signal {
             let params = json!({ "recipient": [from.id], "message": greeting(&code) });
             let _ = self.call("send", &params).await;
         }
-    }
-}
-
-async fn offer(inbox: &mpsc::Sender<Arrival>, message: Inbound) -> Result<(), NotKept> {
-    let (kept, answer) = oneshot::channel();
-    inbox
-        .send(Arrival { message, kept })
-        .await
-        .map_err(|_| NotKept::Busy)?;
-    answer.await.unwrap_or(Err(NotKept::Busy))
-}
-
-fn unusable(why: &str) -> Body {
-    Body::Unusable {
-        why: why.to_owned(),
     }
 }

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::base64;
 use crate::channels::OutBody;
+use crate::channels::attempts::DOUBT;
 use crate::channels::markdown::{Rich, Style};
 use crate::channels::split::{Unit, split};
 
 /// Longer texts would travel as a file.
 const TEXT_UNITS_MAX: usize = 1_900;
 const RATE_REST: Duration = Duration::from_secs(60);
-const DOUBT: &str = "(Sent again after an interruption; you may have this already.)";
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq)]

@@ -497,3 +497,34 @@ fn addresses_are_checked() {
         assert_eq!(check(bad), Some(SignalConfigError::Url), "{bad}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_takes_and_never_answers_is_left() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // Connections are made, and nothing is ever read from them.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let link = Link::new(&format!("http://{address}")).expect("an address");
+    let opened = tokio::time::timeout(Duration::from_secs(3_600), link.open(None, ""));
+    let opened = opened.await.expect("it gives up");
+    assert_eq!(opened.err(), Some("signal-cli does not answer"));
+}
+
+#[tokio::test]
+async fn a_check_asks_for_the_version() {
+    let stand_in = StandIn::tcp().await;
+    let config = SignalConfig {
+        url: format!("tcp://{}", stand_in.address),
+        account: String::new(),
+    };
+    stand_in.with(|inner| {
+        let version = json!({"result": {"version": "0.13.20"}});
+        inner.answers.insert("version".to_owned(), vec![version]);
+    });
+    assert_eq!(check(&config).await.as_deref(), Ok("signal-cli 0.13.20"));
+    let away = SignalConfig {
+        url: "tcp://127.0.0.1:1".to_owned(),
+        ..config
+    };
+    assert!(check(&away).await.is_err());
+}

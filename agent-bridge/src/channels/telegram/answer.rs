@@ -86,7 +86,10 @@ pub fn read(status: u16, body: &[u8]) -> Answer {
             500.. => Answer::Unknown {
                 why: "Telegram's server is in trouble",
             },
-            401 | 404 => Answer::Refused(Refusal::Token),
+            // The API says so in JSON; a machine before it knows no tokens.
+            401 | 404 => Answer::Unknown {
+                why: "what answers is not Telegram's API",
+            },
             400..500 => Answer::Refused(Refusal::Other { code: status }),
             _ => Answer::Unknown {
                 why: "what answers is not Telegram's API",
@@ -158,7 +161,18 @@ mod tests {
                 r#"{"ok":false,"error_code":401,"description":"Unauthorized"}"#,
                 refused(Refusal::Token),
             ),
-            (404, "not json", refused(Refusal::Token)),
+            (
+                404,
+                "not json",
+                Answer::Unknown {
+                    why: "what answers is not Telegram's API",
+                },
+            ),
+            (
+                404,
+                r#"{"ok":false,"error_code":404,"description":"Not Found"}"#,
+                refused(Refusal::Token),
+            ),
             (
                 409,
                 r#"{"ok":false,"error_code":409,"description":"Conflict: terminated by other getUpdates request"}"#,

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::Telegram;
 use super::answer::{Answer, Refusal};
 use super::form::form;
-use super::pieces::{Piece, pieces};
+use super::pieces::{Piece, decided, pieces};
 use crate::channels::questions::Question;
-use crate::channels::{DeliveryError, MemoryError, OutBody, Outbound};
+use crate::channels::{DeliveryError, OutBody, Outbound, Withdrawal};
 
 /// The owner must give another token first.
 const TOKEN_REST: Duration = Duration::from_secs(600);
@@ -23,17 +23,12 @@ impl Telegram {
                 why: "questions are asked in private chats only".to_owned(),
             });
         }
-        let at = self
-            .note(|attempts| attempts.at(&message.id))
-            .await
-            .map_err(unkept)?;
+        let at = self.note(|attempts| attempts.at(&message.id)).await?;
         let all = pieces(&message.body);
         let mut first = at.first.clone();
         let mut in_doubt = at.in_doubt;
         for (n, piece) in all.iter().enumerate().skip(at.sent) {
-            self.note(|attempts| attempts.begin(&message.id))
-                .await
-                .map_err(unkept)?;
+            self.note(|attempts| attempts.begin(&message.id)).await?;
             let sent = self.send_piece(message, piece, n == 0, in_doubt).await;
             let theirs = match sent {
                 Ok(value) => value["message_id"]
@@ -51,18 +46,35 @@ impl Telegram {
                     buttons: buttons.clone(),
                 };
                 // Before the piece counts as sent: buttons that nobody knows are dead.
-                self.ask(|questions| questions.asked(question))
-                    .await
-                    .map_err(unkept)?;
+                self.ask(|questions| questions.asked(question)).await?;
             }
-            let noted = self
-                .note(|attempts| attempts.sent(&message.id, theirs.as_deref()))
-                .await;
-            noted.map_err(unkept)?;
+            self.note(|attempts| attempts.sent(&message.id, theirs.as_deref()))
+                .await?;
             first = first.or(theirs);
             in_doubt = false;
         }
         Ok(first.map(|number| format!("{}:{number}", message.place)))
+    }
+
+    /// The question's message says what became of it, and its buttons go.
+    pub(super) async fn withdrawn(&self, over: &Withdrawal) {
+        let theirs = over.theirs.as_deref().and_then(|id| id.rsplit_once(':'));
+        let Some((place, number)) = theirs else {
+            return;
+        };
+        let taken = self.ask(|questions| {
+            let question = questions.at(place, number).cloned();
+            questions.answered(place, number);
+            question
+        });
+        // One that does not wait any more says by itself what was pressed.
+        let (Ok(Some(question)), Ok(chat), Ok(number)) =
+            (taken.await, place.parse(), number.parse())
+        else {
+            return;
+        };
+        let edit = decided(chat, number, &question.text, &over.words);
+        let _ = self.wire.call("editMessageText", &edit).await;
     }
 
     async fn send_piece(
@@ -162,11 +174,4 @@ impl Telegram {
 /// Their ids are negative.
 fn is_group(place: &str) -> bool {
     place.starts_with('-')
-}
-
-fn unkept(error: MemoryError) -> DeliveryError {
-    DeliveryError::Passing {
-        why: error.to_string(),
-        retry_after: None,
-    }
 }

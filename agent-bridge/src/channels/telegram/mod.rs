@@ -27,10 +27,15 @@ use tokio::sync::mpsc;
 
 use super::attempts::Attempts;
 use super::doorstep::{Door, Doorstep};
+use super::kept::Kept;
 use super::questions::Questions;
-use super::{Arrival, Channel, DeliveryError, Memory, MemoryError, Outbound};
+use super::{
+    Arrival, Channel, CheckError, DeliveryError, Memory, MemoryError, Outbound, Withdrawal,
+};
 use crate::gateways::Secret;
+use answer::Answer;
 use typing::Typing;
+use update::Me;
 pub use wire::TelegramConfigError;
 use wire::Wire;
 
@@ -51,13 +56,36 @@ pub struct TelegramConfig {
     pub seed: [u8; 32],
 }
 
+impl TelegramConfig {
+    fn address(&self) -> &str {
+        match self.url.trim() {
+            "" => DEFAULT_URL,
+            url => url,
+        }
+    }
+}
+
+/// Whether Telegram accepts the token: the name of its bot. Takes nothing from a program that receives for it.
+pub async fn check(config: &TelegramConfig) -> Result<String, CheckError> {
+    let wire = Wire::new(config.address(), config.token.clone()).map_err(CheckError::new)?;
+    match wire.call("getMe", &serde_json::json!({})).await {
+        Answer::Done(value) => match Me::read(&value) {
+            Some(me) => Ok(format!("@{}", me.username)),
+            None => Err(CheckError::new("what answers is not Telegram's API")),
+        },
+        Answer::Refused(refusal) => Err(CheckError::new(refusal.words())),
+        Answer::NotSent { why } | Answer::Unknown { why } => Err(CheckError::new(why)),
+        Answer::TooLong { .. } => Err(CheckError::new("Telegram sends what cannot be read")),
+    }
+}
+
 pub struct Telegram {
     config: TelegramConfig,
     wire: Wire,
     memory: Arc<dyn Memory>,
     door: Arc<dyn Door>,
-    attempts: tokio::sync::Mutex<Option<Attempts>>,
-    questions: tokio::sync::Mutex<Option<Questions>>,
+    attempts: Kept<Attempts>,
+    questions: Kept<Questions>,
     doorstep: Mutex<Doorstep>,
     standing: Mutex<String>,
     typing: Typing,
@@ -70,18 +98,14 @@ impl Telegram {
         memory: Arc<dyn Memory>,
         door: Arc<dyn Door>,
     ) -> Result<Telegram, TelegramConfigError> {
-        let url = match config.url.trim() {
-            "" => DEFAULT_URL,
-            url => url,
-        };
-        let wire = Wire::new(url, config.token.clone())?;
+        let wire = Wire::new(config.address(), config.token.clone())?;
         Ok(Telegram {
             config,
             wire,
             memory,
             door,
-            attempts: tokio::sync::Mutex::new(None),
-            questions: tokio::sync::Mutex::new(None),
+            attempts: Kept::new("deliveries"),
+            questions: Kept::new("questions"),
             doorstep: Mutex::new(Doorstep::default()),
             standing: Mutex::new("connecting".to_owned()),
             typing: Typing::default(),
@@ -94,45 +118,14 @@ impl Telegram {
 
     /// Changes what is remembered of deliveries, and returns when that is on disk.
     async fn note<T>(&self, change: impl FnOnce(&mut Attempts) -> T) -> Result<T, MemoryError> {
-        let mut kept = self.attempts.lock().await;
-        if kept.is_none() {
-            let text = self.memory.get(ATTEMPTS).await.unwrap_or_default();
-            *kept = Some(Attempts::read(&text));
-        }
-        let attempts = kept.get_or_insert_default();
-        let before = attempts.clone();
-        let result = change(attempts);
-        if *attempts != before
-            && let Err(error) = self.memory.put(ATTEMPTS, &attempts.written()).await
-        {
-            *attempts = before;
-            return Err(error);
-        }
-        Ok(result)
+        self.attempts.change(&*self.memory, change).await
     }
 
     /// The same for questions that wait.
     async fn ask<T>(&self, change: impl FnOnce(&mut Questions) -> T) -> Result<T, MemoryError> {
-        let mut kept = self.questions.lock().await;
-        if kept.is_none() {
-            let text = self.memory.get(QUESTIONS).await.unwrap_or_default();
-            *kept = Some(Questions::read(&text));
-        }
-        let questions = kept.get_or_insert_default();
-        let before = questions.clone();
-        let result = change(questions);
-        if *questions != before
-            && let Err(error) = self.memory.put(QUESTIONS, &questions.written()).await
-        {
-            *questions = before;
-            return Err(error);
-        }
-        Ok(result)
+        self.questions.change(&*self.memory, change).await
     }
 }
-
-const ATTEMPTS: &str = "deliveries";
-const QUESTIONS: &str = "questions";
 
 impl Channel for Telegram {
     fn name(&self) -> &'static str {
@@ -153,6 +146,10 @@ impl Channel for Telegram {
     fn typing<'a>(&'a self, place: &'a str, is_on: bool) -> BoxFuture<'a, ()> {
         self.typing.set(&self.wire, place, is_on);
         async {}.boxed()
+    }
+
+    fn withdraw<'a>(&'a self, question: &'a Withdrawal) -> BoxFuture<'a, ()> {
+        self.withdrawn(question).boxed()
     }
 
     fn standing(&self) -> String {

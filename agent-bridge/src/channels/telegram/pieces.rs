@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::html::{escaped, html};
 use crate::channels::OutBody;
+use crate::channels::attempts::DOUBT;
 use crate::channels::markdown::Rich;
 use crate::channels::questions::BUTTONS_MAX;
 use crate::channels::split::{Unit, split};
@@ -16,8 +17,6 @@ const TEXT_UNITS_MAX: usize = 4_000;
 /// And 1024 of a caption.
 const CAPTION_UNITS_MAX: usize = 960;
 const LABEL_CHARS_MAX: usize = 40;
-/// Stands before a piece that may have arrived already.
-const DOUBT: &str = "(Sent again after an interruption; you may have this already.)";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {

@@ -15,13 +15,14 @@ use rand::{RngExt, SeedableRng};
 use super::answer::{Answer, Refusal};
 use super::update::{self, Me, Update, What};
 use crate::channels::NotKept;
+use crate::channels::backoff::backoff;
 
 /// Updates of one answer.
 pub const UPDATES_MAX: u32 = 25;
 /// How long Telegram holds a question open while nothing comes.
 pub const HOLD: Duration = Duration::from_secs(50);
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// An answer without anything that comes sooner was not held open; the next question waits as long.
+const QUICK: Duration = Duration::from_secs(1);
 /// Another program receives for this bot: asking often would only disturb it.
 const CONFLICT_REST: Duration = Duration::from_secs(30);
 
@@ -32,7 +33,21 @@ pub enum Input {
     /// The answer to [`Output::AskUpdates`].
     Updates(Answer),
     /// What became of the update of [`Output::Offer`].
-    Settled(Result<(), NotKept>),
+    Settled(Result<(), Unsettled>),
+}
+
+/// Why an update is not handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsettled {
+    NotKept(NotKept),
+    /// Telegram did not accept the token when something of the update was asked for.
+    Token,
+}
+
+impl From<NotKept> for Unsettled {
+    fn from(error: NotKept) -> Unsettled {
+        Unsettled::NotKept(error)
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -68,6 +83,8 @@ pub struct Poller {
     /// Received and not handled yet, oldest first; bounded by what one answer may hold.
     waiting: VecDeque<Update>,
     failures: u32,
+    /// The latest question for updates.
+    asked_at: Option<Instant>,
     /// What is done after a rest.
     rest: Option<(Instant, Step)>,
     outputs: VecDeque<Output>,
@@ -85,6 +102,7 @@ impl Poller {
             limit: UPDATES_MAX,
             waiting: VecDeque::new(),
             failures: 0,
+            asked_at: None,
             rest: None,
             outputs: VecDeque::from([Output::AskMe]),
             standing: Standing::Connecting,
@@ -114,7 +132,7 @@ impl Poller {
             && now >= until
         {
             self.rest = None;
-            self.go(step);
+            self.go(now, step);
         }
     }
 
@@ -124,7 +142,7 @@ impl Poller {
             Input::Me(Answer::Done(value)) => match Me::read(&value) {
                 Some(me) => {
                     self.me = Some(me);
-                    self.go(Step::Updates);
+                    self.next(now);
                 }
                 None => self.rest(now, Step::Me, "what answers is not Telegram's API"),
             },
@@ -132,10 +150,16 @@ impl Poller {
             Input::Updates(Answer::TooLong { head }) => self.too_long(now, &head),
             Input::Me(answer) => self.failed(now, Step::Me, &answer),
             Input::Updates(answer) => self.failed(now, Step::Updates, &answer),
-            Input::Settled(Err(NotKept::Busy)) => self.rest(now, Step::Offer, "the disk is busy"),
+            Input::Settled(Err(Unsettled::NotKept(NotKept::Busy))) => {
+                self.rest(now, Step::Offer, "the disk is busy");
+            }
+            // Whether the bot itself is refused says only a question about the bot.
+            Input::Settled(Err(Unsettled::Token)) => {
+                self.rest(now, Step::Me, &Refusal::Token.words());
+            }
             Input::Settled(_) => {
                 self.receipt();
-                self.next();
+                self.next(now);
             }
         }
     }
@@ -143,11 +167,16 @@ impl Poller {
     fn received(&mut self, now: Instant, value: &serde_json::Value) {
         self.standing = Standing::Receiving;
         self.limit = UPDATES_MAX;
-        if value.as_array().is_none_or(Vec::is_empty) {
+        if value.as_array().is_some_and(Vec::is_empty) {
             // The receipt has arrived.
             self.offset = None;
             self.failures = 0;
-            return self.go(Step::Updates);
+            let is_quick = self.asked_at.is_some_and(|asked| now < asked + QUICK);
+            match is_quick {
+                true => self.rest = Some((now + QUICK, Step::Updates)),
+                false => self.go(now, Step::Updates),
+            }
+            return;
         }
         let me = self.me.clone().unwrap_or_default();
         let mut updates = update::read(value, &me);
@@ -159,20 +188,20 @@ impl Poller {
         }
         self.failures = 0;
         self.waiting = updates.into();
-        self.next();
+        self.next(now);
     }
 
     /// Asks for one at a time, and passes over one that is too long by itself: it must not stop all that follow.
     fn too_long(&mut self, now: Instant, head: &[u8]) {
         if self.limit > 1 {
             self.limit = 1;
-            return self.go(Step::Updates);
+            return self.go(now, Step::Updates);
         }
         match update::first_id(head) {
             Some(id) if self.offset.is_none_or(|offset| id >= offset) => {
                 self.skipped += 1;
                 self.offset = Some(id.saturating_add(1));
-                self.go(Step::Updates);
+                self.go(now, Step::Updates);
             }
             _ => self.rest(now, Step::Updates, "Telegram sends what cannot be read"),
         }
@@ -219,36 +248,34 @@ impl Poller {
         }
     }
 
-    fn next(&mut self) {
+    fn next(&mut self, now: Instant) {
         while matches!(self.waiting.front(), Some(update) if update.what == What::Nothing) {
             self.receipt();
         }
-        self.go(match self.waiting.is_empty() {
+        let step = match self.waiting.is_empty() {
             true => Step::Updates,
             false => Step::Offer,
-        });
+        };
+        self.go(now, step);
     }
 
-    fn go(&mut self, step: Step) {
+    fn go(&mut self, now: Instant, step: Step) {
         let output = match step {
             Step::Me => Output::AskMe,
-            Step::Updates => Output::AskUpdates {
-                offset: self.offset,
-                limit: self.limit,
-            },
+            Step::Updates => {
+                self.asked_at = Some(now);
+                Output::AskUpdates {
+                    offset: self.offset,
+                    limit: self.limit,
+                }
+            }
             Step::Offer => match self.waiting.front() {
                 Some(update) => Output::Offer(update.clone()),
-                None => return self.go(Step::Updates),
+                None => return self.go(now, Step::Updates),
             },
         };
         self.outputs.push_back(output);
     }
-}
-
-/// The wait after this many failures in a row, before chance.
-pub fn backoff(failures: u32) -> Duration {
-    let doubled = BACKOFF_MIN.saturating_mul(1 << failures.min(10));
-    doubled.min(BACKOFF_MAX)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::update::Content;
 use super::*;
+use crate::channels::backoff::BACKOFF_MAX;
 
 struct Rig {
     poller: Poller,
@@ -84,12 +85,12 @@ fn the_receipt_follows_what_was_kept() {
     rig.hear(Input::Settled(Ok(())));
     rig.expect_offered("two");
     // What is not kept is offered again, and nothing overtakes it.
-    rig.hear(Input::Settled(Err(NotKept::Busy)));
+    rig.hear(Input::Settled(Err(NotKept::Busy.into())));
     rig.rest();
     rig.expect_offered("two");
-    rig.hear(Input::Settled(Err(NotKept::Stranger)));
+    rig.hear(Input::Settled(Err(NotKept::Stranger.into())));
     rig.expect_offered("three");
-    rig.hear(Input::Settled(Err(NotKept::Full)));
+    rig.hear(Input::Settled(Err(NotKept::Full.into())));
     rig.expect_asked(Some(14), UPDATES_MAX);
     // The receipt was lost: the same comes again, and is not offered again.
     rig.hear(Input::Updates(Answer::Unknown { why: "cut" }));
@@ -100,6 +101,7 @@ fn the_receipt_follows_what_was_kept() {
     rig.hear(Input::Settled(Ok(())));
     rig.expect_asked(Some(15), UPDATES_MAX);
     // Telegram has it. After a quiet week it may begin with smaller numbers.
+    rig.now += HOLD;
     rig.updates(json!([]));
     rig.expect_asked(None, UPDATES_MAX);
     rig.updates(json!([text(3, "later")]));
@@ -123,6 +125,7 @@ fn rests_grow_and_end() {
     }
     assert!(waits[0] <= Duration::from_secs(1) && waits[0] >= Duration::from_millis(500));
     assert!(waits[8] <= BACKOFF_MAX && waits[8] >= BACKOFF_MAX / 2);
+    rig.now += HOLD;
     rig.updates(json!([]));
     rig.expect_asked(None, UPDATES_MAX);
     assert_eq!(rig.poller.standing(), &Standing::Receiving);
@@ -170,9 +173,43 @@ fn one_that_is_too_long_stops_nothing() {
 #[test]
 fn junk_makes_it_rest_and_not_spin() {
     let mut rig = Rig::new();
-    for junk in [json!([5]), json!([{"update_id": "x"}]), json!([[]])] {
+    let junk = [
+        json!([5]),
+        json!([{"update_id": "x"}]),
+        json!([[]]),
+        json!(null),
+        json!({}),
+        json!(true),
+    ];
+    for junk in junk {
         rig.updates(junk);
         rig.rest();
         rig.expect_asked(None, UPDATES_MAX);
     }
+    // What holds no question open is not asked without end, and is no trouble.
+    for _ in 0..3 {
+        rig.updates(json!([]));
+        assert_eq!(rig.poller.standing(), &Standing::Receiving);
+        assert_eq!(rig.rest(), QUICK);
+        rig.expect_asked(None, UPDATES_MAX);
+    }
+}
+
+#[test]
+fn one_message_that_meets_a_refusal_does_not_stop_the_bot() {
+    let mut rig = Rig::new();
+    rig.updates(json!([text(10, "one")]));
+    rig.expect_offered("one");
+    rig.hear(Input::Settled(Err(Unsettled::Token)));
+    rig.rest();
+    assert_eq!(rig.out(), Some(Output::AskMe));
+    // The bot is fine: the same message again, and on.
+    rig.hear(Input::Me(Answer::Done(json!({"id": 77, "username": "x"}))));
+    rig.expect_offered("one");
+    rig.hear(Input::Settled(Err(Unsettled::Token)));
+    rig.rest();
+    assert_eq!(rig.out(), Some(Output::AskMe));
+    // It is not.
+    rig.hear(Input::Me(Answer::Refused(Refusal::Token)));
+    assert!(matches!(rig.poller.standing(), Standing::Stopped(_)));
 }

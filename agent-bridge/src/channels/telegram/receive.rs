@@ -4,28 +4,32 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Refusal};
 use super::pieces::decided;
-use super::poll::{HOLD, Input, Output, Poller, Standing, backoff};
+use super::poll::{HOLD, Input, Output, Poller, Standing, Unsettled};
 use super::update::{Content, Message, Press, Update, What};
 use super::{NAME, Telegram};
+use crate::channels::backoff::backoff;
 use crate::channels::doorstep::greeting;
+use crate::channels::handing::{offer, too_large, unusable, unusable_kind};
 use crate::channels::{Address, Arrival, Body, Inbound, NotKept, VOICE_BYTES_MAX};
 
 /// Twenty-five texts of Telegram's greatest length, with all that may be told about them.
 const UPDATES_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How often a voice note is fetched before its sender is asked to send it again.
 const FETCHES_MAX: u32 = 3;
+/// For a press that decides nothing.
+const OVER: &str = "This question is no longer open.";
 const STARTED: &str = "Connected. Write to me, or send a voice note.";
 
 /// What an update is for the hub.
 enum Taken {
     Offer(Box<Inbound>),
     /// Handled without it.
-    Handled(Result<(), NotKept>),
+    Handled(Result<(), Unsettled>),
 }
 
 impl Telegram {
@@ -71,12 +75,12 @@ impl Telegram {
         update: &Update,
         bot: i64,
         inbox: &mpsc::Sender<Arrival>,
-    ) -> Result<(), NotKept> {
+    ) -> Result<(), Unsettled> {
         match &update.what {
             What::Nothing => Ok(()),
             What::Message(message) => self.message(message, bot, None, inbox).await,
             What::Edited(message) => self.message(message, bot, Some(update.id), inbox).await,
-            What::Pressed(press) => self.pressed(press, bot, inbox).await,
+            What::Pressed(press) => Ok(self.pressed(press, bot, inbox).await?),
         }
     }
 
@@ -86,7 +90,7 @@ impl Telegram {
         bot: i64,
         edit: Option<i64>,
         inbox: &mpsc::Sender<Arrival>,
-    ) -> Result<(), NotKept> {
+    ) -> Result<(), Unsettled> {
         let is_ours = match message.is_private {
             true => message.chat == message.from,
             false => message.is_for_us && self.config.groups.contains(&message.chat),
@@ -95,10 +99,10 @@ impl Telegram {
             return Ok(());
         }
         let kept = match self.taken(message, bot, edit).await {
-            Taken::Offer(inbound) => offer(inbox, *inbound).await,
+            Taken::Offer(inbound) => offer(inbox, *inbound).await.map_err(Unsettled::from),
             Taken::Handled(result) => result,
         };
-        if kept == Err(NotKept::Stranger) && message.is_private {
+        if kept == Err(NotKept::Stranger.into()) && message.is_private {
             self.greet(message).await;
         }
         kept
@@ -110,16 +114,14 @@ impl Telegram {
                 return Taken::Handled(self.started(message).await);
             }
             Content::Text(text) => Body::Text(text.clone()),
-            Content::Other(what) => unusable(&format!(
-                "I cannot use {what}. Write to me, or send a voice note."
-            )),
+            Content::Other(what) => unusable_kind(what),
             Content::Voice { .. } if !self.door.knows(&address(message.from)).await => {
                 // Nothing is fetched for a stranger.
-                return Taken::Handled(Err(NotKept::Stranger));
+                return Taken::Handled(Err(NotKept::Stranger.into()));
             }
             Content::Voice { file, bytes, mime } => match self.fetched(file, *bytes, mime).await {
                 Ok(body) => body,
-                Err(not_kept) => return Taken::Handled(Err(not_kept)),
+                Err(unsettled) => return Taken::Handled(Err(unsettled)),
             },
         };
         let original = format!("{bot}:{}:{}", message.chat, message.number);
@@ -140,9 +142,9 @@ impl Telegram {
     }
 
     /// The first thing that Telegram sends for somebody who opens the chat.
-    async fn started(&self, message: &Message) -> Result<(), NotKept> {
+    async fn started(&self, message: &Message) -> Result<(), Unsettled> {
         if !self.door.knows(&address(message.from)).await {
-            return Err(NotKept::Stranger);
+            return Err(NotKept::Stranger.into());
         }
         let body = json!({ "chat_id": message.chat, "text": STARTED });
         let _ = self.wire.call("sendMessage", &body).await;
@@ -167,15 +169,9 @@ impl Telegram {
         }
     }
 
-    async fn fetched(&self, file: &str, bytes: Option<u64>, mime: &str) -> Result<Body, NotKept> {
-        let too_large = || {
-            let most = VOICE_BYTES_MAX / (1024 * 1024);
-            unusable(&format!(
-                "This voice note is too large: {most} MB are the most."
-            ))
-        };
+    async fn fetched(&self, file: &str, bytes: Option<u64>, mime: &str) -> Result<Body, Unsettled> {
         if bytes.is_some_and(|bytes| bytes > VOICE_BYTES_MAX as u64) {
-            return Ok(too_large());
+            return Ok(too_large(VOICE_BYTES_MAX));
         }
         for failures in 0..FETCHES_MAX {
             let wait: Duration = match self.fetch(file).await {
@@ -186,11 +182,10 @@ impl Telegram {
                     });
                 }
                 Err(Answer::TooLong { .. } | Answer::Refused(Refusal::FileTooLarge)) => {
-                    return Ok(too_large());
+                    return Ok(too_large(VOICE_BYTES_MAX));
                 }
                 Err(Answer::Refused(Refusal::TooMany { retry_after })) => retry_after,
-                // The poller meets it too, and stops.
-                Err(Answer::Refused(Refusal::Token)) => return Err(NotKept::Busy),
+                Err(Answer::Refused(Refusal::Token)) => return Err(Unsettled::Token),
                 Err(Answer::Refused(_)) => break,
                 Err(_) => backoff(failures),
             };
@@ -233,7 +228,7 @@ impl Telegram {
                 let bare = json!({ "chat_id": press.chat, "message_id": press.number });
                 let _ = self.wire.call("editMessageReplyMarkup", &bare).await;
             }
-            self.toast(press, "This question is no longer open.").await;
+            self.toast(press, OVER).await;
             return Ok(());
         };
         let inbound = Inbound {
@@ -246,16 +241,18 @@ impl Telegram {
             body: Body::Button { data: data.clone() },
             edits: None,
         };
-        match offer(inbox, inbound).await {
+        // What the question shows from now on instead of its buttons.
+        let words = match offer(inbox, inbound).await {
             Err(NotKept::Busy) => return Err(NotKept::Busy),
             Err(NotKept::Full | NotKept::Stranger) => {
                 self.toast(press, "This was not taken.").await;
                 return Ok(());
             }
-            Ok(()) => {}
-        }
-        self.toast(press, label).await;
-        let edit = decided(press.chat, press.number, &question.text, label);
+            Err(NotKept::Over) => OVER,
+            Ok(()) => label,
+        };
+        self.toast(press, words).await;
+        let edit = decided(press.chat, press.number, &question.text, words);
         let _ = self.wire.call("editMessageText", &edit).await;
         let closed = self
             .ask(|questions| questions.answered(&place, &number))
@@ -271,25 +268,10 @@ impl Telegram {
     }
 }
 
-async fn offer(inbox: &mpsc::Sender<Arrival>, message: Inbound) -> Result<(), NotKept> {
-    let (kept, answer) = oneshot::channel();
-    inbox
-        .send(Arrival { message, kept })
-        .await
-        .map_err(|_| NotKept::Busy)?;
-    answer.await.unwrap_or(Err(NotKept::Busy))
-}
-
 fn address(id: i64) -> Address {
     Address {
         channel: NAME,
         id: id.to_string(),
-    }
-}
-
-fn unusable(why: &str) -> Body {
-    Body::Unusable {
-        why: why.to_owned(),
     }
 }
 

@@ -387,6 +387,89 @@ async fn a_button_decides_once() {
     assert!(arrivals.try_recv().is_err());
 }
 
+/// A press that decides nothing any more does not look as if it had.
+#[tokio::test]
+async fn a_button_of_a_question_that_is_over_allows_nothing() {
+    let stand_in = StandIn::start().await;
+    let channel = stand_in.channel(&Arc::default(), &["9"]);
+    let ask = OutBody::Ask {
+        text: "May I turn the lamp on?".to_owned(),
+        buttons: vec![("Allow".to_owned(), "approve:7".to_owned())],
+    };
+    channel.deliver(&outbound("d1", ask)).await.expect("asked");
+    let (mut arrivals, _task) = start(&channel);
+    let press = |id: i64| {
+        json!({"update_id": id, "callback_query": {"id": format!("q{id}"), "data": "0",
+            "from": {"id": 9, "first_name": "A"},
+            "message": {"message_id": 101, "chat": {"id": 9, "type": "private"}}}})
+    };
+    stand_in.update(press(1));
+    let arrival = next(&mut arrivals).await;
+    arrival.kept.send(Err(NotKept::Over)).expect("it waits");
+    let edits = stand_in.wait_for("editMessageText", 1).await;
+    assert_eq!(
+        edits[0]["text"],
+        "May I turn the lamp on?\n\n<b>→ This question is no longer open.</b>"
+    );
+    assert!(edits[0].get("reply_markup").is_none());
+    let toasts = stand_in.wait_for("answerCallbackQuery", 1).await;
+    assert_eq!(toasts[0]["text"], "This question is no longer open.");
+    stand_in.update(press(2));
+    stand_in.wait_for("answerCallbackQuery", 2).await;
+    assert!(arrivals.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_question_that_is_over_says_so() {
+    let stand_in = StandIn::start().await;
+    let channel = stand_in.channel(&Arc::default(), &["9"]);
+    let ask = OutBody::Ask {
+        text: "May I turn the lamp on?".to_owned(),
+        buttons: vec![("Allow".to_owned(), "approve:7".to_owned())],
+    };
+    let theirs = channel.deliver(&outbound("d1", ask)).await.expect("asked");
+    let over = Withdrawal {
+        id: "d1".to_owned(),
+        place: "9".to_owned(),
+        theirs,
+        text: "May I turn the lamp on?".to_owned(),
+        words: "Allowed on the page.".to_owned(),
+    };
+    channel.withdraw(&over).await;
+    let edits = stand_in.all("editMessageText");
+    assert_eq!(
+        edits[0]["text"],
+        "May I turn the lamp on?\n\n<b>→ Allowed on the page.</b>"
+    );
+    assert!(edits[0].get("reply_markup").is_none());
+    // Once; and what was never asked is not edited.
+    channel.withdraw(&over).await;
+    let unknown = Withdrawal {
+        theirs: None,
+        ..over
+    };
+    channel.withdraw(&unknown).await;
+    assert_eq!(stand_in.all("editMessageText").len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_stops_nothing() {
+    let stand_in = StandIn::start().await;
+    stand_in.with(|inner| inner.file_status = 404);
+    let channel = stand_in.channel(&Arc::default(), &["9"]);
+    let (mut arrivals, _task) = start(&channel);
+    let voice = json!({"file_id": "f", "file_size": 4, "mime_type": "audio/ogg"});
+    stand_in.update(message(1, json!({ "voice": voice })));
+    stand_in.update(text(2, "hello"));
+    let gone = next(&mut arrivals).await;
+    assert!(
+        matches!(&gone.message.body, Body::Unusable { why } if why.contains("could not be fetched"))
+    );
+    gone.kept.send(Ok(())).expect("it waits");
+    let next = next(&mut arrivals).await;
+    assert_eq!(next.message.body, Body::Text("hello".to_owned()));
+}
+
 #[tokio::test]
 async fn groups_are_asked_nothing() {
     let stand_in = StandIn::start().await;
@@ -452,6 +535,22 @@ async fn typing_is_said_while_it_lasts() {
     assert_eq!(said[0], json!({"chat_id": "9", "action": "typing"}));
     channel.typing("9", false).await;
     assert_eq!(stand_in.all("sendChatAction").len(), 1);
+}
+
+#[tokio::test]
+async fn a_check_asks_who_the_bot_is() {
+    let stand_in = StandIn::start().await;
+    let config = TelegramConfig {
+        url: format!("http://{}", stand_in.address),
+        token: Secret::new(TOKEN),
+        groups: Vec::new(),
+        seed: [1; 32],
+    };
+    assert_eq!(check(&config).await.as_deref(), Ok("@offhook_bot"));
+    let refused = json!({"ok": false, "error_code": 401, "description": "Unauthorized"});
+    stand_in.answer_next("getMe", 401, refused);
+    let error = check(&config).await.expect_err("refused").why;
+    assert!(error.contains("does not accept"), "{error}");
 }
 
 #[tokio::test]

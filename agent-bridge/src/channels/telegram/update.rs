@@ -5,9 +5,7 @@
 use serde_json::Value;
 
 use crate::channels::TEXT_BYTES_MAX;
-
-/// Of a name only this many characters are shown.
-const NAME_CHARS_MAX: usize = 64;
+use crate::channels::names::shown_name;
 
 /// Who the bot is: mentions and replies are told by it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -120,7 +118,10 @@ fn what(entry: &Value, me: &Me) -> Option<What> {
         return message(value, me).map(What::Message);
     }
     if let Some(value) = entry.get("edited_message") {
-        return message(value, me).map(What::Edited);
+        // A place that moves is edited every few seconds; what cannot be used has been said of it once.
+        let edited = message(value, me)?;
+        let is_usable = !matches!(edited.content, Content::Other(_));
+        return is_usable.then_some(What::Edited(edited));
     }
     press(entry.get("callback_query")?).map(What::Pressed)
 }
@@ -220,22 +221,6 @@ fn name(from: &Value) -> String {
         true => shown_name(part("username")),
         false => shown,
     }
-}
-
-/// A name as it may be shown: one line, no characters that turn the direction of what stands beside it.
-pub fn shown_name(name: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let clean: String = name
-        .chars()
-        .filter(|c| !c.is_control() && !turns(*c))
-        .collect();
-    clean
-        .trim()
-        .chars()
-        .take(NAME_CHARS_MAX)
-        .collect::<String>()
-        .trim()
-        .to_owned()
 }
 
 /// Where `@name` stands as a whole word.

@@ -49,6 +49,15 @@ fn a_text_is_read() {
 }
 
 #[test]
+fn a_place_that_moves_is_told_once() {
+    let place = json!({"location": {"latitude": 1.0, "longitude": 2.0, "live_period": 900}});
+    let what = one(json!({"update_id": 1, "message": private(place.clone())}));
+    assert_eq!(text_of(what), "Other(\"places\")");
+    let what = one(json!({"update_id": 2, "edited_message": private(place)}));
+    assert_eq!(what, What::Nothing);
+}
+
+#[test]
 fn contents_are_told_apart() {
     let cases = [
         (json!({"text": "x"}), "x"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Client, RequestBuilder, Url};
 use serde_json::Value;
 
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, Refusal};
 use super::form::Form;
 use crate::gateways::Secret;
 use crate::router::place::Place;
@@ -102,8 +102,11 @@ impl Wire {
         let request = self.client.get(address).timeout(FILE_PATIENCE);
         let mut response = request.send().await.map_err(|error| lost(&error))?;
         let status = response.status().as_u16();
-        if status != 200 {
-            return Err(answer::read(status, b""));
+        match status {
+            200 => {}
+            // Of this file; whether the token is good is not told here.
+            401 | 404 => return Err(Answer::Refused(Refusal::Other { code: status })),
+            _ => return Err(answer::read(status, b"")),
         }
         let mut bytes = Vec::new();
         loop {

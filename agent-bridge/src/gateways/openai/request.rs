@@ -36,6 +36,10 @@ pub fn body(config: &OpenAiConfig, request: &AskRequest) -> Value {
             }})
         });
         body.insert("tools".into(), tools.collect());
+        // Servers refuse messages of tools without the tools.
+        if request.must_answer() {
+            body.insert("tool_choice".into(), json!("none"));
+        }
     }
     Value::Object(body)
 }

@@ -1,12 +1,14 @@
-//! OpenClaw as the one who answers, over its own WebSocket and with nothing installed there: a question is a message in
-//! the caller's voice conversation, its reply is spoken as it streams, tools are told, and what comes late is news. Owns
+//! OpenClaw as the one who answers, over its own WebSocket and with nothing installed there, or our plugin: a question is
+//! a message in the caller's voice conversation, its reply is spoken as it streams, tools are told, and what comes late is news. Owns
 //! the waits and what is remembered of each conversation; the link is `crate::openclaw`'s, the texts are `words`'s.
 //!
 //! Asking has consequences: OpenClaw keeps a transcript and runs tools. So nothing is asked before the caller's turn is
 //! over. A reply that is called off is aborted there. One that takes too long while a tool is at work is left alone: its
 //! result comes as news.
 
+mod handing;
 mod reply;
+mod rows;
 mod through_proxy;
 mod words;
 
@@ -30,6 +32,7 @@ use crate::openclaw::{
     Client, ClientConfig, ConfigError, Hello, LinkError, LinkState, QueueMode, RunEvent,
 };
 use reply::{Ending, Going};
+use rows::{Known, question_of};
 use words::{FirstLine, Reply, late, message, session_key, warmup_key};
 
 /// Conversations that are remembered; the one that was silent longest is forgotten, and with it a note at most.
@@ -87,15 +90,19 @@ struct SharedLink {
     memory: Mutex<HashMap<String, Memory>>,
     rng: Mutex<StdRng>,
     warmed_at: Mutex<Option<Instant>>,
+    log: OnceLock<fn(&str)>,
 }
 
 /// What is known of a conversation, by its key.
 #[derive(Debug, Clone)]
 struct Memory {
     session: String,
-    asked_at: Instant,
-    /// None: nothing was asked yet.
-    reply: Option<Reply>,
+    /// When it was last of any use.
+    seen_at: Instant,
+    /// When the gateway last took a message of it. None: it has taken none.
+    taken_at: Option<Instant>,
+    /// Its transcript.
+    known: Known,
 }
 
 impl OpenClaw {
@@ -124,6 +131,7 @@ impl OpenClaw {
                 memory: Mutex::default(),
                 rng: Mutex::new(StdRng::from_seed(seed)),
                 warmed_at: Mutex::default(),
+                log: OnceLock::new(),
             }),
             config: Arc::new(config),
         })
@@ -135,6 +143,11 @@ impl OpenClaw {
             link: self.link.clone(),
             config: Arc::new(config),
         }
+    }
+
+    /// Where a line goes that the owner is to know of. The first call counts.
+    pub fn log_to(&self, log: fn(&str)) {
+        let _ = self.link.log.set(log);
     }
 
     /// The link itself. To be called on the tokio runtime.
@@ -189,14 +202,29 @@ impl OpenClaw {
         }
         let began = Instant::now();
         let client = self.client()?;
-        let hello = client.ready(ms(self.config.connect_timeout_ms)).await?;
+        let question = question_of(&request.messages);
+        let hello = match client.ready(ms(self.config.connect_timeout_ms)).await {
+            Ok(hello) => hello,
+            Err(error) => {
+                let key = self.known_key(&request.session);
+                self.missed(&key, &request.session, &question);
+                return Err(error.into());
+            }
+        };
         let key = session_key(self.agent(&hello), &request.session);
-        let earlier = self.link.recall(&key);
+        // Before it is sent: what it asks for leave to do must find the call.
+        let earlier = self.link.know(&key, &request.session);
         let is_first = earlier
-            .as_ref()
-            .is_none_or(|memory| began.duration_since(memory.asked_at) > FORGETS_AFTER);
-        let reply = earlier.and_then(|memory| memory.reply);
+            .taken_at
+            .is_none_or(|at| began.duration_since(at) > FORGETS_AFTER);
+        let known = earlier.known;
+        let is_told = self
+            .hand_over(client, &hello, &key, &known, &request.messages)
+            .await;
+        let reply = known.reply.filter(|_| !is_told);
         let text = message(&request.messages, reply.as_ref(), is_first);
+        // Until it is taken.
+        self.missed(&key, &request.session, &question);
         let run = self.link.new_run();
         let mut going = Going {
             link: &self.link,
@@ -205,6 +233,7 @@ impl OpenClaw {
             key,
             session: request.session,
             run,
+            question,
             message: text,
             ignored: 0,
             reply: Reply {
@@ -219,10 +248,7 @@ impl OpenClaw {
             is_started: false,
             has_begun: false,
         };
-        let incoming = going.send().await.inspect_err(|_| {
-            going.ending = Ending::None;
-        })?;
-        going.remember();
+        let incoming = going.send().await?;
         going.follow(began, incoming).await
     }
 }
@@ -242,19 +268,46 @@ impl SharedLink {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn recall(&self, key: &str) -> Option<Memory> {
-        self.memory().get(key).cloned()
-    }
-
-    fn remember(&self, key: &str, memory: Memory) {
+    /// What is known of a conversation; from now on at least whose it is.
+    fn know(&self, key: &str, session: &str) -> Memory {
         let mut all = self.memory();
         if all.len() >= MEMORY_MAX && !all.contains_key(key) {
-            let oldest = all.iter().min_by_key(|(_, memory)| memory.asked_at);
+            let oldest = all.iter().min_by_key(|(_, memory)| memory.seen_at);
             if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
                 all.remove(&oldest);
             }
         }
-        all.insert(key.to_owned(), memory);
+        let now = Instant::now();
+        let known = all.entry(key.to_owned()).or_insert_with(|| Memory {
+            session: String::new(),
+            seen_at: now,
+            taken_at: None,
+            known: Known::default(),
+        });
+        session.clone_into(&mut known.session);
+        known.seen_at = now;
+        known.clone()
+    }
+
+    /// The gateway has taken a message of this conversation, and this came of it.
+    fn remember(&self, key: &str, session: &str, known: Known) {
+        self.know(key, session);
+        self.update(key, |memory| {
+            memory.taken_at = Some(Instant::now());
+            memory.known = known;
+        });
+    }
+
+    fn update(&self, key: &str, change: impl FnOnce(&mut Memory)) {
+        if let Some(memory) = self.memory().get_mut(key) {
+            change(memory);
+        }
+    }
+
+    fn say(&self, line: &str) {
+        if let Some(log) = self.log.get() {
+            log(line);
+        }
     }
 
     /// A random UUID, RFC 9562 section 5.4.
@@ -389,13 +442,14 @@ impl Gateway for OpenClaw {
         let state = state.borrow();
         Some(match &*state {
             LinkState::Ready(hello) => format!(
-                "OpenClaw {}, protocol {}, {}, nothing installed there (tier C)",
+                "OpenClaw {}, protocol {}, {}, {}",
                 hello.version,
                 hello.protocol,
                 match hello.is_paired {
                     true => "this device is paired",
                     false => "admitted by its token",
                 },
+                hello.companion.tier(),
             ),
             LinkState::Connecting => "not connected yet".to_owned(),
             LinkState::Down(why) => why.to_string(),

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::rows::Known;
 use super::words::{FirstLine, Reply};
-use super::{AGAIN_AFTER, Memory, OpenClawConfig, SharedLink, ms};
+use super::{AGAIN_AFTER, OpenClawConfig, SharedLink, ms};
 use crate::gateways::{GatewayError, GatewayEvent, Progress, Wait};
 use crate::openclaw::{Client, LinkError, QueueMode, RunEvent};
 
@@ -26,7 +27,9 @@ pub(super) struct Going<'a> {
     pub(super) key: String,
     pub(super) session: String,
     pub(super) run: String,
-    /// What was sent.
+    /// What the caller said.
+    pub(super) question: String,
+    /// What was sent: the same, with notes.
     pub(super) message: String,
     /// How often the message was ignored, and sent again.
     pub(super) ignored: usize,
@@ -38,6 +41,7 @@ pub(super) struct Going<'a> {
     pub(super) tools: usize,
     /// For an approval, or for the link.
     pub(super) waits: bool,
+    /// The gateway has taken the message.
     pub(super) is_started: bool,
     /// A word or a tool has come.
     pub(super) has_begun: bool,
@@ -54,25 +58,28 @@ pub(super) enum Ending {
 
 impl Drop for Going<'_> {
     fn drop(&mut self) {
+        // One that was not taken has told the gateway nothing: what it would have known then is still owed.
+        if self.is_started || self.has_begun {
+            let known = Known {
+                asked: Some(std::mem::take(&mut self.question)),
+                reply: Some(std::mem::take(&mut self.reply)),
+                run: (self.ending != Ending::Leave).then(|| self.run.clone()),
+                ..Known::default()
+            };
+            self.link.remember(&self.key, &self.session, known);
+        } else if self.ending == Ending::Abort {
+            self.link
+                .update(&self.key, |memory| memory.known.is_unsure = true);
+        }
         match self.ending {
             Ending::Abort => self.client.abort(&self.run),
             Ending::Leave => self.client.leave(&self.run),
             Ending::None => {}
         }
-        self.remember();
     }
 }
 
 impl Going<'_> {
-    pub(super) fn remember(&self) {
-        let memory = Memory {
-            session: self.session.clone(),
-            asked_at: Instant::now(),
-            reply: Some(self.reply.clone()),
-        };
-        self.link.remember(&self.key, memory);
-    }
-
     pub(super) async fn follow(
         &mut self,
         began: Instant,
@@ -142,12 +149,14 @@ impl Going<'_> {
                 Some(RunEvent::Ignored) if self.ignored < AGAIN_AFTER.len() => {
                     sleep(AGAIN_AFTER[self.ignored]).await;
                     self.ignored += 1;
+                    self.is_started = false;
                     self.run = self.link.new_run();
                     incoming = self.send().await?;
                     continue;
                 }
                 Some(RunEvent::Ignored) => {
                     self.ending = Ending::None;
+                    self.is_started = false;
                     return Err(GatewayError::Empty);
                 }
                 // By somebody else: in a text channel, or from the gateway's own page.
@@ -170,11 +179,14 @@ impl Going<'_> {
         }
     }
 
-    pub(super) async fn send(&self) -> Result<mpsc::Receiver<RunEvent>, LinkError> {
+    /// An error is its end: there is nothing to abort.
+    pub(super) async fn send(&mut self) -> Result<mpsc::Receiver<RunEvent>, LinkError> {
         let (key, run) = (&self.key, &self.run);
-        self.client
+        let sent = self
+            .client
             .send_as(key, &self.message, run, QueueMode::Interrupt)
-            .await
+            .await;
+        sent.inspect_err(|_| self.ending = Ending::None)
     }
 
     async fn text(&mut self, text: &str) -> Result<(), GatewayError> {

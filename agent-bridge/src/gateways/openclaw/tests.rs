@@ -12,9 +12,12 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use super::words::PHONE_NOTE;
 use super::*;
 use crate::conversation::{Message, Role};
-use crate::gateways::{Progress, Secret};
+use crate::gateways::{Progress, Secret, Wait};
 use crate::openclaw::KeyFile;
 use crate::turn::ReplyId;
+
+#[path = "handing_tests.rs"]
+mod handing;
 
 const KEY: &str = "agent:main:voice:phone1";
 
@@ -260,6 +263,44 @@ async fn a_turn_streams_and_the_next_one_knows_what_was_heard() {
     );
 }
 
+/// What the gateway has not taken it has not read: neither that this is a call nor what was heard of the last reply.
+#[tokio::test]
+async fn notes_of_a_message_that_was_not_taken_are_still_owed() {
+    let scripted = scripted(OpenClawConfig::default()).await;
+    let (_asked, mut told) = scripted.ask(&["Hello"]);
+    let mut peer = scripted.greeted().await;
+    let refuse = async |peer: &mut Peer, told: &mut mpsc::Receiver<GatewayEvent>| {
+        let request = peer.request("chat.send").await;
+        let error = json!({"code": "UNAVAILABLE", "message": "not now"});
+        peer.send(json!({"type": "res", "id": request["id"], "ok": false, "error": error}))
+            .await;
+        let events = all(told).await;
+        assert!(
+            matches!(events[..], [GatewayEvent::Failed(_)]),
+            "{events:?}"
+        );
+        request["params"]["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let first = format!("{PHONE_NOTE}\nHello");
+    assert_eq!(refuse(&mut peer, &mut told).await, first);
+    let (asked, mut told) = scripted.ask(&["Hello"]);
+    let (run, message) = peer.taken().await;
+    assert_eq!(message, first);
+    peer.chat(&run, "delta", "Good morning").await;
+    while told.recv().await != Some(text("Good morning")) {}
+    drop((asked, told));
+    assert_eq!(peer.request("chat.abort").await["params"]["runId"], *run);
+    let lines = ["Hello", "Good", "Stop."];
+    let owed = "(You were interrupted; the caller heard: \"Good\")\nStop.";
+    let (_asked, mut told) = scripted.ask(&lines);
+    assert_eq!(refuse(&mut peer, &mut told).await, owed);
+    let (_asked, _told) = scripted.ask(&lines);
+    assert_eq!(peer.taken().await.1, owed);
+}
+
 #[tokio::test]
 async fn an_ignored_message_is_sent_twice_more_and_no_more() {
     for is_heard in [true, false] {
@@ -285,8 +326,68 @@ async fn an_ignored_message_is_sent_twice_more_and_no_more() {
                 all(&mut told).await,
                 [GatewayEvent::Failed(GatewayError::Empty)]
             );
+            let (_asked, _told) = scripted.ask(&["Are you there?"]);
+            assert_eq!(peer.taken().await.1, message, "it is still the first one");
         }
     }
+}
+
+/// Seen with the real one: the session changes while the message waits for it.
+#[tokio::test]
+async fn a_message_that_came_while_its_session_changed_is_sent_once_more() {
+    let scripted = scripted(OpenClawConfig::default()).await;
+    let (_asked, mut told) = scripted.ask(&["Hello"]);
+    let mut peer = scripted.greeted().await;
+    let words = "session changed before chat.send; retry the request";
+    let refuse = async |peer: &mut Peer| {
+        let request = peer.request("chat.send").await;
+        let error = json!({"code": "INVALID_REQUEST", "message": words});
+        peer.send(json!({"type": "res", "id": request["id"], "ok": false, "error": error}))
+            .await;
+        request["params"].clone()
+    };
+    let first = refuse(&mut peer).await;
+    let (run, message) = peer.taken().await;
+    assert_eq!(first["idempotencyKey"], *run);
+    assert_eq!(first["message"], message);
+    peer.chat(&run, "final", "Good day.").await;
+    assert_eq!(all(&mut told).await, [text("Good day."), DONE]);
+    // A second refusal is the answer.
+    let (_asked, mut told) = scripted.ask(&["Hello", "Good day.", "Well?"]);
+    assert_eq!(refuse(&mut peer).await["message"], "Well?");
+    refuse(&mut peer).await;
+    let events = all(&mut told).await;
+    assert!(
+        matches!(
+            events[..],
+            [GatewayEvent::Failed(GatewayError::Link(
+                LinkError::NotNow { .. }
+            ))]
+        ),
+        "{events:?}"
+    );
+}
+
+/// The caller's time to the first word goes on meanwhile, and its end is the end of the message.
+#[tokio::test]
+async fn the_pause_before_a_message_is_sent_again_is_part_of_the_wait() {
+    let config = OpenClawConfig {
+        first_token_timeout_ms: 600,
+        ..OpenClawConfig::default()
+    };
+    let scripted = scripted(config).await;
+    let (_asked, mut told) = scripted.ask(&["Hello"]);
+    let mut peer = scripted.greeted().await;
+    let first = peer.request("chat.send").await;
+    let error = json!({"code": "UNAVAILABLE", "retryable": true, "retryAfterMs": 1_500});
+    peer.send(json!({"type": "res", "id": first["id"], "ok": false, "error": error}))
+        .await;
+    let late = GatewayError::Timeout(Wait::FirstToken);
+    assert_eq!(all(&mut told).await, [GatewayEvent::Failed(late)]);
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let (_asked, _told) = scripted.ask(&["Hello again"]);
+    let (run, _) = peer.taken().await;
+    assert_ne!(first["params"]["idempotencyKey"], *run);
 }
 
 #[tokio::test]

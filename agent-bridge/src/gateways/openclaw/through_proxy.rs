@@ -6,10 +6,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
+use super::OpenClaw;
 use super::words::{PHONE_NOTE, session_key};
-use super::{Memory, OpenClaw};
 use crate::gateways::through_proxy::{Link, ThroughProxy};
 use crate::openclaw::{LinkError, LinkState, RunEvent};
 use crate::proxy::Proxy;
@@ -50,7 +49,7 @@ impl OpenClaw {
 
     /// The key of one of our conversations, which is remembered so that approvals in it find the call. Before the gateway
     /// has greeted, nobody knows which agent is its default one.
-    fn known_key(&self, session: &str) -> String {
+    pub(super) fn known_key(&self, session: &str) -> String {
         let state = self.client().ok().map(|client| client.state());
         let key = state.and_then(|state| match &*state.borrow() {
             LinkState::Ready(hello) => Some(session_key(self.agent(hello), session)),
@@ -60,13 +59,8 @@ impl OpenClaw {
             "" => session_key("main", session),
             agent => session_key(agent, session),
         });
-        if !session.is_empty() && self.link.recall(&key).is_none() {
-            let memory = Memory {
-                session: session.to_owned(),
-                asked_at: Instant::now(),
-                reply: None,
-            };
-            self.link.remember(&key, memory);
+        if !session.is_empty() {
+            self.link.know(&key, session);
         }
         key
     }

@@ -101,21 +101,41 @@ pub fn message(messages: &[Message], earlier: Option<&Reply>, is_first: bool) ->
     notes.join("\n")
 }
 
-/// The note on a reply that was not heard to its end. None: it was, or nothing is known.
-fn interrupted(reply: &Reply, heard: &str) -> Option<String> {
+/// What was heard, against what OpenClaw's model will see of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The same.
+    All,
+    /// Its beginning; or all that had come of one that was called off.
+    Part,
+    Nothing,
+    /// Words that are none of it.
+    Other,
+}
+
+pub fn heard_of(reply: &Reply, heard: &str) -> Heard {
     let mut tidy = Tidy::default();
     let spoken = tidy.push(&reply.text) + &tidy.finish();
     let (whole, part) = (letters(&spoken), letters(heard));
-    if whole.is_empty()
-        || !whole.starts_with(&part)
-        || (part.len() == whole.len() && !reply.is_aborted)
-    {
-        return None;
+    match () {
+        () if whole.is_empty() && part.is_empty() => Heard::All,
+        () if whole.is_empty() || !whole.starts_with(&part) => Heard::Other,
+        () if part.is_empty() => Heard::Nothing,
+        () if part.len() == whole.len() && !reply.is_aborted => Heard::All,
+        () => Heard::Part,
     }
-    if part.is_empty() {
-        return Some(
-            "(You were interrupted; the caller heard nothing of your last answer.)".to_owned(),
-        );
+}
+
+/// The note on a reply that was not heard to its end. None: it was, or nothing is known.
+fn interrupted(reply: &Reply, heard: &str) -> Option<String> {
+    match heard_of(reply, heard) {
+        Heard::All | Heard::Other => return None,
+        Heard::Nothing => {
+            return Some(
+                "(You were interrupted; the caller heard nothing of your last answer.)".to_owned(),
+            );
+        }
+        Heard::Part => {}
     }
     let heard = heard.trim();
     let skipped = heard.chars().count().saturating_sub(HEARD_CHARS_MAX);

@@ -103,6 +103,7 @@ fn what_is_refused_without_asking_the_program() {
     let rows = [
         ("From: <sip:phone2@192.0.2.1>;tag=t\n", "x", 403),
         ("Content-Encoding: gzip\n", "x", 415),
+        ("Content-Encoding: deflate\n", "x", 400),
         ("", long.as_str(), 413),
     ];
     for (n, (header, body, status)) in rows.into_iter().enumerate() {
@@ -119,6 +120,26 @@ fn what_is_refused_without_asking_the_program() {
     let mut peer = Peer::new(config);
     let elsewhere = request("MESSAGE sip:100@example.org", "e", "");
     assert_eq!(peer.ask(&elsewhere).status, 404);
+}
+
+/// As Linphone sends its notices.
+#[test]
+fn a_packed_text_is_unpacked() {
+    let mut peer = peer();
+    let mut packed = request(
+        "MESSAGE sip:100@192.0.2.1",
+        "packed",
+        "Content-Type: message/imdn+xml\nContent-Encoding: deflate\n\n",
+    );
+    packed.set_body(
+        "message/imdn+xml",
+        miniz_oxide::deflate::compress_to_vec_zlib(b"<imdn/>", 6),
+    );
+    written(&mut peer, packed);
+    let Some(Event::Text { body, .. }) = peer.events.last() else {
+        panic!("{:?}", peer.events);
+    };
+    assert_eq!(body, b"<imdn/>");
 }
 
 #[test]
@@ -190,6 +211,7 @@ fn params(peer: &Peer, id: &str, attempt: u32) -> TextParams {
     let address = |user: &str| format!("<sip:{user}@192.0.2.1>");
     TextParams {
         id: id.to_owned(),
+        call_id: None,
         attempt,
         target: "sip:phone1@192.0.2.7:5062".parse().expect("a URI"),
         flow: FlowTarget {
@@ -238,6 +260,17 @@ fn the_same_text_is_the_same_request_in_every_run() {
     let other = sent("two", 0);
     assert_ne!(call(&first), call(&other));
     assert_ne!(branch(&first), branch(&other));
+}
+
+#[test]
+fn a_text_that_is_passed_on_keeps_its_call_id() {
+    let mut peer = peer();
+    let mut wanted = params(&peer, "one", 0);
+    wanted.call_id = Some("theirs@192.0.2.7".to_owned());
+    peer.endpoint.send_text(peer.now, wanted).expect("room");
+    peer.drain();
+    let (_, request) = last_request(&mut peer);
+    assert_eq!(request.headers.call_id().ok(), Some("theirs@192.0.2.7"));
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub(super) struct Telegraph {
     /// Answers of their own for the next requests of a method: status and body, or a cut connection.
     pub(super) answers: HashMap<String, Vec<(u16, Value)>>,
     pub(super) file: Vec<u8>,
+    pub(super) file_status: u16,
     pub(super) next_number: i64,
 }
 
@@ -50,6 +51,7 @@ impl StandIn {
         let stand_in = StandIn {
             inner: Arc::new(Mutex::new(Telegraph {
                 next_number: 100,
+                file_status: 200,
                 ..Telegraph::default()
             })),
             news: Arc::new(Notify::new()),
@@ -136,7 +138,8 @@ async fn file(
     Path((bot, _)): Path<(String, String)>,
 ) -> (StatusCode, Vec<u8>) {
     assert_eq!(bot, format!("bot{TOKEN}"));
-    (StatusCode::OK, stand_in.with(|inner| inner.file.clone()))
+    let (status, file) = stand_in.with(|inner| (inner.file_status, inner.file.clone()));
+    (StatusCode::from_u16(status).expect("a status"), file)
 }
 
 async fn method(
