@@ -1,6 +1,7 @@
 //! The program against real peers on loopback: baresip and Linphone are the softphones, SIPp the impolite stranger.
 //! Everything is real here, the binary, the sockets, the models and the clock; so waits are bounded, nothing asserts how
-//! fast something is, and the tests run one after the other because a call needs its processor.
+//! fast something is, and the tests run one after the other because a call needs its processor; `tests/run.sh` lets those with
+//! OpenClaw, which wait most, run in a process beside.
 //!
 //! A peer that is not installed is skipped by name; OFFHOOK_REQUIRE_PEERS=1 makes that a failure.
 //!

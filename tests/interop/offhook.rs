@@ -1,7 +1,6 @@
 //! The program under test: its binary with a home folder and ports of its own, started and stopped as a person would.
 
 use crate::process::{Folder, Process, wait_until};
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -33,23 +32,29 @@ pub struct Offhook {
     first_phone: Option<Account>,
 }
 
-/// A port nobody has now, over UDP and TCP.
+/// A port nobody has now, over UDP and TCP, and that no other test gets, in this process or one beside it.
 pub fn free_port() -> u16 {
-    /// The kernel likes to name a port again that was just let go.
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     for _ in 0..100 {
         let udp = UdpSocket::bind("127.0.0.1:0").expect("a free UDP port");
         let port = udp.local_addr().expect("a bound socket").port();
         // The next one too: a phone takes it for TLS.
-        let is_new = || {
-            let mut given = GIVEN.lock().expect("no panic");
-            given.insert(port) && given.insert(port.wrapping_add(1))
-        };
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() && is_new() {
+        let is_ours = || claim(port) && claim(port.wrapping_add(1));
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && is_ours() {
             return port;
         }
     }
     panic!("no port is free over UDP and TCP");
+}
+
+/// The kernel likes to name a port again that was just let go. So each is marked by a locked file, until this process ends.
+fn claim(port: u16) -> bool {
+    static CLAIMS: Mutex<Vec<fs::File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join("offhook-test-ports");
+    fs::create_dir_all(&folder).expect("a writable temporary folder");
+    let file = fs::File::create(folder.join(port.to_string())).expect("own file");
+    let is_ours = file.try_lock().is_ok();
+    CLAIMS.lock().expect("no panic").push(file);
+    is_ours
 }
 
 impl Offhook {

@@ -308,6 +308,15 @@ fn what_differs_is_asked_again_unless_it_was_spoken() {
 }
 
 #[test]
+fn warming_up_costs_nothing_after_an_interruption_either() {
+    let mut table = Table::new();
+    let noted = "Note: The previous agent run was interrupted. Review it.\n\n.";
+    let dialogue = [("user", "."), ("assistant", "ok"), ("user", noted)];
+    let warm = Request::parse(body("agent:main:voice:warmup", &dialogue)).expect("a request");
+    assert_eq!(table.desk.arrive(UNIX_S, Some(&warm)), Verdict::WarmUp);
+}
+
+#[test]
 fn a_guess_from_another_session_is_spoken_only_when_it_fits() {
     for has_past in [false, true] {
         let mut table = Table::new();

@@ -54,7 +54,8 @@ fn is_same_message(foretold: &Request, a: &Place, real: &Request, b: &Place) -> 
     let is_said = [a, b]
         .iter()
         .all(|place| place.speaker == Speaker::User && place.is_plain);
-    if !is_said || a.words.as_deref().map(str::trim) != b.words.as_deref().map(str::trim) {
+    // A note asks for another answer.
+    if !is_said || a.is_noted != b.is_noted || a.words.as_deref().map(str::trim) != b.words.as_deref().map(str::trim) {
         return false;
     }
     // The first one also names the session; every other one holds nothing but a stamp and the words.
@@ -104,6 +105,11 @@ mod tests {
             ),
             ("the words", change("Go on.", "Go off."), Match::Other),
             ("the past", change("Yes?", "No?"), Match::Words),
+            (
+                "a note",
+                change("Go on.", "Note: The previous agent run was cut.\\n\\nGo on."),
+                Match::Words,
+            ),
             ("the first words", change("Hi.", "Ho."), Match::Words),
             ("the host", change("host=h", "host=g"), Match::Words),
             ("instructions", change("Be kind", "Be brief"), Match::Words),

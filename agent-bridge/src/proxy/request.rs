@@ -18,6 +18,8 @@ use super::stamp;
 const RUNTIME: &str = "\n\nRuntime: agent=";
 /// What begins a message that says what is true just now and is in no history.
 const PASSING: &str = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>";
+/// What stands before the words after a run that was aborted, up to an empty line.
+const NOTE: &str = "Note: The previous agent run was ";
 /// Messages of one request that are looked at; a longer one is nobody's.
 const MESSAGES_MAX: usize = 20_000;
 /// Letters of a session's key.
@@ -45,8 +47,10 @@ pub enum Speaker {
 pub struct Place {
     pub at: Range<usize>,
     pub speaker: Speaker,
-    /// What a user said, without stamp and without the line that names the session.
+    /// What a user said, without stamp, note and the line that names the session.
     pub words: Option<String>,
+    /// The gateway has put a note of its own before the words.
+    pub is_noted: bool,
     /// The stamp before the words.
     pub stamp: Option<String>,
     /// It says what is true just now, and no user said it.
@@ -135,6 +139,7 @@ impl Request {
                 at,
                 speaker,
                 words: None,
+                is_noted: false,
                 stamp: None,
                 is_passing: false,
                 is_plain: matches!(message.content, Some(Content::Text(_))),
@@ -145,7 +150,10 @@ impl Request {
                     .any(|earlier: &Place| earlier.speaker == Speaker::User);
                 let said = message.content.map_or_else(String::new, Content::text);
                 place.is_passing = said.trim_start().starts_with(PASSING);
-                let (stamp, rest) = stamp::split(&said);
+                let (early, rest) = without_note(&said);
+                let (stamp, rest) = stamp::split(rest);
+                let (late, rest) = without_note(rest);
+                place.is_noted = early || late;
                 // Only the gateway's own line counts, which comes behind whatever a user may have written.
                 let (words, runtime) = match rest.rfind(RUNTIME) {
                     Some(at) if is_first => (&rest[..at], Some(&rest[at..])),
@@ -227,6 +235,14 @@ fn place_of(text: &str, part: &str) -> Option<Range<usize>> {
     let from = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
     let to = from + part.len();
     (to <= text.len() && !part.is_empty()).then_some(from..to)
+}
+
+/// Whether there is a note, and what stands behind it.
+fn without_note(said: &str) -> (bool, &str) {
+    let noted = said
+        .strip_prefix(NOTE)
+        .and_then(|rest| rest.split_once("\n\n"));
+    noted.map_or((false, said), |(_, words)| (true, words))
 }
 
 /// Agent and session of a `Runtime:` line.

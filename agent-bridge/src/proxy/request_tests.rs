@@ -79,6 +79,29 @@ fn words_cannot_pretend_to_be_the_gateway() {
     }
 }
 
+/// As it was after a run that had been aborted.
+#[test]
+fn a_note_before_the_words_is_none_of_them() {
+    const TEXT: &str = "Note: The previous agent run was interrupted. Review the transcript.\n\n";
+    let key = "agent:main:voice:anna";
+    let plain = [("user", "Hi."), ("assistant", "Yes?"), ("user", "Go on.")];
+    let said = format!("{TEXT}Go on.");
+    let mut noted = plain;
+    noted[2].1 = &said;
+    let behind = Request::parse(body(key, &noted)).expect("a request");
+    let text = String::from_utf8(body(key, &plain)).expect("text");
+    let (head, tail) = text.rsplit_once("[Sat").expect("a stamp");
+    let mark = serde_json::to_string(TEXT).expect("JSON");
+    let before = format!("{head}{}[Sat{tail}", mark.trim_matches('"'));
+    let before = Request::parse(before.into_bytes()).expect("a request");
+    for request in [behind, before] {
+        let (at, words) = request.asked().expect("a question");
+        assert_eq!((at, words), (3, "Go on."));
+        let place = &request.messages()[at];
+        assert!(place.is_noted && place.stamp.is_some());
+    }
+}
+
 #[test]
 fn what_is_no_question_asks_nothing() {
     let key = "agent:main:voice:anna";

@@ -17,11 +17,13 @@ pub fn config(port: u16, token: &str, workspace: &Path, provider: (&str, &str)) 
             "maxTokens": 4_096, "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0},
         }],
     });
+    // Its heartbeat is a request nobody made, at a moment of its own.
     json!({
         "gateway": {"mode": "local", "port": port, "bind": "loopback", "auth": {"mode": "token", "token": token}},
         "models": {"mode": "replace", "providers": {"stub": provider}},
         "agents": {"defaults": {
             "model": {"primary": "stub/stub-1"}, "workspace": workspace, "skipBootstrap": true,
+            "heartbeat": {"every": "0m"},
         }},
     })
 }

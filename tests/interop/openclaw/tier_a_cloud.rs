@@ -14,6 +14,12 @@ use crate::sound::golden;
 
 const KEPT: &str = "your questions stay in this house";
 
+/// What the model was asked, a line each.
+fn asked(model: &Model) -> String {
+    let line = |seen: super::model::Seen| format!("asked: {}\n{}\n", seen.question, seen.request);
+    model.seen().into_iter().map(line).collect()
+}
+
 #[test]
 fn a_call_to_a_provider_in_the_cloud_keeps_its_rules() {
     let test = "a_call_to_a_provider_in_the_cloud_keeps_its_rules";
@@ -44,7 +50,10 @@ fn a_call_to_a_provider_in_the_cloud_keeps_its_rules() {
     let (messages, _) = drill::call(&offhook, &says, 14);
     let heard = drill::said(&messages, "assistant").join(" ");
     let log = offhook.command_output(&["audit"]);
-    let context = || format!("{messages:#?}\n{log}\n{}", offhook.log_tail());
+    let context = || {
+        let tail = offhook.log_tail();
+        format!("{messages:#?}\n{log}\n{}\n{tail}", asked(&model))
+    };
     assert!(heard.to_lowercase().contains("seventy"), "{}", context());
     // The request that was foretold when the turn was over is the one that OpenClaw made.
     assert_eq!(model.seen().len(), 1, "{}", context());
@@ -71,7 +80,10 @@ fn a_call_to_a_provider_in_the_cloud_keeps_its_rules() {
     let last = drill::said(&messages, "program")
         .last()
         .map(|text| text.to_lowercase());
-    let context = || format!("{messages:#?}\n{}", offhook.log_tail());
+    let context = || {
+        let tail = offhook.log_tail();
+        format!("{messages:#?}\n{}\n{tail}", asked(&model))
+    };
     assert!(
         last.is_some_and(|text| text.contains(KEPT)),
         "{}",

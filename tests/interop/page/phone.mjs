@@ -107,15 +107,15 @@ const STATS = `(async () => {
   };
 })()`;
 
-// Looks every few milliseconds at both sounds, in windows of 5 ms; what is louder than a whisper is voice.
+// Looks every few milliseconds at both sounds, as docs/figures.md defines voice: 10 ms of at least -45 dBFS.
 const GAP = (ms) => `(async () => {
   const { line } = phone;
   const listen = (stream) => {
     const analyser = line.audio.createAnalyser();
-    analyser.fftSize = 256;
+    analyser.fftSize = 512;
     line.audio.createMediaStreamSource(stream).connect(analyser);
     const samples = new Float32Array(analyser.fftSize);
-    return () => (analyser.getFloatTimeDomainData(samples), Math.sqrt(samples.reduce((sum, each) => sum + each * each, 0) / samples.length) > 0.01);
+    return () => (analyser.getFloatTimeDomainData(samples), Math.sqrt(samples.reduce((sum, each) => sum + each * each, 0) / samples.length) > 0.0056);
   };
   const [own, theirs] = [listen(line.mine), listen(line.player.srcObject)];
   const gaps = [];

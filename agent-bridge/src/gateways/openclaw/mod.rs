@@ -43,6 +43,8 @@ pub(super) const AGAIN_AFTER: [Duration; 2] = [Duration::ZERO, Duration::from_mi
 const FORGETS_AFTER: Duration = Duration::from_secs(600);
 const WARM_EVERY: Duration = Duration::from_secs(60);
 const WARM_TIMEOUT: Duration = Duration::from_secs(60);
+/// An answer of one word ends by itself within this time. One that is aborted leaves a note before the next message.
+const WARM_REST: Duration = Duration::from_millis(500);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 const APPROVALS_MAX: usize = 64;
 const NEWS_MAX: usize = 8;
@@ -383,15 +385,16 @@ async fn warm_up(gateway: OpenClaw) {
     let Ok(mut events) = client.send_as(&key, ".", &run, QueueMode::Followup).await else {
         return;
     };
-    let to_its_end = async {
-        while let Some(event) = events.recv().await {
-            // It loads with the first word; more of it would cost for nothing.
-            if matches!(event, RunEvent::Text(_) | RunEvent::Tool { .. }) {
-                break;
-            }
+    let mut until = Instant::now() + WARM_TIMEOUT;
+    while let Ok(Some(event)) = tokio::time::timeout_at(until, events.recv()).await {
+        // It loads with the first word; much more of it would cost for nothing.
+        match event {
+            RunEvent::Text(_) => until = until.min(Instant::now() + WARM_REST),
+            RunEvent::Tool { .. } => break,
+            event if event.is_last() => return,
+            _ => {}
         }
-    };
-    let _ = tokio::time::timeout(WARM_TIMEOUT, to_its_end).await;
+    }
     client.abort(&run);
 }
 

@@ -521,7 +521,7 @@ async fn warming_up_is_nobodys_conversation_and_rare() {
     let run = &request["params"]["idempotencyKey"];
     let payload = json!({"runId": run, "sessionKey": "agent:voice:voice:warmup", "state": "delta", "deltaText": "ok"});
     peer.event("chat", payload).await;
-    // Its first word is enough, and there is no second run.
+    // Its first words are enough, and there is no second run.
     assert_eq!(peer.request("chat.abort").await["params"]["runId"], *run);
     let report = scripted.gateway.check().await.expect("a link");
     assert_eq!((report.models.len(), report.model_known), (0, None));
