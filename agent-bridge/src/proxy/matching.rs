@@ -55,7 +55,10 @@ fn is_same_message(foretold: &Request, a: &Place, real: &Request, b: &Place) -> 
         .iter()
         .all(|place| place.speaker == Speaker::User && place.is_plain);
     // A note asks for another answer.
-    if !is_said || a.is_noted != b.is_noted || a.words.as_deref().map(str::trim) != b.words.as_deref().map(str::trim) {
+    if !is_said
+        || a.is_noted != b.is_noted
+        || a.words.as_deref().map(str::trim) != b.words.as_deref().map(str::trim)
+    {
         return false;
     }
     // The first one also names the session; every other one holds nothing but a stamp and the words.
@@ -107,7 +110,10 @@ mod tests {
             ("the past", change("Yes?", "No?"), Match::Words),
             (
                 "a note",
-                change("Go on.", "Note: The previous agent run was cut.\\n\\nGo on."),
+                change(
+                    "Go on.",
+                    "Note: The previous agent run was cut.\\n\\nGo on.",
+                ),
                 Match::Words,
             ),
             ("the first words", change("Hi.", "Ho."), Match::Words),
