@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::boundary::{Item, OutMatter, Parcel, UnixMs};
 pub use super::lanes::Outcome;
-use super::lanes::{End, Lanes, Step};
+use super::lanes::{Begun, End, Lanes, Step};
 use crate::store::{
     InboxRow, MessageRow, NewMessage, OutboxRow, Role, TextChange, TextKept, TextsSaved,
 };
@@ -78,7 +78,8 @@ pub enum Input {
         id: String,
         outcome: Outcome,
     },
-    /// Letters to this person whose names begin so, and that have not gone out, are called off.
+    /// Letters to this person whose names begin so, and that have not gone out, are called off. One that is being sent just
+    /// now may still arrive; if it does not, it is not tried again.
     TakeBack {
         person: String,
         prefix: String,
@@ -240,10 +241,7 @@ impl Core {
                 let is_it =
                     |parcel: &Parcel| parcel.person == person && parcel.id.starts_with(&prefix);
                 for id in self.lanes.take_back(is_it) {
-                    self.outputs.push_back(Output::CalledOff {
-                        parcel_id: id.clone(),
-                    });
-                    self.call_off(id, "called off");
+                    self.called_off(id);
                 }
             }
             Input::Timeout => {}
@@ -324,6 +322,7 @@ impl Core {
                 self.end(change, id);
             }
             Some(End::GiveUp { id, why }) => self.give_up(id, why),
+            Some(End::CalledOff { id }) => self.called_off(id),
             Some(End::Again) | None => {}
         }
     }
@@ -334,6 +333,13 @@ impl Core {
             why: why.clone(),
         });
         self.call_off(id, &why);
+    }
+
+    fn called_off(&mut self, id: String) {
+        self.outputs.push_back(Output::CalledOff {
+            parcel_id: id.clone(),
+        });
+        self.call_off(id, "called off");
     }
 
     fn call_off(&mut self, id: String, why: &str) {
@@ -421,11 +427,13 @@ impl Core {
                 let message = kept.message;
                 self.outputs.push_back(Output::Done { turn, message });
             }
-            (Pending::Trying { id }, kept) => {
-                if let Some(parcel) = self.lanes.begin(now, &id, kept.is_some()) {
-                    self.outputs.push_back(Output::Deliver(Box::new(parcel)));
+            (Pending::Trying { id }, kept) => match self.lanes.begin(now, &id, kept.is_some()) {
+                Some(Begun::Deliver(parcel)) => {
+                    self.outputs.push_back(Output::Deliver(parcel));
                 }
-            }
+                Some(Begun::CalledOff(id)) => self.called_off(id),
+                Some(Begun::PutOff) | None => {}
+            },
             (Pending::End { change, id }, Some(kept)) => {
                 self.lanes.over(&id);
                 if let TextChange::Sent {

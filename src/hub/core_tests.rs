@@ -186,6 +186,70 @@ fn what_is_not_being_sent_can_be_called_off() {
     assert_eq!(core.load(), (0, 0, 3));
 }
 
+fn take_back(core: &mut Core, now: UnixMs, id: &str) {
+    let input = Input::TakeBack {
+        person: "anna".to_owned(),
+        prefix: id.to_owned(),
+    };
+    core.handle(now, input);
+}
+
+#[test]
+fn what_is_called_off_while_it_is_sent_is_not_tried_again() {
+    let ends = |now: UnixMs, core: &mut Core, outcome: Outcome| {
+        let id = "k-ask-1".to_owned();
+        core.handle(now, Input::Delivered { id, outcome });
+        write(core, now)
+    };
+    let passing = || Outcome::Passing {
+        why: "it took too long".to_owned(),
+        retry_ms: None,
+    };
+    let called_off = Output::CalledOff {
+        parcel_id: "k-ask-1".to_owned(),
+    };
+    let sending = || {
+        let mut core = core();
+        letter(&mut core, parcel("k-ask-1", "anna", 0));
+        let seen = write(&mut core, 0);
+        assert!(matches!(seen.last(), Some(Output::Deliver(_))), "{seen:?}");
+        core
+    };
+    // It hangs, and nobody waits for it any more.
+    let mut core = sending();
+    take_back(&mut core, 10, "k-ask-1");
+    assert_eq!(write(&mut core, 10), []);
+    assert_eq!(ends(20, &mut core, passing()), [called_off.clone()]);
+    assert_eq!((core.load(), core.next_timeout()), ((0, 0, 0), None));
+    // What gets through has got through.
+    let mut core = sending();
+    take_back(&mut core, 10, "k-ask-1");
+    assert!(matches!(
+        ends(20, &mut core, Outcome::Sent(None))[..],
+        [Output::Recorded { .. }]
+    ));
+    assert_eq!(core.load(), (0, 0, 0));
+    // It is over before its attempt is written down, whether that can be written or not.
+    for is_kept in [true, false] {
+        let mut core = sending();
+        ends(0, &mut core, passing());
+        core.handle(2_000, Input::Timeout);
+        let [Output::Keep { keep, .. }] = outputs(&mut core)[..] else {
+            panic!("an attempt");
+        };
+        take_back(&mut core, 2_000, "k-ask-1");
+        let kept = new(0, 0).filter(|_| is_kept);
+        core.handle(2_000, Input::Kept { keep, kept });
+        assert_eq!(write(&mut core, 2_000), [called_off.clone()]);
+        assert_eq!(core.load(), (0, 0, 0), "{is_kept}");
+    }
+    // One that nobody takes back is tried again.
+    let mut core = sending();
+    take_back(&mut core, 10, "k-ask-2");
+    assert_eq!(ends(20, &mut core, passing()), []);
+    assert_eq!(core.next_timeout(), Some(1_020));
+}
+
 #[test]
 fn what_is_due_later_is_written_down_when_it_goes() {
     let mut core = core();

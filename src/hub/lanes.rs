@@ -44,15 +44,46 @@ pub enum End {
         id: String,
         why: String,
     },
+    /// It was called off meanwhile, and has not gone out: write it down; then [`Lanes::over`].
+    CalledOff {
+        id: String,
+    },
     /// Nothing to write: it is tried again.
     Again,
+}
+
+/// What follows once an attempt is written down, or cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    Deliver(Box<Parcel>),
+    /// It was called off meanwhile: write it down; then [`Lanes::over`].
+    CalledOff(String),
+    /// It could not be written, and is put off.
+    PutOff,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Idle,
     /// A step of this parcel is being written or made.
-    Busy(String),
+    Busy {
+        id: String,
+        /// Nobody wants it any more: this attempt is its last.
+        is_called_off: bool,
+    },
+}
+
+impl State {
+    fn busy(id: &str) -> State {
+        State::Busy {
+            id: id.to_owned(),
+            is_called_off: false,
+        }
+    }
+
+    fn is_called_off(&self) -> bool {
+        matches!(self, State::Busy { is_called_off, .. } if *is_called_off)
+    }
 }
 
 #[derive(Debug)]
@@ -102,7 +133,7 @@ impl Lanes {
             }
             if let Some(late) = lane.parcels.iter().find(|parcel| parcel.until < now) {
                 let id = late.id.clone();
-                lane.state = State::Busy(id.clone());
+                lane.state = State::busy(&id);
                 let why = "its time was up before it could be delivered".to_owned();
                 return Some(Step::GiveUp { id, why });
             }
@@ -111,24 +142,27 @@ impl Lanes {
             }
             if let Some(parcel) = lane.parcels.iter().find(|parcel| parcel.due <= now) {
                 let id = parcel.id.clone();
-                lane.state = State::Busy(id.clone());
+                lane.state = State::busy(&id);
                 return Some(Step::Try(id));
             }
         }
         None
     }
 
-    /// The attempt is written down: what is to be delivered. `None`: it could not be written, and is put off.
-    pub fn begin(&mut self, now: UnixMs, id: &str, is_kept: bool) -> Option<Parcel> {
+    /// The attempt is written down, or could not be.
+    pub fn begin(&mut self, now: UnixMs, id: &str, is_kept: bool) -> Option<Begun> {
         let (lane, at) = self.find(id)?;
+        if lane.state.is_called_off() {
+            return Some(Begun::CalledOff(id.to_owned()));
+        }
         if !is_kept {
             lane.state = State::Idle;
             lane.not_before = now.saturating_add(RETRY_MS);
-            return None;
+            return Some(Begun::PutOff);
         }
         let parcel = &mut lane.parcels[at];
         parcel.attempts = parcel.attempts.saturating_add(1);
-        Some(parcel.clone())
+        Some(Begun::Deliver(Box::new(parcel.clone())))
     }
 
     pub fn ended(&mut self, now: UnixMs, id: &str, outcome: Outcome) -> Option<End> {
@@ -138,6 +172,7 @@ impl Lanes {
         Some(match outcome {
             Outcome::Sent(theirs) => End::Sent { id, theirs },
             Outcome::Final { why } => End::GiveUp { id, why },
+            Outcome::Passing { .. } if lane.state.is_called_off() => End::CalledOff { id },
             Outcome::Passing { retry_ms, .. } => {
                 let pause =
                     pause(parcel.attempts).max(retry_ms.unwrap_or(0).min(RETRY_MS_MAX * 12));
@@ -160,18 +195,25 @@ impl Lanes {
         self.lanes.retain(|_, lane| !lane.parcels.is_empty());
     }
 
-    /// Takes out what fits and is not being sent just now, whatever else is. Their ids.
+    /// Takes out what fits and is not being sent just now, whatever else is. Their ids. What is being sent ends with that.
     pub fn take_back(&mut self, fits: impl Fn(&Parcel) -> bool) -> Vec<String> {
         let mut taken = Vec::new();
         for lane in self.lanes.values_mut() {
-            let state = &lane.state;
-            let is_busy = |id: &str| matches!(state, State::Busy(busy) if busy == id);
+            let state = &mut lane.state;
             lane.parcels.retain(|parcel| {
-                let goes = !is_busy(&parcel.id) && fits(parcel);
-                if goes {
-                    taken.push(parcel.id.clone());
+                if !fits(parcel) {
+                    return true;
                 }
-                !goes
+                match state {
+                    State::Busy { id, is_called_off } if *id == parcel.id => {
+                        *is_called_off = true;
+                        true
+                    }
+                    _ => {
+                        taken.push(parcel.id.clone());
+                        false
+                    }
+                }
             });
         }
         self.count -= taken.len();
