@@ -108,8 +108,9 @@ async function append(api, params) {
     if (first.text.startsWith(found.said)) first.text = first.text.slice(found.said.length).trim() || "…";
     else if (found.said.startsWith(first.text)) first.text = "…";
   }
-  // Too late they would stand behind the next question. All rows are written, or none.
-  const inTime = (prepared) => (Date.now() - began < asked.withinMs ? prepared : undefined);
+  // Too late they would stand behind the next question. All rows are written, or none: the first one decides.
+  let isInTime;
+  const inTime = (prepared) => ((isInTime ??= Date.now() - began < asked.withinMs) ? prepared : undefined);
   const messages = asked.rows.map((row, n) => ({
     message: message(row, `offhook:${asked.idempotencyKey}:${n}`, Date.now()),
     idempotencyLookup: "scan",

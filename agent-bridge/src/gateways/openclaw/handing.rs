@@ -1,13 +1,19 @@
 //! Tier B: what OpenClaw's transcript lacks is handed to our plugin there before a question is sent. Owns the waiting for
 //! that, and what is said where it fails; what is lacking is `rows`'s.
 
-use tokio::time::timeout;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 
 use super::rows::Known;
 use super::{Memory, OpenClaw};
 use crate::conversation::Message;
 use crate::openclaw::companion::{Append, PATIENCE, ROWS_MAX};
 use crate::openclaw::{Client, Hello, LinkError};
+
+/// Between the plugin's last moment to write and ours to wait: its answer's way, and that of the request, which it does not
+/// see.
+const ON_THE_WAY: Duration = Duration::from_millis(200);
 
 impl OpenClaw {
     /// True: the transcript holds what was said before the last question. False: a note has to do, as without a plugin.
@@ -30,20 +36,28 @@ impl OpenClaw {
         self.link
             .update(key, |memory| memory.known.handing = Some(name.clone()));
         let mut replaces = known.run.clone().filter(|_| lacking.replaces);
+        let by = Instant::now() + PATIENCE;
         let handing = async {
             for (n, rows) in lacking.rows.chunks(ROWS_MAX).enumerate() {
+                // Of what is left for all of them: later it would stand behind the question.
+                let within = by
+                    .saturating_duration_since(Instant::now())
+                    .saturating_sub(ON_THE_WAY);
+                if within.is_zero() {
+                    return Err(LinkError::Late);
+                }
                 let rows = Append {
                     session_key: key.to_owned(),
                     idempotency_key: format!("{name}-{n}"),
                     replaces: replaces.take(),
-                    within_ms: PATIENCE.as_millis().try_into().unwrap_or(u64::MAX),
+                    within_ms: within.as_millis().try_into().unwrap_or(u64::MAX),
                     rows: rows.to_vec(),
                 };
                 client.append(rows).await?;
             }
             Ok(())
         };
-        match timeout(PATIENCE, handing)
+        match timeout_at(by, handing)
             .await
             .unwrap_or(Err(LinkError::Late))
         {
