@@ -94,13 +94,19 @@ async function append(api, params) {
   const sessionId = api.runtime.agent.session.getSessionEntry({ agentId, sessionKey })?.sessionId;
   check(sessionId, "OFFHOOK_SESSION", "there is no such session yet");
   const target = { agentId, sessionKey, sessionId };
+  const nameOf = (n) => `offhook:${asked.idempotencyKey}:${n}`;
+  // What was written under this name stands there, even if nobody heard of it: no joint is looked for then, and only the rest
+  // is written.
+  let entries = await readVisibleSessionTranscriptMessageEntries(target);
+  const there = new Set(entries.map((entry) => entry.idempotencyKey));
   let parentId;
-  if (asked.replaces !== undefined) {
-    let found;
+  if (asked.replaces !== undefined && !there.has(nameOf(0))) {
+    let found = joint(entries, asked.replaces);
     // OpenClaw writes what it had of an aborted reply a moment after the abort.
-    for (let tries = 0; tries < 5 && found?.parentId === undefined; tries++) {
-      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, 50));
-      found = joint(await readVisibleSessionTranscriptMessageEntries(target), asked.replaces);
+    for (let tries = 1; tries < 5 && found.parentId === undefined; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      entries = await readVisibleSessionTranscriptMessageEntries(target);
+      found = joint(entries, asked.replaces);
     }
     parentId = found.parentId;
     const [first] = asked.rows;
@@ -111,12 +117,15 @@ async function append(api, params) {
   // Too late they would stand behind the next question. All rows are written, or none: the first one decides.
   let isInTime;
   const inTime = (prepared) => ((isInTime ??= Date.now() - began < asked.withinMs) ? prepared : undefined);
-  const messages = asked.rows.map((row, n) => ({
-    message: message(row, `offhook:${asked.idempotencyKey}:${n}`, Date.now()),
-    idempotencyLookup: "scan",
-    prepareMessageAfterIdempotencyCheck: inTime,
-    ...(n === 0 && parentId !== undefined ? { parentId } : {}),
-  }));
+  const messages = asked.rows
+    .map((row, n) => ({
+      message: message(row, nameOf(n), Date.now()),
+      idempotencyLookup: "scan",
+      prepareMessageAfterIdempotencyCheck: inTime,
+      ...(n === 0 && parentId !== undefined ? { parentId } : {}),
+    }))
+    .filter((row) => !there.has(row.message.idempotencyKey));
+  if (messages.length === 0) return { appended: 0 };
   const appended = await appendSessionTranscriptMessagesByIdentity({ ...target, messages });
   return { appended: appended.length };
 }

@@ -87,8 +87,19 @@ async function append(more) {
 const heard = [row("assistant", "Yes,"), row("user", "And cake?"), row("assistant", "There is cake.")];
 const expected = ["user: Tea?", "assistant: Yes,", "user: And cake?", "assistant: There is cake."];
 
-// The time runs out between two rows: the first one was in time, and so are all.
+// The answer to a hand-over is lost, and it is asked for again by its name; then with a turn more.
 let transcript = begin();
+for (let times = 0; times < 2; times++) {
+  assert.notEqual(typeof (await append({ replaces: "r1", rows: heard })), "string", `time ${times}`);
+  assert.deepEqual(transcript.said(), expected);
+}
+assert.deepEqual(await append({ replaces: "r1", rows: [...heard, row("user", "Thank you.")] }), { appended: 1 });
+assert.deepEqual(transcript.said(), [...expected, "user: Thank you."]);
+// By another name it is another one, and somebody has spoken since.
+assert.equal(await append({ replaces: "r1", rows: heard, idempotencyKey: "M-0" }), "OFFHOOK_MOVED_ON");
+
+// The time runs out between two rows: the first one was in time, and so are all.
+transcript = begin();
 transcript.perRow = 600;
 assert.deepEqual(await append({ replaces: "r1", rows: heard }), { appended: 3 });
 assert.deepEqual(transcript.said(), expected);
