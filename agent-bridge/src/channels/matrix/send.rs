@@ -93,7 +93,7 @@ struct Delivery<'a> {
     message: &'a Outbound,
     progress: Progress,
     until: Instant,
-    /// The room is closed to us, or they have left it.
+    /// The room is closed to us, they have left it, or others in it must not see this.
     is_closed: bool,
 }
 
@@ -103,7 +103,8 @@ impl Delivery<'_> {
         let outcome = self.run_in(&room).await;
         let may_move = self.is_direct() && !self.progress.has_moved;
         if outcome.is_err() && self.is_closed && may_move {
-            // They left, or put us out: next time there is another room. Once; two closed rooms are an answer.
+            // They left, put us out, or had somebody join: next time there is another room. Once; two such rooms are an
+            // answer.
             let key = direct_key(&self.message.place);
             self.matrix.parts.memory.put(&key, "").await?;
             self.matrix.rooms().doubt(&room);
@@ -112,7 +113,7 @@ impl Delivery<'_> {
                 ..Progress::default()
             };
             return Err(DeliveryError::Passing {
-                why: "the room with them is closed; there will be another".to_owned(),
+                why: "the room with them will not do; there will be another".to_owned(),
                 retry_after: None,
             });
         }
@@ -133,10 +134,13 @@ impl Delivery<'_> {
                 self.texts(room, words, &relation).await?;
                 self.voice(room, ogg_opus, *duration_ms, &relation).await
             }
-            // Others there could read it, and answer.
-            OutBody::Ask { .. } if people > 2 => Err(DeliveryError::Final {
-                why: "questions are asked in rooms of two only".to_owned(),
-            }),
+            // Others there could read it, and answer. A person can be asked in another room.
+            OutBody::Ask { .. } if people > 2 => {
+                self.is_closed = true;
+                Err(DeliveryError::Final {
+                    why: "questions are asked in rooms of two only".to_owned(),
+                })
+            }
             OutBody::Ask { text, buttons } => {
                 let (content, keys) = compose::question(text, buttons, &relation);
                 self.event(room, 0, &content).await?;

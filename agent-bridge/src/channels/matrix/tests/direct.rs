@@ -227,3 +227,44 @@ async fn nobody_reads_a_room_that_they_have_left() {
         assert_eq!(count(&stage, "createRoom"), 2);
     }
 }
+
+#[tokio::test]
+async fn a_question_goes_to_a_room_of_two() {
+    let stage = Stage::new().await;
+    let key = super::super::send::direct_key(ANNA);
+    let old = "!old:a.example";
+    stage.notebook.put(&key, old).await.expect("written");
+    stage.server.script().people.insert(old.to_owned(), 3);
+    let running = stage.start();
+    running.is_in().await;
+    let ask = |id: &str| Outbound {
+        body: OutBody::Ask {
+            text: "Run it?".to_owned(),
+            buttons: Vec::new(),
+        },
+        ..direct(id)
+    };
+    let moved = running.matrix.deliver(&ask("q1")).await;
+    assert!(
+        matches!(moved, Err(DeliveryError::Passing { .. })),
+        "{moved:?}"
+    );
+    running.matrix.deliver(&ask("q1")).await.expect("asked");
+    assert_eq!(count(&stage, &format!("{old}/send")), 0);
+    assert_eq!(count(&stage, &format!("{ROOM}/send")), 1);
+    assert_eq!(stage.notebook.read(&key).as_deref(), Some(ROOM));
+    // Where somebody joins there too, there is no third.
+    stage.server.script().people.insert(ROOM.to_owned(), 3);
+    running.matrix.rooms().doubt(ROOM);
+    let moved = running.matrix.deliver(&ask("q2")).await;
+    assert!(
+        matches!(moved, Err(DeliveryError::Passing { .. })),
+        "{moved:?}"
+    );
+    let refused = running.matrix.deliver(&ask("q2")).await;
+    assert!(
+        matches!(refused, Err(DeliveryError::Final { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(count(&stage, "createRoom"), 2);
+}
