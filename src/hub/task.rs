@@ -436,8 +436,7 @@ impl Task {
                 self.question_delivered(&id, &outcome);
                 self.step(Input::Delivered { id, outcome });
             }
-            // In a call it is said there: the call listens too.
-            Work::News { conversation, .. } if self.up.contains_key(&conversation) => {}
+            // Even with a call up by now: whoever told it counts it as taken here, and the call never had it.
             Work::News { conversation, text } => self.late(&conversation, &text),
             Work::Decided { reply } => {
                 self.post(*reply, None);

@@ -29,7 +29,8 @@ impl Task {
                 self.cx.tell(&conversation, &caption);
             }
             Happening::CallUp { conversation } => {
-                // What comes late is the call's, and where it does not listen yet nobody may take it for told.
+                // What comes from now on is the call's, and where it does not listen yet nobody may take it for told. What
+                // was taken before is on its way to us, and is written all the same.
                 self.following.retain(|(known, task)| {
                     let stays = *known != conversation;
                     if !stays {

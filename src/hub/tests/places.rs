@@ -58,6 +58,47 @@ async fn what_comes_late_is_written_even_in_the_next_call() {
     assert_eq!(listeners(), 1);
 }
 
+/// Taken here as a call begins: the call never had it, so it is written.
+#[tokio::test]
+async fn what_was_taken_before_a_call_is_written_in_it() {
+    const ROUNDS: usize = 32;
+    let rig = Rig::new().await;
+    let (mut telegram, _one) = rig.channel("telegram", 0).await;
+    let mut live = rig.hub.live("anna");
+    let up = || {
+        rig.recorder.happened(Happening::CallUp {
+            conversation: conversation(),
+        });
+    };
+    up();
+    calls_changed(&mut live).await;
+    for n in 0..ROUNDS {
+        rig.recorder.happened(Happening::CallOver {
+            conversation: conversation(),
+        });
+        calls_changed(&mut live).await;
+        // What is asked now is answered behind that.
+        let _ = rig.hub.history("anna", "", None, 1).await;
+        let news = lock(&rig.echo.news).last().cloned();
+        news.expect("somebody listens")
+            .try_send(n.to_string())
+            .expect("room for it");
+        // The hub finds both when it looks next, and takes either first.
+        up();
+        calls_changed(&mut live).await;
+    }
+    rig.hub
+        .send("anna", "the end".to_owned(), "test", None)
+        .await
+        .expect("sent");
+    let mut told = 0;
+    while words(&next(&mut telegram).await) != "the end" {
+        told += 1;
+    }
+    // The hub may have looked before it was taken.
+    assert!(told >= ROUNDS - 2, "{told} of {ROUNDS}");
+}
+
 #[tokio::test]
 async fn a_call_whose_end_was_missed_does_not_count_for_ever() {
     let rig = Rig::new().await;
