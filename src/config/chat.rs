@@ -38,7 +38,7 @@ pub struct SignalAccount {
     pub enabled: bool,
     /// Where signal-cli's daemon is; empty: on this machine, by HTTP.
     pub url: String,
-    /// Our number or account id, where the daemon serves several.
+    /// Our number, where the daemon serves several accounts; of an only one its id will do, or nothing.
     pub account: String,
     /// Whether strangers are given a code that the owner may let them in with.
     pub pairing: bool,

@@ -42,7 +42,8 @@ pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 pub struct SignalConfig {
     /// `http://…` or `tcp://…`; empty: [`DEFAULT_URL`].
     pub url: String,
-    /// Our number or account id, where the daemon serves several; else empty.
+    /// Our number. Where the daemon serves one account only, the account's id will do, or nothing: by these, messages to
+    /// several accounts could not be told apart, and none is taken.
     pub account: String,
 }
 
@@ -55,19 +56,35 @@ impl SignalConfig {
     }
 }
 
-/// Whether signal-cli answers: its version.
+/// The number that events for us bear; empty: signal-cli was started for one account, and has no others.
+async fn own_number(link: &Link, config: &SignalConfig, id: u64) -> Result<String, &'static str> {
+    if config.account.starts_with('+') {
+        return Ok(config.account.clone());
+    }
+    let request = rpc::request(id, "listAccounts", &serde_json::json!({}), "");
+    match link.call(id, &request).await {
+        Outcome::Done(result) => rpc::only_account(&result),
+        // Only a daemon for all accounts knows the question.
+        Outcome::Refused { .. } => Ok(String::new()),
+        Outcome::NotDone { why, .. } | Outcome::Unknown { why } => Err(why),
+    }
+}
+
+/// Whether signal-cli answers, and messages for us can be told from others: its version.
 pub async fn check(config: &SignalConfig) -> Result<String, CheckError> {
     let link = Link::new(config.address()).map_err(CheckError::new)?;
     let request = rpc::request(1, "version", &serde_json::json!({}), "");
-    match link.call(1, &request).await {
+    let name = match link.call(1, &request).await {
         Outcome::Done(result) => match result["version"].as_str().or(result.as_str()) {
-            Some(version) if version.len() <= 40 => Ok(format!("signal-cli {version}")),
-            _ => Ok("signal-cli".to_owned()),
+            Some(version) if version.len() <= 40 => format!("signal-cli {version}"),
+            _ => "signal-cli".to_owned(),
         },
         Outcome::Refused { why } | Outcome::NotDone { why, .. } | Outcome::Unknown { why } => {
-            Err(CheckError::new(why))
+            return Err(CheckError::new(why));
         }
-    }
+    };
+    let ours = own_number(&link, config, 2).await;
+    ours.map(|_| name).map_err(CheckError::new)
 }
 
 pub struct Signal {
@@ -108,8 +125,12 @@ impl Signal {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = words.into();
     }
 
+    fn next_id(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+
     async fn call(&self, method: &str, params: &Value) -> Outcome {
-        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_id();
         let request = rpc::request(id, method, params, &self.config.account);
         self.link.call(id, &request).await
     }

@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::envelope::{self, Content, Envelope};
+use super::link::Events;
 use super::rpc::Outcome;
-use super::{NAME, Signal, base64};
+use super::{NAME, Signal, base64, own_number};
 use crate::channels::backoff::backoff;
 use crate::channels::doorstep::greeting;
 use crate::channels::handing::{offer, too_large, unusable, unusable_kind};
@@ -25,17 +26,16 @@ impl Signal {
         let mut after = self.memory.get(EVENT).await;
         let mut failures = 0;
         loop {
-            let opened = self.link.open(after.as_deref(), &self.config.account).await;
-            let why = match opened {
+            let why = match self.opened(after.as_deref()).await {
                 Err(why) => why,
-                Ok(mut events) => {
+                Ok((ours, mut events)) => {
                     self.stand("receiving");
                     loop {
                         match events.next().await {
                             Err(why) => break why,
                             Ok(event) => {
                                 failures = 0;
-                                let is_message = self.event(&event.data, &inbox).await;
+                                let is_message = self.event(&event.data, &ours, &inbox).await;
                                 if event.id.is_some() && event.id != after {
                                     after = event.id;
                                     self.remember(is_message, after.as_deref()).await;
@@ -52,6 +52,13 @@ impl Signal {
         }
     }
 
+    /// Our number, and what comes without being asked. Nothing is taken before it is known whose it is.
+    async fn opened(&self, after: Option<&str>) -> Result<(String, Events), &'static str> {
+        let ours = own_number(&self.link, &self.config, self.next_id()).await?;
+        let events = self.link.open(after, &self.config.account).await?;
+        Ok((ours, events))
+    }
+
     /// Receipts and signs of typing are not worth a write: they come again, and are nothing again.
     async fn remember(&self, is_message: bool, id: Option<&str>) {
         if let Some(id) = id.filter(|_| is_message) {
@@ -61,9 +68,9 @@ impl Signal {
     }
 
     /// Whether it was a message; it is kept then, or nobody's.
-    async fn event(&self, data: &str, inbox: &mpsc::Sender<Arrival>) -> bool {
+    async fn event(&self, data: &str, ours: &str, inbox: &mpsc::Sender<Arrival>) -> bool {
         let value: Value = serde_json::from_str(data).unwrap_or_default();
-        let Some(envelope) = envelope::read(&value, &self.config.account) else {
+        let Some(envelope) = envelope::read(&value, ours) else {
             return false;
         };
         let from = self.identity(&envelope).await;

@@ -125,6 +125,24 @@ fn names(style: &Style) -> impl Iterator<Item = &'static str> {
         .map(|(_, name)| name)
 }
 
+/// The number of the only account of a daemon for all; of more, which one is ours must be said.
+pub fn only_account(listed: &Value) -> Result<String, &'static str> {
+    let Some(accounts) = listed.as_array() else {
+        return Err("what answers is not signal-cli");
+    };
+    match accounts.as_slice() {
+        [] => Err("signal-cli has no account"),
+        [one] => {
+            let number = one["number"].as_str();
+            number
+                .filter(|number| !number.is_empty())
+                .map(str::to_owned)
+                .ok_or("what answers is not signal-cli")
+        }
+        _ => Err("signal-cli serves several accounts: give our number in `account`"),
+    }
+}
+
 /// One request; `account` only where signal-cli serves several.
 pub fn request(id: u64, method: &str, params: &Value, account: &str) -> Value {
     let mut params = params.clone();

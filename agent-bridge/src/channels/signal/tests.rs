@@ -132,6 +132,10 @@ impl StandIn {
         let mut answer = own.unwrap_or_else(|| match method.as_str() {
             "getAttachment" => json!({"result": {"data": "T2dnUw=="}}),
             "send" => json!({"result": {"timestamp": 900, "results": [{"type": "SUCCESS"}]}}),
+            // Started for one account.
+            "listAccounts" => {
+                json!({"error": {"code": -32601, "message": "Method not implemented"}})
+            }
             _ => json!({"result": 0}),
         });
         answer["jsonrpc"] = json!("2.0");
@@ -139,11 +143,19 @@ impl StandIn {
         answer
     }
 
-    fn channel(&self, memory: &Arc<Notes>, known: &[&str]) -> Arc<Signal> {
-        let config = SignalConfig {
+    fn config(&self, account: &str) -> SignalConfig {
+        SignalConfig {
             url: format!("{}://{}", self.scheme, self.address),
-            account: String::new(),
-        };
+            account: account.to_owned(),
+        }
+    }
+
+    fn channel(&self, memory: &Arc<Notes>, known: &[&str]) -> Arc<Signal> {
+        self.channel_of("", memory, known)
+    }
+
+    fn channel_of(&self, account: &str, memory: &Arc<Notes>, known: &[&str]) -> Arc<Signal> {
+        let config = self.config(account);
         let door = Guests {
             known: known.iter().map(|id| (*id).to_owned()).collect(),
         };
@@ -510,13 +522,63 @@ async fn a_daemon_that_takes_and_never_answers_is_left() {
     assert_eq!(opened.err(), Some("signal-cli does not answer"));
 }
 
+/// Whoever writes to another account of the daemon writes to somebody else, and nothing of that is for us.
+#[tokio::test]
+async fn messages_to_other_accounts_are_not_taken() {
+    let private = |at| {
+        let mut private = event(at, json!({"message": "private"}));
+        private["account"] = json!("+49777");
+        private
+    };
+    let lists = |stand_in: &StandIn, numbers: &[&str]| {
+        let all: Vec<Value> = numbers.iter().map(|n| json!({"number": n})).collect();
+        let listed = json!({"result": all});
+        stand_in.with(|inner| {
+            inner
+                .answers
+                .insert("listAccounts".to_owned(), vec![listed])
+        });
+    };
+    let several = "signal-cli serves several accounts: give our number in `account`";
+    for account in ["0b1e-our-account-id", ""] {
+        let stand_in = StandIn::http().await;
+        stand_in.comes(private(5));
+        stand_in.comes(event(6, json!({"message": "hello"})));
+        lists(&stand_in, &["+49000", "+49777"]);
+        let found = check(&stand_in.config(account)).await;
+        assert_eq!(found, Err(CheckError::new(several)));
+        lists(&stand_in, &["+49000", "+49777"]);
+        let channel = stand_in.channel_of(account, &Arc::default(), &["aa-11"]);
+        let (mut arrivals, task) = start(&channel);
+        let said = tokio::time::timeout(LIMIT, async {
+            while !channel.standing().contains(several) {
+                tokio::task::yield_now().await;
+            }
+        });
+        said.await.expect("it says so");
+        assert!(stand_in.with(|inner| inner.resumed.is_empty()));
+        assert!(arrivals.try_recv().is_err());
+        task.abort();
+        // The only one; and another that is there by the time of its first message.
+        lists(&stand_in, &["+49000"]);
+        let channel = stand_in.channel_of(account, &Arc::default(), &["aa-11"]);
+        let (mut arrivals, _task) = start(&channel);
+        assert_eq!(next(&mut arrivals).await.message.id, "aa-11:6");
+    }
+    // By our number nobody is asked.
+    let stand_in = StandIn::http().await;
+    stand_in.comes(private(5));
+    stand_in.comes(event(6, json!({"message": "hello"})));
+    let channel = stand_in.channel_of("+49000", &Arc::default(), &["aa-11"]);
+    let (mut arrivals, _task) = start(&channel);
+    assert_eq!(next(&mut arrivals).await.message.id, "aa-11:6");
+    assert!(stand_in.all("listAccounts").is_empty());
+}
+
 #[tokio::test]
 async fn a_check_asks_for_the_version() {
     let stand_in = StandIn::tcp().await;
-    let config = SignalConfig {
-        url: format!("tcp://{}", stand_in.address),
-        account: String::new(),
-    };
+    let config = stand_in.config("");
     stand_in.with(|inner| {
         let version = json!({"result": {"version": "0.13.20"}});
         inner.answers.insert("version".to_owned(), vec![version]);
