@@ -388,6 +388,10 @@ pub(super) async fn withdraw(matrix: &Matrix, over: &Withdrawal) {
         "" => compose::asked(&asked),
         text => text,
     };
+    // Better a question that looks open than none: what was asked would be gone.
+    if text.is_empty() {
+        return;
+    }
     let edit = compose::answered(event, text, &over.words);
     let transaction = format!("{}-w", over.id);
     let sent = session.send(&room, "m.room.message", &transaction, &edit);

@@ -223,6 +223,32 @@ async fn a_question_that_is_over_says_so() {
     assert_eq!(count(&stage, "/redact/$of-q1-r"), 2);
 }
 
+/// Of an earlier run nobody remembers the text: where the server does not say it, the question stays as it is.
+#[tokio::test]
+async fn a_question_does_not_lose_its_text() {
+    let stage = Stage::new().await;
+    let running = stage.start();
+    running.is_in().await;
+    let over = |n: u32| Withdrawal {
+        id: format!("q{n}"),
+        place: ROOM.to_owned(),
+        theirs: Some("$q".to_owned()),
+        text: String::new(),
+        words: "Asked before a restart.".to_owned(),
+    };
+    stage.server.fails("event", 502, json!({}));
+    running.matrix.withdraw(&over(1)).await;
+    assert_eq!(count(&stage, "/send/"), 0);
+    let asked = json!({ "event_id": "$q", "sender": OWN, "content": { "body": "Run it?" } });
+    stage.server.script().events.insert("$q".to_owned(), asked);
+    running.matrix.withdraw(&over(2)).await;
+    let sent = stage.server.script().sent.clone();
+    assert_eq!(
+        sent[0].1["m.new_content"]["body"],
+        "Run it?\n\n→ Asked before a restart."
+    );
+}
+
 #[tokio::test]
 async fn many_are_asked_nothing() {
     let stage = Stage::new().await;
