@@ -216,6 +216,8 @@ impl Shelf {
         if self.texts.front().is_some_and(|text| text.id == id) {
             self.under_way = None;
             self.is_away = true;
+            // Whoever said no for now has gone: that it is there again is news, even by the same binding.
+            self.is_put_off = false;
         }
     }
 

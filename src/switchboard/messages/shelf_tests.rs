@@ -89,6 +89,8 @@ fn texts_go_out_in_order_and_once() {
         ("+a > later again > 15s >", "a/0 - a/1"),
         ("+a > later phone >", "a/0 a/1"),
         ("+a > nobody > again >", "a/0 - a/0"),
+        // One that was put off by a phone that is gone goes when the same one is back.
+        ("+a > later 15s > nobody > again >", "a/0 a/1 - a/1"),
         // After a crash the one that was on its way goes again under the same name, and none that is through.
         ("+a +b > ok > crash > +a +b >", "a/0 b/0 b/0 Known Known -"),
         // No word at all.
