@@ -23,8 +23,12 @@ const FRESH_SEQUENCE_MAX: u16 = 1 << 14;
 /// counting under its old key, and nothing in its description says how far it is (RFC 4568 section 6.4). With packets of
 /// 20 ms a round takes 22 minutes, so these are nearly six hours.
 const ROUNDS_MAX: u64 = 15;
-/// Packets for which all of them are tried, so that forged ones do not cost as much for ever.
+/// Packets for which all of them are tried, so that forged ones do not cost as much for ever. For further ones one of them
+/// is, another for each sequence number: so many packets of a sender find it, whatever strangers send between them.
 const LATE_TRIES_MAX: u32 = 64;
+/// Packets of a known sender for which a later round is tried, too: while it is new, and behind one that was refused. What
+/// was recorded and is sent again may have been taken for it, before it was heard itself.
+const DOUBTS_MAX: u32 = 64;
 
 #[derive(Debug, Clone, Copy)]
 struct Sender {
@@ -32,6 +36,8 @@ struct Sender {
     highest: u64,
     /// Bit n: the packet n before the highest came.
     seen: u128,
+    /// Packets until its counter is believed.
+    doubts: u32,
     /// When it was last heard, in packets of all senders.
     heard: u64,
 }
@@ -43,6 +49,11 @@ pub(super) struct Indices {
     clock: u64,
     /// Packets of unknown senders so far, up to a bound, while none was authentic.
     late_tries: u32,
+}
+
+/// Another round for each sequence number: 1 to `ROUNDS_MAX`.
+fn round_of(sequence: u16) -> u64 {
+    1 + u64::from(sequence) % ROUNDS_MAX
 }
 
 /// RFC 3711 appendix A: the index nearest to the highest so far.
@@ -99,26 +110,49 @@ impl Indices {
         Ok(index)
     }
 
-    /// The indices a received packet may have, likeliest first.
+    /// The indices a received packet may have, likeliest first, and what it is if it has none of them. Of one sender they
+    /// only rise: what is authentic is newer than all before it.
     pub(super) fn guesses(
         &mut self,
         ssrc: u32,
         sequence: u16,
-    ) -> Result<impl Iterator<Item = u64> + use<>, SrtpError> {
-        let sequence_index = u64::from(sequence);
-        let (first, further) = match self.sender(ssrc) {
+    ) -> (impl Iterator<Item = u64> + use<>, SrtpError) {
+        let is_early = self.senders.is_empty() && self.late_tries < LATE_TRIES_MAX;
+        let turn = round_of(sequence);
+        let (first, rounds, turn, refusal) = match self.sender(ssrc) {
             Some(sender) => {
-                let index = nearest(sender.highest, sequence).ok_or(SrtpError::Replayed)?;
-                self.check(ssrc, index)?;
-                (index, 0)
+                let index = nearest(sender.highest, sequence).unwrap_or(u64::from(sequence));
+                let is_fresh = self.check(ssrc, index).is_ok();
+                let later = index + (turn << 16);
+                let is_newer = sender.doubts > 0 && (sender.highest..=INDEX_MAX).contains(&later);
+                let refusal = match is_fresh {
+                    true => SrtpError::NotAuthentic,
+                    false => SrtpError::Replayed,
+                };
+                let turn = is_newer.then_some(turn);
+                (index, u64::from(is_fresh), turn, refusal)
             }
-            None if self.senders.is_empty() && self.late_tries < LATE_TRIES_MAX => {
-                self.late_tries += 1;
-                (sequence_index, ROUNDS_MAX)
+            None => {
+                let is_fresh = sequence < FRESH_SEQUENCE_MAX;
+                let rounds = match is_early {
+                    true => 1 + ROUNDS_MAX,
+                    false => 1 + u64::from(is_fresh),
+                };
+                self.late_tries += u32::from(is_early);
+                let turn = Some(turn).filter(|turn| *turn >= rounds);
+                (u64::from(sequence), rounds, turn, SrtpError::NotAuthentic)
             }
-            None => (sequence_index, u64::from(sequence < FRESH_SEQUENCE_MAX)),
         };
-        Ok((0..=further).map(move |rounds| first + (rounds << 16)))
+        let rounds = (0..rounds).chain(turn);
+        (rounds.map(move |rounds| first + (rounds << 16)), refusal)
+    }
+
+    /// A packet under this name was none of its sender's, as far as we can tell.
+    pub(super) fn refuse(&mut self, ssrc: u32) {
+        let sender = self.senders.iter_mut().find(|sender| sender.ssrc == ssrc);
+        if let Some(sender) = sender {
+            sender.doubts = DOUBTS_MAX;
+        }
     }
 
     /// The next index of RTCP, which carries its own number.
@@ -140,6 +174,7 @@ impl Indices {
                 ssrc,
                 highest: index,
                 seen: 1,
+                doubts: DOUBTS_MAX,
                 heard,
             };
             let is_full = self.senders.len() == SSRCS_MAX;
@@ -152,6 +187,7 @@ impl Indices {
         };
         let sender = &mut self.senders[place];
         sender.heard = heard;
+        sender.doubts = sender.doubts.saturating_sub(1);
         match index.checked_sub(sender.highest) {
             Some(ahead) => {
                 sender.seen = match ahead {
@@ -173,6 +209,10 @@ impl Indices {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn guesses(indices: &mut Indices, ssrc: u32, sequence: u16) -> Vec<u64> {
+        indices.guesses(ssrc, sequence).0.collect()
+    }
 
     #[test]
     fn the_nearest_index_is_taken() {
@@ -218,22 +258,55 @@ mod tests {
 
     #[test]
     fn a_sender_may_have_rounds_behind_it() {
-        let guesses = |indices: &mut Indices, ssrc, sequence| -> Vec<u64> {
-            indices.guesses(ssrc, sequence).expect("some").collect()
-        };
         let mut indices = Indices::new();
         for _ in 0..LATE_TRIES_MAX {
             let all = guesses(&mut indices, 7, 40_000);
             assert_eq!(all.len() as u64, 1 + ROUNDS_MAX);
             assert_eq!(all[..2], [40_000, 105_536]);
         }
-        assert_eq!(guesses(&mut indices, 7, 40_000), [40_000]);
-        assert_eq!(guesses(&mut indices, 7, 5), [5, 65_541]);
-        // One that is known is not guessed at, and nobody is beside it.
+        // Then one further round at a time, and that just before it for a first number.
+        assert_eq!(
+            guesses(&mut indices, 7, 40_000),
+            [40_000, 11 << 16 | 40_000]
+        );
+        assert_eq!(guesses(&mut indices, 7, 5), [5, 1 << 16 | 5, 6 << 16 | 5]);
+        assert_eq!(guesses(&mut indices, 7, 15), [15, 1 << 16 | 15]);
+        let mut rounds: Vec<u64> = (40_001..=40_015)
+            .map(|sequence| guesses(&mut indices, 7, sequence)[1] >> 16)
+            .collect();
+        rounds.sort_unstable();
+        assert_eq!(rounds, (1..=ROUNDS_MAX).collect::<Vec<_>>());
+        assert_eq!(
+            guesses(&mut indices, 8, 40_001).len(),
+            2,
+            "and beside others"
+        );
+    }
+
+    #[test]
+    fn a_known_sender_may_be_further_on_while_there_is_doubt() {
         let mut indices = Indices::new();
-        indices.accept(7, 3 << 16 | 9);
-        assert_eq!(guesses(&mut indices, 7, 10), [3 << 16 | 10]);
-        assert_eq!(guesses(&mut indices, 8, 40_000), [40_000]);
+        for n in 0..u64::from(DOUBTS_MAX) {
+            indices.accept(7, 3 << 16 | (10 + n));
+            assert_eq!(guesses(&mut indices, 7, 5_000).len(), 2, "{n}");
+        }
+        indices.accept(7, 3 << 16 | 100);
+        assert_eq!(guesses(&mut indices, 7, 101), [3 << 16 | 101]);
+        assert!(guesses(&mut indices, 7, 100).is_empty());
+        indices.refuse(7);
+        assert_eq!(
+            guesses(&mut indices, 7, 101),
+            [3 << 16 | 101, 15 << 16 | 101]
+        );
+        assert_eq!(guesses(&mut indices, 7, 100), [14 << 16 | 100]);
+        // Behind the newest by more than is told apart, and at the end of all numbers.
+        let mut indices = Indices::new();
+        indices.accept(7, 9);
+        assert_eq!(guesses(&mut indices, 7, 65_000), [65_000, 6 << 16 | 65_000]);
+        let mut indices = Indices::new();
+        indices.accept(7, INDEX_MAX - 9);
+        assert_eq!(guesses(&mut indices, 7, 65_530), [INDEX_MAX - 5]);
+        assert!(guesses(&mut indices, 7, 5).is_empty());
     }
 
     #[test]

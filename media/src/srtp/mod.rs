@@ -238,13 +238,14 @@ impl SrtpContext {
         let trailer = tag_len + self.receive_mki_len;
         let end = len.checked_sub(trailer).filter(|end| *end >= header);
         let end = end.ok_or(SrtpError::Malformed)?;
-        let mut guesses = self.receive.rtp_indices.guesses(ssrc, sequence)?;
+        let (mut guesses, refusal) = self.receive.rtp_indices.guesses(ssrc, sequence);
         let (mki_len, rtp) = (self.receive_mki_len, &self.receive.rtp);
         let is_right =
             |packet: &mut [u8], index| rtp.open(packet, header, end, mki_len, ssrc, index);
         let likeliest = guesses.next();
         let mut others = guesses.peekable();
-        // A packet that is refused may be left in pieces. Several guesses there are for a sender's first packets only.
+        // A packet that is refused may be left in pieces. Several guesses there are for a sender's first packets, and
+        // behind one that was refused.
         let whole = others.peek().map(|_| packet.to_vec());
         let mut index = likeliest.filter(|index| is_right(packet, *index));
         if let (None, Some(whole)) = (index, whole) {
@@ -253,7 +254,10 @@ impl SrtpContext {
                 is_right(packet, *index)
             });
         }
-        let index = index.ok_or(SrtpError::NotAuthentic)?;
+        let Some(index) = index else {
+            self.receive.rtp_indices.refuse(ssrc);
+            return Err(refusal);
+        };
         self.receive.rtp_indices.accept(ssrc, index);
         Ok(end)
     }

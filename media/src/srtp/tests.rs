@@ -130,6 +130,78 @@ fn a_sender_that_counts_since_long_is_understood() {
     }
 }
 
+/// However many strangers were there before it.
+#[test]
+fn a_sender_that_counts_since_long_is_found_behind_forgeries() {
+    for rounds in [1u64, 3, 15] {
+        let (mut a, mut b) = pair(Suite::AeadAes128Gcm);
+        for n in 0..200 {
+            let mut forged = rtp(9, n, &[1; 40]);
+            assert_eq!(b.unprotect(&mut forged), Err(SrtpError::NotAuthentic));
+        }
+        a.send.rtp_indices.accept(9, rounds << 16 | 40_000);
+        let mut understood = 0;
+        for sequence in 40_001..40_100 {
+            let mut packet = rtp(9, sequence, b"late");
+            a.protect(&mut packet).unwrap();
+            understood += u32::from(b.unprotect(&mut packet).is_ok());
+            // As many as would spend a count that strangers share.
+            for n in 0..14 {
+                assert!(b.unprotect(&mut rtp(9, sequence + n, &[1; 40])).is_err());
+            }
+        }
+        assert!(understood >= 99 - 15, "{rounds}: {understood}");
+    }
+}
+
+/// What was recorded in an earlier round opens in a new context, too; it must not keep its own sender out.
+#[test]
+fn a_recording_that_comes_first_does_no_harm() {
+    // Round and number of what was recorded, of what the sender sends, and how many replays come first.
+    let rows: [(u64, u64, u64, u64, u64); 8] = [
+        (0, 40_000, 1, 40_001, 1),
+        (0, 40_000, 1, 39_990, 1),
+        (0, 3, 1, 65_500, 1),
+        (0, 1_000, 0, 50_000, 1),
+        (1, 1_000, 2, 50_000, 1),
+        (0, 40_000, 15, 40_001, 1),
+        // So many that its counter is believed.
+        (0, 30_000, 1, 40_000, 500),
+        (0, 40_000, 1, 40_020, 500),
+    ];
+    for row @ (old, recorded, new, sequence, replays) in rows {
+        let (mut a, mut b) = pair(Suite::AesCm128HmacSha1_80);
+        let mut recording = Vec::new();
+        a.send.rtp_indices.accept(9, (old << 16 | recorded) - 1);
+        for n in 0..replays {
+            let mut packet = rtp(9, (recorded + n) as u16, b"old sound");
+            a.protect(&mut packet).unwrap();
+            recording.push(packet);
+        }
+        let mut replayed = recording.clone();
+        for packet in &mut replayed {
+            assert_eq!(b.unprotect(packet), Ok(()), "{row:?}");
+        }
+        let (mut a, _) = pair(Suite::AesCm128HmacSha1_80);
+        a.send.rtp_indices.accept(9, (new << 16 | sequence) - 1);
+        let mut understood = 0;
+        for n in 0..200 {
+            let clear = rtp(9, (sequence + n) as u16, b"new sound");
+            let mut packet = clear.clone();
+            a.protect(&mut packet).unwrap();
+            if b.unprotect(&mut packet).is_ok() {
+                assert_eq!(packet, clear, "{row:?}");
+                understood += 1;
+            }
+        }
+        assert!(understood >= 200 - 17, "{row:?}: {understood}");
+        // And the old ones are old.
+        for packet in &mut recording {
+            assert!(b.unprotect(packet).is_err(), "{row:?}");
+        }
+    }
+}
+
 #[test]
 fn forgeries_and_replays_are_refused_and_do_no_harm() {
     for suite in SUITES {
