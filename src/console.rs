@@ -28,7 +28,7 @@ use crate::approvals::Approvals;
 use crate::config::Web;
 use crate::engines::EngineState;
 use crate::mcp::{self, Door};
-use crate::signalling::page_phone::{self, PageDoor, Still};
+use crate::signalling::page_phone::{self, PageDoor, Standing, Still};
 use crate::switchboard::{Command, Snapshot};
 use crate::web::{self, Page};
 
@@ -280,7 +280,8 @@ struct Whose {
 /// `{"account": …}`: a pass for a phone in a browser, see `signalling::page_phone`.
 async fn phone(AxumState(state): AxumState<State>, Json(whose): Json<Whose>) -> Response {
     // The token stays what it is while we run; an account that is gone opens nothing.
-    let still: Still = Arc::new(|| futures_util::FutureExt::boxed(std::future::ready(true)));
+    let still: Still =
+        Arc::new(|| futures_util::FutureExt::boxed(std::future::ready(Standing::SignedIn)));
     let phones = &state.0.phones;
     Json(phones.pass(Instant::now(), &whose.account, still)).into_response()
 }

@@ -41,6 +41,7 @@ use crate::hub::Hub;
 use crate::records::{Recorder, unix_ms};
 use crate::redact::Secret;
 use crate::signalling::page_phone::PageDoor;
+use crate::store::StoreError;
 use crate::switchboard::Command;
 
 /// Cookies that are looked up at once; further ones wait. The store's queue is for what calls leave, too.
@@ -153,26 +154,40 @@ impl Page {
     }
 
     /// Who has sent these headers from this address. Not yet asked: whether our own page has (`access`).
+    /// Nobody, where that cannot be told just now.
     pub async fn visitor(&self, headers: &HeaderMap, from: IpAddr) -> Option<Visitor> {
+        self.recognise(headers, from).await.ok().flatten()
+    }
+
+    /// As [`Page::visitor`]; an error where the store does not answer.
+    async fn recognise(
+        &self,
+        headers: &HeaderMap,
+        from: IpAddr,
+    ) -> Result<Option<Visitor>, StoreError> {
         let parts = self.parts();
         if is_authorised(headers, &parts.api_token) {
-            return self.known(self.owner()?, Way::Token);
+            let owner = self.owner();
+            return Ok(owner.and_then(|owner| self.known(owner, Way::Token)));
         }
         let web = &parts.config.web;
         if access::is_our_host(web, headers) {
             let accounts = parts.accounts.borrow().clone();
             if let Some(person) = access::forwarded(&web.forward_auth, headers, from, &accounts) {
-                return self.known(person, Way::Proxy);
+                return Ok(self.known(person, Way::Proxy));
             }
         }
         let cookies = headers.get_all(header::COOKIE).into_iter();
         let mut cookies = cookies.filter_map(|cookie| cookie.to_str().ok());
-        let token = cookies.find_map(|cookie| sessions::token_in(cookie, web.port))?;
+        let token = cookies.find_map(|cookie| sessions::token_in(cookie, web.port));
+        let Some(token) = token else {
+            return Ok(None);
+        };
         let hash = sessions::hash(token);
         let now = unix_ms();
         let wanted = hash.clone();
         // Never closed.
-        let _place = self.0.lookups.acquire().await.ok()?;
+        let _place = self.0.lookups.acquire().await;
         let found = parts.recorder.ask(move |store| {
             let since = now.saturating_sub(sessions::UNUSED_MS_MAX);
             let found = store.web_session(&wanted, since)?;
@@ -184,10 +199,10 @@ impl Page {
             Ok(found)
         });
         match found.await {
-            Ok(row) => self.known(row?.person, Way::Cookie(hash)),
+            Ok(row) => Ok(row.and_then(|row| self.known(row.person, Way::Cookie(hash)))),
             Err(error) => {
                 tracing::error!(%error, "nobody can be recognised");
-                None
+                Err(error)
             }
         }
     }
