@@ -6,10 +6,12 @@
 //! Does not own who is signed in (`web`), the frames (`web_socket`), or SIP.
 //!
 //! Bounds: [`TICKETS_MAX`] tickets wait, [`TICKETS_PER_USER_MAX`] of one account, each for [`TICKET_LIFE`] and once; the
-//! oldest gives way. [`ARRIVALS_MAX`] phones wait at the door; further ones are refused with 503.
+//! oldest gives way. [`ARRIVALS_MAX`] phones wait at the door; further ones are refused with 503. Lines that broke are
+//! remembered for [`BROKEN_LIFE`], [`BROKEN_MAX`] of them; of further ones the calls end in their own time.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,15 +26,16 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use sip::{ConnId, Flow, Transport};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::interval;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tracing::{debug, info};
 
+use super::Inbound;
 use super::connection::Connections;
-use super::web_socket;
+use super::web_socket::{self, End};
 use crate::ports::source_address;
 use crate::records::unix_ms;
 use crate::redact::Secret;
@@ -47,6 +50,11 @@ pub const TICKET_LIFE: Duration = Duration::from_secs(60);
 pub const ARRIVALS_MAX: usize = 64;
 /// How often it is asked whether whoever opened a line is still signed in.
 pub const ASK_AGAIN: Duration = Duration::from_secs(60);
+/// So long after a line broke its calls end when whoever opened it is signed out: their sound has a way of its own. Later
+/// they are on another line, or given up (`sip::Endpoint` asks after quiet ones).
+pub const BROKEN_LIFE: Duration = Duration::from_secs(600);
+/// Lines that broke and are remembered at once.
+pub const BROKEN_MAX: usize = 256;
 /// From the answer to the request until the socket is one.
 const UPGRADE_MAX: Duration = Duration::from_secs(10);
 
@@ -324,6 +332,7 @@ fn place_of(from: SocketAddr, port: u16, headers: &HeaderMap) -> Place {
 /// Serves phones as they come in, until the door is gone.
 pub(super) async fn welcome(mut arrivals: Arrivals, all: Arc<Connections>) {
     let mut lines = tokio::task::JoinSet::new();
+    let broken = Arc::new(Semaphore::new(BROKEN_MAX));
     loop {
         let arrival = tokio::select! {
             arrival = arrivals.recv() => arrival,
@@ -353,12 +362,31 @@ pub(super) async fn welcome(mut arrivals: Arrivals, all: Arc<Connections>) {
             false => Transport::Ws,
         };
         let flow = Flow::stream(transport, place.local, place.remote, conn);
-        let all = all.clone();
+        let (all, broken) = (all.clone(), broken.clone());
         lines.spawn(async move {
-            let over = stay.over(ASK_AGAIN);
-            web_socket::serve(socket, flow, Some(user), over, &all.inbox).await;
+            let mut over = pin!(stay.over(ASK_AGAIN));
+            let end = web_socket::serve(socket, flow, Some(user), over.as_mut(), &all.inbox).await;
             drop(ticket);
+            if end == End::Broken {
+                watch_broken(conn, over, &all.inbox, &broken).await;
+            }
         });
+    }
+}
+
+/// Calls may go on behind a line that broke: they end with the right to it.
+async fn watch_broken(
+    conn: ConnId,
+    over: impl Future<Output = ()>,
+    inbox: &mpsc::Sender<Inbound>,
+    places: &Semaphore,
+) {
+    let Ok(_place) = places.try_acquire() else {
+        debug!("a line that broke is not remembered: too many are");
+        return;
+    };
+    if tokio::time::timeout(BROKEN_LIFE, over).await.is_ok() {
+        let _ = inbox.send(Inbound::SignedOut { conn }).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tickets, how long a line stays, where a browser is, what is upgraded.
+//! Tickets, how long a line stays and what is left behind one, where a browser is, what is upgraded.
 
 use futures_util::FutureExt as _;
 
@@ -92,6 +92,50 @@ async fn a_line_stays_while_its_owner_is_signed_in() {
     set(Standing::SignedOut);
     door.signed_out();
     line.await.expect("no panic");
+}
+
+/// The sound of a call has a way of its own: without a line, too, it ends when its browser is signed out.
+#[tokio::test]
+async fn a_line_that_broke_is_remembered() {
+    let (door, _arrivals) = PageDoor::new("home".to_owned(), 8060);
+    let places = Semaphore::new(1);
+    let address = "127.0.0.1:9".parse().expect("an address");
+    for (number, is_known) in [(1, true), (2, false)] {
+        let (standing, still, mut asked) = as_set();
+        let stay = Stay {
+            still,
+            signed_out: door.watch_signed_out(),
+        };
+        let (inbox, mut inbound) = mpsc::channel(8);
+        let (browser, ours) = tokio::io::duplex(1024);
+        let conn = ConnId(number);
+        let taken = (!is_known).then(|| places.try_acquire().expect("one"));
+        let line = async {
+            let mut over = pin!(stay.over(ASK_AGAIN));
+            let socket = WebSocketStream::from_raw_socket(ours, Role::Server, None).await;
+            let flow = Flow::stream(Transport::Ws, address, address, conn);
+            let end = web_socket::serve(socket, flow, None, over.as_mut(), &inbox).await;
+            assert_eq!(end, End::Broken);
+            watch_broken(conn, over, &inbox, &places).await;
+            drop(inbox);
+        };
+        let script = async {
+            assert!(matches!(inbound.recv().await, Some(Inbound::Opened { .. })));
+            asked.recv().await;
+            drop(browser);
+            assert!(matches!(inbound.recv().await, Some(Inbound::Closed { .. })));
+            *standing.lock().expect("whole") = Standing::SignedOut;
+            door.signed_out();
+            let told = match inbound.recv().await {
+                Some(Inbound::SignedOut { conn }) => Some(conn),
+                None => None,
+                _ => panic!("something else"),
+            };
+            assert_eq!(told, is_known.then_some(conn));
+        };
+        tokio::join!(line, script);
+        drop(taken);
+    }
 }
 
 #[test]

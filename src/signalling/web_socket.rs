@@ -105,6 +105,15 @@ fn refusal(headers: &HeaderMap, origins: &[String]) -> Option<(StatusCode, &'sta
     (!is_welcome).then_some((StatusCode::FORBIDDEN, "not from this page"))
 }
 
+/// Why a WebSocket has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// `over` is done.
+    Over,
+    /// By anything else.
+    Broken,
+}
+
 /// One WebSocket, until either side has enough or `over` is done. `user`: the account it is of, where that was proven
 /// before.
 pub(super) async fn serve<S>(
@@ -113,15 +122,18 @@ pub(super) async fn serve<S>(
     user: Option<String>,
     over: impl Future<Output = ()>,
     inbox: &mpsc::Sender<Inbound>,
-) where
+) -> End
+where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(conn) = flow.conn else { return };
+    let Some(conn) = flow.conn else {
+        return End::Broken;
+    };
     let (mut writer, mut reader) = socket.split();
     let (outbox, mut outgoing) = mpsc::channel::<Vec<u8>>(STREAM_OUTBOX_MAX);
     let opened = Inbound::Opened { flow, outbox, user };
     if inbox.send(opened).await.is_err() {
-        return;
+        return End::Broken;
     }
     let mut heard_at = Instant::now();
     let mut over = pin!(over);
@@ -173,6 +185,10 @@ pub(super) async fn serve<S>(
     }
     let _ = tokio::time::timeout(WRITE_MAX, writer.close()).await;
     let _ = inbox.send(Inbound::Closed { conn }).await;
+    match is_over {
+        true => End::Over,
+        false => End::Broken,
+    }
 }
 
 /// RFC 7118 §5: either kind of frame will do, but scripts in browsers expect text.

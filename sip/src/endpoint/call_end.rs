@@ -195,7 +195,8 @@ impl Endpoint {
         }
     }
 
-    /// Calls whose other end is reached over this connection, the oldest first.
+    /// Calls whose other end is reached over this connection, or was when it broke and over no other since; the oldest
+    /// first.
     pub fn calls_on(&self, conn: ConnId) -> Vec<CallKey> {
         let calls = self.calls.values();
         let of_stream = calls.filter(|call| call.flow.conn == Some(conn));

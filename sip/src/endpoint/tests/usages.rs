@@ -238,10 +238,12 @@ fn a_phone_that_never_connects_again_has_three_chances() {
     peer.flow = flow;
     peer.endpoint.handle(peer.now, Input::StreamOpened { flow });
     peer.drain();
-    standing(&mut peer);
+    let (call, _) = standing(&mut peer);
     let conn = flow.conn.expect("a connection");
+    assert_eq!(peer.endpoint.calls_on(conn), [call]);
     peer.endpoint.handle(peer.now, Input::StreamClosed { conn });
     peer.drain();
+    assert_eq!(peer.endpoint.calls_on(conn), [call], "it still stands");
     peer.wait_ms(179_000);
     assert_eq!(story(&peer).len(), 2);
     peer.wait_ms(2_000);
