@@ -295,6 +295,7 @@ impl Switchboard {
                 sender: None,
                 delivery: None,
                 call_id: None,
+                whole: None,
             }]
         };
         let texts = match (content, body) {

@@ -112,6 +112,7 @@ pub fn parts(number: &str, words: &str) -> Vec<Text> {
         sender: None,
         delivery: None,
         call_id: None,
+        whole: None,
     };
     let bodies = split(words, PART_BYTES_MAX, Unit::Bytes);
     bodies.into_iter().map(part).collect()

@@ -81,6 +81,7 @@ impl Switchboard {
             sender: None,
             delivery: None,
             call_id: None,
+            whole: None,
         };
         let domain = live.domain.as_deref();
         for params in self.text_params(&live.user, &text, domain, endpoint) {

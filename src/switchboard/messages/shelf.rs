@@ -21,8 +21,8 @@ const UNDER_WAY_MAX: Duration = Duration::from_secs(60);
 /// A phone that is registered and does not answer is tried again after this, then after twice as long, and so on.
 const RETRY_FIRST: Duration = Duration::from_secs(15);
 const RETRY_LONGEST: Duration = Duration::from_secs(15 * 60);
-/// So often a text may be put off: for more than three hours, unless phones come and go. Then it counts as refused, or one that no phone likes would
-/// stand before all others for a week.
+/// So often a text may be put off: for more than three hours, unless phones come and go. Then one whose sender hears of it
+/// counts as refused, and any other goes behind the rest: one that no phone likes would stand before all others for a week.
 pub const ATTEMPTS_MAX: u32 = 20;
 
 /// A text as phones get it.
@@ -49,6 +49,9 @@ pub struct Text {
     /// That of the text as it came from a phone, or one by which receipts for it are known.
     #[serde(default)]
     pub call_id: Option<String>,
+    /// The name it was handed in under: its other parts have the same. The shelf's to say.
+    #[serde(default)]
+    pub whole: Option<String>,
 }
 
 /// Without the words.
@@ -129,7 +132,10 @@ impl Shelf {
             return Put::Full;
         }
         self.note(name);
-        self.texts.extend(texts);
+        self.texts.extend(texts.into_iter().map(|text| Text {
+            whole: Some(name.to_owned()),
+            ..text
+        }));
         Put::Kept
     }
 
@@ -198,9 +204,15 @@ impl Shelf {
                 self.is_put_off = outcome == Outcome::PutOff;
                 if let Some(text) = self.texts.front_mut().filter(|_| self.is_put_off) {
                     text.attempt = text.attempt.saturating_add(1);
-                    if text.attempt >= ATTEMPTS_MAX {
+                    let is_too_often = text.attempt >= ATTEMPTS_MAX;
+                    if is_too_often && text.sender.is_some() {
                         self.calm();
                         return self.texts.pop_front();
+                    }
+                    // Nobody would hear that it is lost.
+                    if is_too_often && self.gives_way() {
+                        self.calm();
+                        return None;
                     }
                 }
                 let wait = RETRY_FIRST.saturating_mul(1 << self.retries.min(10));
@@ -209,6 +221,29 @@ impl Shelf {
                 None
             }
         }
+    }
+
+    /// What is left of the first text goes behind all others, in its order: at once where one of them was not put off as
+    /// often yet, else when it has had as many tries again. Whether it does.
+    fn gives_way(&mut self) -> bool {
+        let Some(first) = self.texts.front() else {
+            return false;
+        };
+        let is_part = |text: &&Text| text.whole.is_some() && text.whole == first.whole;
+        let parts = self.texts.iter().take_while(is_part).count().max(1);
+        let is_round_over = first.attempt.is_multiple_of(ATTEMPTS_MAX);
+        let mut before = &first.whole;
+        // The first part of each: no other is put off.
+        let mut others = self.texts.iter().skip(parts).filter(|text| {
+            let is_first = text.whole.is_none() || text.whole != *before;
+            before = &text.whole;
+            is_first
+        });
+        let gives_way = others.any(|text| is_round_over || text.attempt < ATTEMPTS_MAX);
+        if gives_way {
+            self.texts.rotate_left(parts);
+        }
+        gives_way
     }
 
     /// There is no phone to send to.
