@@ -463,6 +463,10 @@ impl Shell {
                 }
                 Ok(())
             }
+            Command::MessageLeft { caller, is_kept } => {
+                self.switchboard.message_left(&caller, is_kept);
+                Ok(())
+            }
             Command::SendText { user, text, domain } => {
                 let domain = domain.as_deref();
                 self.switchboard

@@ -94,6 +94,11 @@ pub enum Command {
         status: u16,
         headers: Vec<(HeaderName, String)>,
     },
+    /// What the office says of a message for the box; the answer to it follows.
+    MessageLeft {
+        caller: String,
+        is_kept: bool,
+    },
     /// A text to all phones of a user, who names us by this host.
     SendText {
         user: String,

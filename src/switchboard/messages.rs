@@ -68,6 +68,8 @@ pub(super) struct Messages {
     /// By user: one text at a time.
     rounds: HashMap<String, Round>,
     allowances: HashMap<String, Allowance>,
+    /// Messages for the box that the office has not answered, by who leaves them. It answers each.
+    leaving: HashMap<String, u32>,
     /// Phones that know the sign for "is writing", by user, and the number they wrote to.
     composers: HashMap<String, String>,
     /// Call-IDs that were passed on, by who wrote, and the text they came with: the oldest first.
@@ -236,14 +238,14 @@ impl Switchboard {
                 Caller::User(user) => {
                     let (user, number) = (user.clone(), written.target.clone());
                     let name = String::new();
-                    self.pass_on(written, &[user], Shown { name, number })
+                    self.pass_on(written, &[user], Shown { name, number }, false)
                 }
                 Caller::Trunk(_) => Err(403),
             },
             Destination::Service(Answerer::Message) => self.for_box(written),
             Destination::User(user) => {
                 let (_, shown) = self.bridging.shown(&written.caller, &written.from);
-                self.pass_on(written, &[user], shown)
+                self.pass_on(written, &[user], shown, false)
             }
             Destination::Group(at) => {
                 let plan = self.bridging.plan();
@@ -251,18 +253,20 @@ impl Switchboard {
                 let mut members = members.unwrap_or_default();
                 members.retain(|member| *member != sender);
                 let (_, shown) = self.bridging.shown(&written.caller, &written.from);
-                self.pass_on(written, &members, shown)
+                self.pass_on(written, &members, shown, false)
             }
             Destination::Trunk(_) => Err(403),
         }
     }
 
-    /// To people's phones, as it came: their phones understand each other.
+    /// To people's phones, as it came: their phones understand each other. `is_left`: it counts as a message once it is
+    /// kept.
     fn pass_on(
         &mut self,
         written: Written,
         users: &[String],
         Shown { name, number }: Shown,
+        is_left: bool,
     ) -> Result<Vec<Command>, u16> {
         let kind = written.content_type.clone().unwrap_or_default();
         // What is in an envelope is between the two phones.
@@ -346,20 +350,32 @@ impl Switchboard {
             };
             texts.iter().map(fresh).collect()
         };
-        let name = name_of(&[written.caller.name(), &written.id]);
+        let caller = written.caller.name().to_owned();
+        let name = name_of(&[&caller, &written.id]);
         let for_users = users
             .iter()
             .map(|user| (user.clone(), copy(&texts)))
             .collect();
-        let reply = Reply::Phone(written.text);
-        match self.messages.tell(Input::Put {
+        let text = written.text;
+        let reply = match is_left {
+            true => Reply::Box {
+                text,
+                caller: caller.clone(),
+            },
+            false => Reply::Phone(text),
+        };
+        let is_told = self.messages.tell(Input::Put {
             name,
             for_users,
             reply,
-        }) {
-            true => Ok(Vec::new()),
-            false => Err(503),
+        });
+        if !is_told {
+            return Err(503);
         }
+        if is_left {
+            *self.messages.leaving.entry(caller).or_default() += 1;
+        }
+        Ok(Vec::new())
     }
 
     /// For whoever reads the message box, by the rules for callers who leave a message.
@@ -369,17 +385,32 @@ impl Switchboard {
             return Err(403);
         }
         let read = instant::read(written.content_type.as_deref(), &written.body);
-        match read.map(|read| read.content) {
+        let is_left = match read.map(|read| read.content) {
             // A box wants to know of no message what became of it.
             Ok(Content::Notification(_)) => return Err(200),
             // What is no message is not counted as one.
-            Ok(Content::Composing(_) | Content::Empty) => {}
-            // Not today any more: there is no use in trying again.
-            _ if !self.may_leave_message(written.caller.name()) => return Err(403),
-            _ => {}
+            Ok(Content::Composing(_) | Content::Empty) => false,
+            _ => true,
+        };
+        let caller = written.caller.name();
+        let under_way = self.messages.leaving.get(caller).copied().unwrap_or(0);
+        // Not today any more: there is no use in trying again.
+        if is_left && self.messages_left(caller) <= under_way {
+            return Err(403);
         }
         let (_, shown) = self.bridging.shown(&written.caller, &written.from);
-        self.pass_on(written, &[owner], shown)
+        self.pass_on(written, &[owner], shown, is_left)
+    }
+
+    /// What the office says of a message for the box: one that is not kept, or came before, counts for nothing.
+    pub fn message_left(&mut self, caller: &str, is_kept: bool) {
+        if let Some(under_way) = self.messages.leaving.get_mut(caller) {
+            *under_way = under_way.saturating_sub(1);
+        }
+        self.messages.leaving.retain(|_, under_way| *under_way > 0);
+        if is_kept {
+            self.count_message(caller);
+        }
     }
 
     /// For the assistant, by the level of who writes.

@@ -217,22 +217,33 @@ impl Switchboard {
 
     /// Counts a message, unless this caller has left as many as allowed.
     pub(in crate::switchboard) fn may_leave_message(&mut self, caller: &str) -> bool {
+        let may = self.messages_left(caller) > 0;
+        if may {
+            self.count_message(caller);
+        }
+        may
+    }
+
+    /// So many more may this caller leave today.
+    pub(in crate::switchboard) fn messages_left(&self, caller: &str) -> u32 {
         let most = self.bridging.plan().voicemail().messages_per_caller_per_day;
+        let counted = self.bridging.messages.get(caller);
+        let counted = counted.filter(|(day, _)| *day == today());
+        most.saturating_sub(counted.map_or(0, |(_, count)| *count))
+    }
+
+    pub(in crate::switchboard) fn count_message(&mut self, caller: &str) {
         let today = today();
         let messages = &mut self.bridging.messages;
         // Callers are accounts and trunks; those of other days need not be remembered.
         messages.retain(|_, (day, _)| *day == today);
         let (_, count) = messages.entry(caller.to_owned()).or_insert((today, 0));
-        if *count >= most {
-            return false;
-        }
         *count += 1;
         self.recorder.keep(Lasting::Count {
             name: format!("{MESSAGES}{caller}"),
             day: i64::from(today),
             by: 1,
         });
-        true
     }
 
     /// A caller whom nobody else answered, or who is transferred to us.

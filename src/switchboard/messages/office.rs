@@ -72,6 +72,11 @@ pub enum Input {
 /// Who waits to hear that a text is on disk.
 pub enum Reply {
     Phone(TextKey),
+    /// The same of a message for the box, which counts as this caller's once it is kept.
+    Box {
+        text: TextKey,
+        caller: String,
+    },
     Channel(oneshot::Sender<Put>),
 }
 
@@ -375,8 +380,15 @@ impl Office {
             (true, ..) => None,
         };
         let is_taken = matches!(put, Some(Put::Kept | Put::Known));
+        if let Reply::Box { caller, .. } = &one.reply {
+            let left = Command::MessageLeft {
+                caller: caller.clone(),
+                is_kept: put == Some(Put::Kept),
+            };
+            let _ = self.commands.send(left).await;
+        }
         match one.reply {
-            Reply::Phone(text) => {
+            Reply::Phone(text) | Reply::Box { text, .. } => {
                 let status = match put {
                     Some(Put::Kept | Put::Known) => 202,
                     Some(Put::Full) => 480,
@@ -445,13 +457,9 @@ impl Office {
         why: &str,
     ) -> Option<String> {
         let sender = sender?;
-        let what = match texts {
-            1 => "text",
-            _ => "texts",
-        };
-        let were = match texts {
-            1 => "was",
-            _ => "were",
+        let (what, were) = match texts {
+            1 => ("text", "was"),
+            _ => ("texts", "were"),
         };
         let words = format!("[Offhook] Your {what} to {user} {were} not delivered: {why}.");
         let notice = parts(user, &words);

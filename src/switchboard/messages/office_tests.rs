@@ -405,6 +405,36 @@ async fn a_text_to_several_is_taken_where_one_of_them_takes_it() {
 }
 
 #[tokio::test]
+async fn a_message_for_the_box_is_left_when_it_is_new_and_kept() {
+    let disk = Arc::new(Disk::default());
+    let (mut office, mut told) = still(&disk);
+    let left = |name: &str| Input::Put {
+        name: name.to_owned(),
+        for_users: vec![("anna".to_owned(), parts("carl", "hello"))],
+        reply: Reply::Box {
+            text: TextKey(1),
+            caller: "carl".to_owned(),
+        },
+    };
+    let full = || from_carl(2, "many", &["anna"], 99);
+    disk.set_broken("anna", true);
+    round(&mut office, vec![left("first")]).await;
+    disk.set_broken("anna", false);
+    for input in [left("first"), left("first"), full(), left("second")] {
+        round(&mut office, vec![input]).await;
+    }
+    let mut said = Vec::new();
+    while let Ok(command) = told.try_recv() {
+        said.push(match command {
+            Command::MessageLeft { is_kept, .. } => u16::from(is_kept),
+            Command::AnswerText { status, .. } => status,
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(said, [0, 503, 1, 202, 0, 202, 202, 0, 480]);
+}
+
+#[tokio::test]
 async fn a_shelf_that_cannot_be_written_is_no_other_ones_affair() {
     let disk = Arc::new(Disk::default());
     let (mut office, mut told) = still(&disk);

@@ -277,6 +277,28 @@ async fn the_message_box_has_the_rules_it_has_for_callers() {
     assert_eq!((status, came), (403, Vec::new()), "there is no box");
 }
 
+/// What nobody will ever read is no message left: not counted, however often it comes.
+#[tokio::test]
+async fn only_messages_that_are_kept_count() {
+    let mut desk = Desk::new(NUMBERS, 43_080);
+    let from = ("", "gus");
+    for n in 0..12 {
+        let (status, came) = desk.write(user("gus"), "100", from, "text/plain;charset=klingon");
+        assert_eq!((status, came), (415, Vec::new()), "{n}");
+        let (status, came) = desk.write(user("gus"), "100", from, instant::PLAIN);
+        assert_eq!((status, came.len()), (0, 1), "{n}");
+        desk.rig.board.message_left("gus", false);
+    }
+    for n in 0..20 {
+        let (status, _) = desk.write(user("gus"), "100", from, instant::PLAIN);
+        assert_eq!(status, 0, "{n}");
+        desk.rig.board.message_left("gus", true);
+    }
+    let (status, came) = desk.write(user("gus"), "100", from, instant::PLAIN);
+    assert_eq!((status, came), (403, Vec::new()), "enough for today");
+    assert!(desk.rig.board.messages.leaving.is_empty());
+}
+
 /// The house's own names and numbers are not a stranger's to say.
 #[tokio::test]
 async fn as_whom_one_from_outside_is_shown() {
