@@ -124,7 +124,7 @@ impl Call {
     }
 
     /// Shows the words of the caller's turn so far; each time others than before.
-    fn caption(&mut self, text: &str) {
+    pub(super) fn caption(&mut self, text: &str) {
         let text = text.trim();
         if text == self.wiring.captioned {
             return;

@@ -119,6 +119,28 @@ fn words_are_shown_while_they_are_spoken() {
     assert_eq!(texts, ["hm", ""]);
 }
 
+/// Our own voice in their microphone, too, is heard before it is known for what it is.
+#[test]
+fn what_was_shown_of_an_echo_is_taken_back() {
+    let mut rig = asked();
+    rig.check(
+        "text 2 The weather in London is fine today.
+         end 2 -> say 2.0 The weather in London is fine today.
+         sound 2 0 2000
+         done 2 0
+         quiet 300",
+    );
+    rig.captions.clear();
+    rig.check(
+        "speak -> early 2; abandon 2; transcribe 3
+         words 3 the weather in london is
+         quiet 100",
+    );
+    let captions = rig.captions.iter().filter(|words| words.role == Role::User);
+    let shown: Vec<&str> = captions.map(|words| words.text.as_str()).collect();
+    assert_eq!(shown, ["the weather in london is", ""]);
+}
+
 #[test]
 fn what_is_not_current_is_dropped() {
     check(

@@ -208,6 +208,8 @@ impl Call {
                 || matches!(self.turn.state(), State::UserSpeaking | State::Endpointing);
             if !is_collecting && !self.vad.is_speech() && self.utterance.is_open() {
                 self.utterance.take();
+                // Nothing of it is recorded: what is shown of it is taken back.
+                self.caption("");
             }
         }
         self.cut_is_recorded();
