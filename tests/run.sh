@@ -19,7 +19,7 @@ second() {
     exec cargo test --workspace --locked --test interop -- "${OPENCLAW[@]}"
 }
 
-echo "Building and running the tests. The first build takes about 15 minutes on 2 cores, the tests 20 minutes."
+echo "Building and running the tests. The first build takes 15 to 20 minutes on 2 cores, the tests 20."
 if [ $# -gt 0 ]; then
     first --workspace "$@"
     status=$?
