@@ -5,53 +5,26 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use super::tests::{Desk, Manner, question};
 use super::*;
-use crate::budget::{HoldId, Ledger, Limits, Price, Reached};
+use crate::budget::Limits;
 use crate::gateways::Asker;
 use crate::gateways::fake::{FakeGateway, FakeStep};
 use crate::levels::Level;
 use crate::proxy::CloudBooks;
 use crate::proxy::shell_tests::Script;
-use crate::router::books::{Books, CloudAsk, CloudEnd};
+use crate::router::books::{CloudAsk, CloudEnd};
 use crate::router::choice::{CloudRules, CloudWhy, Traits};
+use crate::router::notebook::Notebook;
 use crate::router::place::Place;
 use crate::router::{Member, Router, RouterConfig, Rules};
 
-/// A line for each request that left.
-struct Notebook {
-    ledger: Mutex<Ledger>,
-    lines: watch::Sender<Vec<String>>,
-}
-
-impl Notebook {
-    async fn until_lines(&self, count: usize) -> Vec<String> {
-        let mut lines = self.lines.subscribe();
-        let patience = Duration::from_secs(20);
-        let found = tokio::time::timeout(patience, lines.wait_for(|all| all.len() >= count)).await;
-        found.expect("too few lines").expect("open").clone()
-    }
-}
-
-impl Books for Notebook {
-    fn open(&self, ask: &CloudAsk) -> Result<HoldId, Reached> {
-        let mut ledger = self.ledger.lock().expect("no panic");
-        let opened = ledger.open(1, &ask.agent, ask.guess, Price::default());
-        opened.map(|(hold, _)| hold)
-    }
-
-    fn close(&self, hold: HoldId, ask: &CloudAsk, end: &CloudEnd) {
-        self.ledger
-            .lock()
-            .expect("no panic")
-            .close(1, hold, end.usage);
-        let (who, call) = (&ask.asker.user, ask.asker.call.as_deref());
-        let early = if ask.is_guess { " early" } else { "" };
-        let call = call.unwrap_or("-");
-        let line = format!(
-            "{} [{who} {call}] {:?}{early}: {}",
-            ask.agent, ask.why, end.how
-        );
-        self.lines.send_modify(|lines| lines.push(line));
-    }
+fn line(ask: &CloudAsk, end: &CloudEnd) -> String {
+    let (who, call) = (&ask.asker.user, ask.asker.call.as_deref());
+    let early = if ask.is_guess { " early" } else { "" };
+    let call = call.unwrap_or("-");
+    format!(
+        "{} [{who} {call}] {:?}{early}: {}",
+        ask.agent, ask.why, end.how
+    )
 }
 
 /// A chain that begins with OpenClaw, its provider in the cloud.
@@ -66,10 +39,7 @@ struct House {
 impl House {
     async fn new(manner: Manner, cloud: CloudRules, home: &[&FakeGateway]) -> House {
         let desk = Desk::new(manner).await;
-        let books = Arc::new(Notebook {
-            ledger: Mutex::new(Ledger::new(Limits::default(), Limits::default(), 1, [])),
-            lines: watch::Sender::default(),
-        });
+        let books = Notebook::new(Limits::default(), line);
         desk.world.proxy.keep_books(CloudBooks {
             books: books.clone(),
             agent: "agent".to_owned(),

@@ -140,15 +140,14 @@ fn usage_in(tail: &[u8]) -> Option<Usage> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
-    use crate::budget::{HoldId, Ledger, Limits, Price};
+    use crate::budget::Limits;
     use crate::gateways::{GatewayError, Held};
     use crate::proxy::Spoken;
     use crate::proxy::request::tests::body;
     use crate::proxy::shell_tests::{KEY, World};
     use crate::router::books::CloudEnd;
+    use crate::router::notebook::Notebook;
 
     #[test]
     fn tokens_are_read_where_an_answer_tells_them() {
@@ -187,68 +186,16 @@ mod tests {
         }
     }
 
-    /// Keeps a line for each request, and lets so many through.
-    struct Notebook {
-        ledger: Mutex<Ledger>,
-        lines: Mutex<Vec<String>>,
-        model_chars: Mutex<usize>,
+    fn line(ask: &CloudAsk, end: &CloudEnd) -> String {
+        let early = if ask.is_guess { " early" } else { "" };
+        let tokens = end.usage.completion_tokens;
+        format!("{}{early}: {tokens} {}", ask.agent, end.how)
     }
 
-    impl Notebook {
-        fn longest_model(&self) -> usize {
-            *self.model_chars.lock().expect("no panic")
-        }
-
-        fn new(limits: Limits) -> Arc<Notebook> {
-            Arc::new(Notebook {
-                ledger: Mutex::new(Ledger::new(limits, Limits::default(), 1, [])),
-                lines: Mutex::default(),
-                model_chars: Mutex::default(),
-            })
-        }
-
-        fn keeper(self: &Arc<Notebook>) -> CloudBooks {
-            CloudBooks {
-                books: self.clone(),
-                agent: "agent".to_owned(),
-            }
-        }
-
-        fn lines(&self) -> Vec<String> {
-            self.lines.lock().expect("no panic").clone()
-        }
-
-        async fn until_lines(&self, count: usize) {
-            let written = async {
-                while self.lines().len() < count {
-                    tokio::task::yield_now().await;
-                }
-            };
-            let patience = std::time::Duration::from_secs(20);
-            let written = tokio::time::timeout(patience, written).await;
-            assert!(written.is_ok(), "{:?}", self.lines());
-        }
-    }
-
-    impl Books for Notebook {
-        fn open(&self, ask: &CloudAsk) -> Result<HoldId, Reached> {
-            let mut ledger = self.ledger.lock().expect("no panic");
-            let opened = ledger.open(1, &ask.agent, ask.guess, Price::default());
-            opened.map(|(hold, _)| hold)
-        }
-
-        fn close(&self, hold: HoldId, ask: &CloudAsk, end: &CloudEnd) {
-            self.ledger
-                .lock()
-                .expect("no panic")
-                .close(1, hold, end.usage);
-            *self.model_chars.lock().expect("no panic") = ask.model.chars().count();
-            let early = if ask.is_guess { " early" } else { "" };
-            let Usage {
-                completion_tokens, ..
-            } = end.usage;
-            let line = format!("{}{early}: {completion_tokens} {}", ask.agent, end.how);
-            self.lines.lock().expect("no panic").push(line);
+    fn keeper(notebook: &Arc<Notebook>) -> CloudBooks {
+        CloudBooks {
+            books: notebook.clone(),
+            agent: "agent".to_owned(),
         }
     }
 
@@ -259,8 +206,8 @@ mod tests {
             requests: Some(2),
             ..Limits::default()
         };
-        let notebook = Notebook::new(limits);
-        world.proxy.keep_books(notebook.keeper());
+        let notebook = Notebook::new(limits, line);
+        world.proxy.keep_books(keeper(&notebook));
         let lines = || notebook.lines();
         let text = body("agent:main:main", &[("user", "By text.")]);
         let post = || {
@@ -303,10 +250,10 @@ mod tests {
         let before = b"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1} data: ";
         let filling = vec![b'x'; 3 * TAIL_BYTES];
         for pieces in [1, 7, 1_000, usize::MAX] {
-            let notebook = Notebook::new(Limits::default());
+            let notebook = Notebook::new(Limits::default(), line);
             let address = "https://api.example.com".to_owned();
             let mut page =
-                Page::open(&notebook.keeper(), address, b"{}", None, false).expect("no limit");
+                Page::open(&keeper(&notebook), address, b"{}", None, false).expect("no limit");
             let answer = [&before[..], &filling, usage].concat();
             for piece in answer.chunks(pieces.min(answer.len())) {
                 page.saw(piece);
@@ -340,15 +287,22 @@ mod tests {
             ),
         ];
         for (end, wanted) in ends {
-            let notebook = Notebook::new(Limits::default());
+            let notebook = Notebook::new(Limits::default(), |ask, end| {
+                format!("{} of {}", line(ask, end), ask.model.chars().count())
+            });
             let body = format!("{{\"model\":\"{}\"}}", "m".repeat(100_000));
-            let keeper = notebook.keeper();
-            let page = Page::open(&keeper, String::new(), body.as_bytes(), None, false);
+            let page = Page::open(
+                &keeper(&notebook),
+                String::new(),
+                body.as_bytes(),
+                None,
+                false,
+            );
             let mut page = page.expect("no limit");
             end(&mut page);
             drop(page);
+            let wanted = format!("{wanted} of {MODEL_CHARS_MAX}");
             assert_eq!(notebook.lines(), [wanted]);
-            assert_eq!(notebook.longest_model(), MODEL_CHARS_MAX);
         }
     }
 }

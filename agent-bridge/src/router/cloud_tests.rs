@@ -5,64 +5,31 @@ use std::net::TcpListener;
 
 use super::books::CloudEnd;
 use super::choice::CloudWhy;
+use super::notebook::Notebook;
 use super::tests::{ask, done, request, text};
 use super::*;
-use crate::budget::{HoldId, Ledger, Limits, Price, Reached, What};
+use crate::budget::{Limits, Reached, What};
 use crate::gateways::fake::{FakeGateway, FakeStep};
 use crate::gateways::openai::{OpenAi, OpenAiConfig};
 use crate::gateways::{Message, Role, Usage};
 use crate::levels::Level;
 use crate::turn::ReplyId;
 
-/// Keeps books in memory.
-struct Notebook {
-    ledger: Mutex<Ledger>,
-    lines: Mutex<Vec<String>>,
-}
-
-impl Notebook {
-    fn new(total: Limits) -> Arc<Notebook> {
-        Arc::new(Notebook {
-            ledger: Mutex::new(Ledger::new(total, Limits::default(), 1, [])),
-            lines: Mutex::default(),
-        })
-    }
-
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().expect("not poisoned")
-    }
-
-    fn lines(&self) -> Vec<String> {
-        std::mem::take(&mut *self.lines.lock().expect("not poisoned"))
-    }
-}
-
-impl Books for Notebook {
-    fn open(&self, ask: &CloudAsk) -> Result<HoldId, Reached> {
-        let opened = self
-            .ledger()
-            .open(1, &ask.agent, ask.guess, Price::default());
-        opened.map(|(hold, _)| hold)
-    }
-
-    fn close(&self, hold: HoldId, ask: &CloudAsk, end: &CloudEnd) {
-        self.ledger().close(1, hold, end.usage);
-        let CloudEnd {
-            usage,
-            is_guessed,
-            how,
-        } = end;
-        let line = format!(
-            "{} {} {:?} {}+{}{} {how}",
-            ask.agent,
-            ask.asker.user,
-            ask.why,
-            usage.prompt_tokens,
-            usage.completion_tokens,
-            if *is_guessed { "?" } else { "" },
-        );
-        self.lines.lock().expect("not poisoned").push(line);
-    }
+fn line(ask: &CloudAsk, end: &CloudEnd) -> String {
+    let CloudEnd {
+        usage,
+        is_guessed,
+        how,
+    } = end;
+    format!(
+        "{} {} {:?} {}+{}{} {how}",
+        ask.agent,
+        ask.asker.user,
+        ask.why,
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        if *is_guessed { "?" } else { "" },
+    )
 }
 
 fn member(gateway: &FakeGateway, place: Place) -> Member {
@@ -116,7 +83,7 @@ fn failing() -> Vec<FakeStep> {
 
 #[tokio::test(start_paused = true)]
 async fn each_question_to_the_cloud_is_written_down() {
-    let books = Notebook::new(Limits::default());
+    let books = Notebook::new(Limits::default(), line);
     let local = FakeGateway::new([vec![text("l"), done()], failing(), vec![text("l"), done()]]);
     let cloud = FakeGateway::new([
         vec![text("cloud"), counted(7, 3)],
@@ -127,15 +94,15 @@ async fn each_question_to_the_cloud_is_written_down() {
     let members = vec![member(&local, Place::Local), member(&cloud, Place::Cloud)];
     let router = chain(members, CloudRules::default(), &books);
     assert_eq!(ask_as(&router, Level::Owner, false).await, "l.");
-    assert_eq!(books.lines(), [""; 0]);
+    assert_eq!(books.take_lines(), [""; 0]);
     assert_eq!(ask_as(&router, Level::Owner, false).await, "[fake]cloud.");
-    assert_eq!(books.lines(), ["house anna Failure 7+3 answered"]);
+    assert_eq!(books.take_lines(), ["house anna Failure 7+3 answered"]);
     assert_eq!(ask_as(&router, Level::Family, false).await, "cloud.");
     // It did not say how much: five letters are two tokens.
-    assert_eq!(books.lines(), ["house anna Failure 0+2? answered"]);
+    assert_eq!(books.take_lines(), ["house anna Failure 0+2? answered"]);
     assert_eq!(ask_as(&router, Level::Owner, false).await, "[fake]l.");
     let failed = "house anna Failure 0+0? the gateway has an error (500)";
-    assert_eq!(books.lines(), [failed]);
+    assert_eq!(books.take_lines(), [failed]);
     // Called off in the middle: written down, with what had come.
     let only = chain(
         vec![member(&cloud, Place::Cloud)],
@@ -150,7 +117,7 @@ async fn each_question_to_the_cloud_is_written_down() {
     assert!(receiver.recv().await.is_some());
     asked.cancel();
     while receiver.recv().await.is_some() {}
-    assert_eq!(books.lines(), ["house anna Alone 0+1? called off"]);
+    assert_eq!(books.take_lines(), ["house anna Alone 0+1? called off"]);
     assert_eq!(books.ledger().spent().requests, 4);
 }
 
@@ -194,17 +161,17 @@ async fn callers_guesses_and_announcements_follow_the_rules() {
             1,
         ),
     ] {
-        let books = Notebook::new(Limits::default());
+        let books = Notebook::new(Limits::default(), line);
         let cloud = FakeGateway::new([script()]);
         let case = format!("{cloud_rules:?} {level} {speculative}");
         let router = chain(vec![member(&cloud, Place::Cloud)], cloud_rules, &books);
         assert_eq!(ask_as(&router, level, speculative).await, wanted, "{case}");
         assert_eq!(cloud.asked().len(), asked, "{case}");
-        assert_eq!(books.lines().len(), asked, "{case}");
+        assert_eq!(books.take_lines().len(), asked, "{case}");
     }
     // Without a caller nobody knows whose question it is.
     let cloud = FakeGateway::new([script()]);
-    let books = Notebook::new(Limits::default());
+    let books = Notebook::new(Limits::default(), line);
     let router = chain(
         vec![member(&cloud, Place::Cloud)],
         CloudRules::default(),
@@ -219,7 +186,7 @@ async fn a_limit_is_said_once_and_the_local_one_goes_on() {
         requests: Some(1),
         ..Limits::default()
     };
-    let books = Notebook::new(limits);
+    let books = Notebook::new(limits, line);
     let cloud = FakeGateway::new([vec![text("c"), done()]]);
     let local = FakeGateway::new([vec![text("l"), done()], vec![text("l"), done()]]);
     let rules = CloudRules {
@@ -234,7 +201,7 @@ async fn a_limit_is_said_once_and_the_local_one_goes_on() {
     for wanted in ["c.", "{spent}l.", "l."] {
         assert_eq!(ask(call.as_ref(), false).await.0, wanted);
     }
-    assert_eq!((cloud.asked().len(), books.lines().len()), (1, 1));
+    assert_eq!((cloud.asked().len(), books.take_lines().len()), (1, 1));
     // Where our proxy asks the cloud, it is the one who finds the limit reached.
     let spent = GatewayError::Held(Held::Spent(Reached {
         what: What::Requests,

@@ -524,4 +524,6 @@ fn ms(value: u32) -> Duration {
 #[path = "cloud_tests.rs"]
 mod cloud_tests;
 #[cfg(test)]
+pub(crate) mod notebook;
+#[cfg(test)]
 mod tests;

@@ -348,6 +348,12 @@ impl Running {
         arrival.message
     }
 
+    /// Delivered at the first attempt.
+    async fn delivers(&self, message: &Outbound) {
+        let outcome = self.matrix.deliver(message).await;
+        outcome.expect("it is delivered");
+    }
+
     async fn is_in(&self) {
         let mut session = self.matrix.session.subscribe();
         session

@@ -33,11 +33,7 @@ async fn news_find_their_room() {
             place: ANNA.to_owned(),
             ..text(id, "The parcel is here.")
         };
-        running
-            .matrix
-            .deliver(&news)
-            .await
-            .expect("it is delivered");
+        running.delivers(&news).await;
     }
     assert_eq!(stage.server.asked("createRoom").len(), 1);
     let nowhere = Outbound {
@@ -78,11 +74,7 @@ async fn a_lost_answer_makes_no_second_room() {
     drop(running);
     let running = stage.start();
     running.is_in().await;
-    running
-        .matrix
-        .deliver(&direct("d1"))
-        .await
-        .expect("delivered");
+    running.delivers(&direct("d1")).await;
     assert_eq!(count(&stage, "createRoom"), 1);
     assert_eq!(count(&stage, &format!("{made}/send")), 1);
 }
@@ -102,11 +94,7 @@ async fn a_room_that_is_closed_to_us_is_left_behind() {
         matches!(moved, Err(DeliveryError::Passing { .. })),
         "{moved:?}"
     );
-    running
-        .matrix
-        .deliver(&direct("d1"))
-        .await
-        .expect("delivered");
+    running.delivers(&direct("d1")).await;
     assert_eq!(count(&stage, &format!("{ROOM}/send")), 1);
     assert_eq!(stage.notebook.read(&key).as_deref(), Some(ROOM));
     // Two closed rooms are an answer.
@@ -182,11 +170,7 @@ async fn a_room_that_was_refused_is_not_looked_for() {
         assert!(refused.is_err(), "{status}");
         assert_eq!(stage.notebook.read(&key).as_deref(), Some(""), "{status}");
     }
-    running
-        .matrix
-        .deliver(&direct("d1"))
-        .await
-        .expect("delivered");
+    running.delivers(&direct("d1")).await;
     assert_eq!(count(&stage, "joined_rooms"), 0);
     assert_eq!(stage.notebook.read(&key).as_deref(), Some(ROOM));
 }
@@ -214,11 +198,7 @@ async fn nobody_reads_a_room_that_they_have_left() {
         );
         // Who has not yet accepted our invitation finds the news in the new room.
         there(&stage, ROOM, "invite");
-        running
-            .matrix
-            .deliver(&direct("d1"))
-            .await
-            .expect("delivered");
+        running.delivers(&direct("d1")).await;
         assert_eq!(count(&stage, &format!("{old}/send")), 0);
         assert_eq!(count(&stage, &format!("{ROOM}/send")), 1);
         // Who does not want it gets no third.

@@ -135,11 +135,7 @@ async fn among_many_only_what_is_meant_for_us() {
         reply_to: Some("$2".to_owned()),
         ..text("d1", "Hello.")
     };
-    running
-        .matrix
-        .deliver(&answer)
-        .await
-        .expect("it is delivered");
+    running.delivers(&answer).await;
     let sent = stage.server.script().sent.clone();
     assert_eq!(sent[0].1["m.relates_to"]["m.in_reply_to"]["event_id"], "$2");
     assert_eq!(sent[0].1["m.mentions"]["user_ids"], json!([ANNA]));
@@ -188,11 +184,7 @@ async fn sound_both_ways() {
         },
         ..text("d1", "")
     };
-    running
-        .matrix
-        .deliver(&answer)
-        .await
-        .expect("it is delivered");
+    running.delivers(&answer).await;
     let sent = stage.server.script().sent.clone();
     let kinds: Vec<&str> = sent
         .iter()
