@@ -348,7 +348,8 @@ impl Header {
 
     fn describe(&self, bytes: u64) -> ModelInfo {
         let kind = match (self.n_audio_layer, self.state, self.n_text_layer) {
-            (4, MINI_STATE, 2) => "mini",
+            // However deep: a later training may have more layers.
+            (_, MINI_STATE, 2) => "mini",
             (4, 384, 4) => "tiny",
             (6, 512, 6) => "base",
             (12, 768, 12) => "small",
