@@ -19,7 +19,7 @@ minutes=${2:-90} shards=${3:-60}
 python=${PYTHON:-python3} wordnet=${WORDNET:-/usr/share/wordnet}
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONUNBUFFERED=1
 export ONEDNN_PRIMITIVE_CACHE_CAPACITY=8192     # code of the products, made once for every length of clip
-fast="--meet 8"
+fast="--batch 32"
 command -v g++ >/dev/null && fast="$fast --compile"
 
 for need in flite festival espeak-ng; do
