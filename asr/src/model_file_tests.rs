@@ -19,6 +19,25 @@ fn the_embedded_model_is_what_it_should_be() {
             n_vocab: 51_864,
         })
     );
+    // What the program may carry at most.
+    assert!(embedded().len() <= 16_000_000);
+}
+
+#[test]
+fn our_own_model_is_known_at_any_depth() {
+    let mut walk = Walk {
+        reader: Cursor::new(embedded()),
+        left: embedded().len() as u64,
+    };
+    walk.u32("the magic number").expect("a sound file");
+    let mut header = Header::read(&mut walk).expect("a sound file");
+    for layers in [2, 4, 6, 12] {
+        header.n_audio_layer = layers;
+        assert!(header.describe(0).is_mini(), "{layers}");
+    }
+    // Distilled models of others have two decoder layers too.
+    header.state = 384;
+    assert_eq!(header.describe(0).kind, "distil");
 }
 
 /// Writes a 32 bit number over the embedded model and expects the error to say these words.
