@@ -6,7 +6,7 @@
 //! [`Core::new`] goes on from what the disk holds. Asking an agent twice after a crash in the middle of its answer is the
 //! one thing that cannot be ruled out; nothing of the first answer was shown as kept.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::boundary::{Item, OutMatter, Parcel, UnixMs};
 pub use super::lanes::Outcome;
@@ -170,6 +170,8 @@ pub struct Core {
     running: HashMap<i64, String>,
     lanes: Lanes,
     keeps: HashMap<u64, Pending>,
+    /// Letters among them that were called off meanwhile.
+    off: BTreeSet<u64>,
     /// Writes that are done before an earlier one is known to be; no more than `keeps`.
     early: BTreeMap<u64, Option<TextKept>>,
     /// The next write whose end may take effect.
@@ -189,6 +191,7 @@ impl Core {
             running: HashMap::new(),
             lanes: Lanes::default(),
             keeps: HashMap::new(),
+            off: BTreeSet::new(),
             early: BTreeMap::new(),
             next_kept: 1,
             again: Vec::new(),
@@ -240,6 +243,13 @@ impl Core {
             Input::TakeBack { person, prefix } => {
                 let is_it =
                     |parcel: &Parcel| parcel.person == person && parcel.id.starts_with(&prefix);
+                // What is still being written goes no further once it is.
+                self.off
+                    .extend(self.keeps.iter().filter_map(|(keep, pending)| {
+                        let is_off =
+                            matches!(pending, Pending::Letter { parcel, .. } if is_it(parcel));
+                        is_off.then_some(*keep)
+                    }));
                 for id in self.lanes.take_back(is_it) {
                     self.called_off(id);
                 }
@@ -400,16 +410,21 @@ impl Core {
                 }
             }
             (Pending::Letter { ticket, mut parcel }, kept) => {
+                let is_off = self.off.remove(&keep);
                 let taken = match kept {
                     None => Taken::Busy,
                     Some(kept) if !kept.is_new => Taken::Again,
-                    Some(kept) => {
-                        parcel.message = (kept.message != 0).then_some(kept.message);
-                        self.lanes.add(*parcel);
-                        Taken::Kept(kept)
-                    }
+                    Some(kept) => Taken::Kept(kept),
                 };
                 self.outputs.push_back(Output::Reply { ticket, taken });
+                match taken {
+                    Taken::Kept(_) if is_off => self.called_off(parcel.id),
+                    Taken::Kept(kept) => {
+                        parcel.message = (kept.message != 0).then_some(kept.message);
+                        self.lanes.add(*parcel);
+                    }
+                    _ => {}
+                }
             }
             (Pending::Answer { turn, answer }, Some(kept)) => {
                 if let Some(conversation) = self.running.remove(&turn)

@@ -254,6 +254,29 @@ fn what_is_called_off_while_it_is_sent_is_not_tried_again() {
 }
 
 #[test]
+fn what_is_called_off_while_it_is_written_down_is_not_sent() {
+    for (prefix, is_off) in [("k-ask-", true), ("k-other", false)] {
+        let mut core = core();
+        letter(&mut core, parcel("k-ask-1", "anna", 0));
+        let [Output::Keep { keep, .. }] = outputs(&mut core)[..] else {
+            panic!("it is to be written");
+        };
+        take_back(&mut core, 0, prefix);
+        assert_eq!(outputs(&mut core), []);
+        let kept = new(0, 0);
+        core.handle(0, Input::Kept { keep, kept });
+        match (is_off, &write(&mut core, 0)[..]) {
+            (true, [Output::Reply { .. }, Output::CalledOff { parcel_id }]) => {
+                assert_eq!(parcel_id, "k-ask-1");
+                assert_eq!((core.load(), core.next_timeout()), ((0, 0, 0), None));
+            }
+            (false, [Output::Reply { .. }, Output::Deliver(_)]) => {}
+            (_, seen) => panic!("{prefix}: {seen:?}"),
+        }
+    }
+}
+
+#[test]
 fn what_is_due_later_is_written_down_when_it_goes() {
     let mut core = core();
     letter(&mut core, parcel("k-timer-1", "anna", 500));

@@ -140,7 +140,8 @@ struct Task {
     beside: Vec<AbortHandle>,
     /// Conversations with a call up, and how many.
     up: HashMap<String, usize>,
-    following: Vec<(String, AbortHandle)>,
+    /// Conversations whose late results are listened for; each ends when its sender goes, and loses nothing it was sent.
+    following: Vec<(String, oneshot::Sender<()>)>,
     /// Messages that could not be said whose letters are on their way; one that is read is none any more.
     posted: BTreeSet<i64>,
     seen: i64,
@@ -148,11 +149,7 @@ struct Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        for handle in self
-            .beside
-            .iter()
-            .chain(self.following.iter().map(|(_, handle)| handle))
-        {
+        for handle in &self.beside {
             handle.abort();
         }
     }

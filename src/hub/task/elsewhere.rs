@@ -31,13 +31,7 @@ impl Task {
             Happening::CallUp { conversation } => {
                 // What comes from now on is the call's, and where it does not listen yet nobody may take it for told. What
                 // was taken before is on its way to us, and is written all the same.
-                self.following.retain(|(known, task)| {
-                    let stays = *known != conversation;
-                    if !stays {
-                        task.abort();
-                    }
-                    stays
-                });
+                self.following.retain(|(known, _)| *known != conversation);
                 *self.up.entry(conversation).or_default() += 1;
                 self.cx.live.tell_all(&Live::Calls);
             }
@@ -82,7 +76,7 @@ impl Task {
 
     /// Listens for late results of a conversation.
     pub(super) fn follow(&mut self, conversation: &str) {
-        self.following.retain(|(_, handle)| !handle.is_finished());
+        self.following.retain(|(_, stop)| !stop.is_closed());
         let is_followed = self
             .following
             .iter()
@@ -103,21 +97,34 @@ impl Task {
             return;
         };
         if self.following.len() >= FOLLOWED_MAX {
-            let (_, oldest) = self.following.remove(0);
-            oldest.abort();
+            self.following.remove(0);
         }
         let (work, conversation) = (self.work.clone(), conversation.to_owned());
-        let named = conversation.clone();
-        let task = tokio::spawn(async move {
-            let until = tokio::time::Instant::now() + FOLLOW_MAX;
-            while let Ok(Some(text)) = tokio::time::timeout_at(until, news.recv()).await {
-                let conversation = conversation.clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        self.following.push((conversation.clone(), stop));
+        tokio::spawn(async move {
+            let over = tokio::time::timeout(FOLLOW_MAX, stopped);
+            tokio::pin!(over);
+            let mut is_over = false;
+            loop {
+                let text = tokio::select! {
+                    biased;
+                    _ = &mut over, if !is_over => {
+                        // What was taken before still counts.
+                        is_over = true;
+                        news.close();
+                        continue;
+                    }
+                    text = news.recv() => text,
+                };
+                let (Some(text), conversation) = (text, conversation.clone()) else {
+                    return;
+                };
                 if work.send(Work::News { conversation, text }).await.is_err() {
                     return;
                 }
             }
         });
-        self.following.push((named, task.abort_handle()));
     }
 
     /// Messages that could not be said in a call go out by text, each once.
