@@ -97,11 +97,15 @@ async function pass() {
 const STATS = `(async () => {
   const all = [...(await phone.line.pc.getStats()).values()];
   const of = (type) => all.find((each) => each.type === type && each.kind !== "video") ?? {};
-  const [into, out, pair] = [of("inbound-rtp"), of("outbound-rtp"), all.find((each) => each.type === "candidate-pair" && each.nominated) ?? {}];
+  // A call that is handed on goes on under another source: its packets count together, the rest is the latest one's.
+  const sources = all.filter((each) => each.type === "inbound-rtp" && each.kind !== "video");
+  const into = sources.reduce((a, b) => ((b.lastPacketReceivedTimestamp ?? 0) > (a.lastPacketReceivedTimestamp ?? 0) ? b : a), {});
+  const sum = (what) => sources.reduce((all, each) => all + (each[what] ?? 0), 0);
+  const [out, pair] = [of("outbound-rtp"), all.find((each) => each.type === "candidate-pair" && each.nominated) ?? {}];
   const codec = all.find((each) => each.id === out.codecId) ?? {};
   const transport = of("transport");
   return {
-    received: into.packetsReceived ?? 0, lost: into.packetsLost ?? 0, heard: into.totalAudioEnergy ?? 0, jitter_ms: (into.jitter ?? 0) * 1000,
+    received: sum("packetsReceived"), lost: sum("packetsLost"), heard: sum("totalAudioEnergy"), jitter_ms: (into.jitter ?? 0) * 1000,
     sent: out.packetsSent ?? 0, codec: codec.mimeType, dtls: transport.dtlsState, srtp: transport.srtpCipher, tls: transport.tlsVersion,
     round_trip_ms: (pair.currentRoundTripTime ?? 0) * 1000, buffer_ms: (1000 * (into.jitterBufferDelay ?? 0)) / (into.jitterBufferEmittedCount || 1),
   };
