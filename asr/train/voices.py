@@ -36,7 +36,10 @@ def spoken(text):
 
 def pick(rng, only=""):
     """A voice at random, of those whose names begin so."""
-    v, w = zip(*((v, w) for v, w in VOICES if v.startswith(only) and (RHVOICE or not v.startswith("rhvoice"))))
+    there = [(v, w) for v, w in VOICES if v.startswith(only) and (RHVOICE or not v.startswith("rhvoice"))]
+    if not there:
+        raise SystemExit("no voice begins with %r (RHVoice's need the folder that run.sh makes, named by RHVOICE)" % only)
+    v, w = zip(*there)
     v = v[rng.choice(len(v), p=np.array(w) / sum(w))]
     if v == "espeak":
         a, b = rng.choice(ACCENTS), rng.choice(VARIANTS)
@@ -115,7 +118,7 @@ def flite():
 
 
 class RHVoice:
-    """RHVoice's bdl, clb and slt (made from the CMU Arctic recordings, whose licence allows any use), by `rhvoice.c`."""
+    """RHVoice's bdl, clb and slt, voices of the CMU Arctic recordings, by `rhvoice.c`."""
 
     def __init__(self):
         path = lambda f: "Z:" + os.path.join(os.path.abspath(RHVOICE), f).replace("/", "\\")
