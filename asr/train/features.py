@@ -74,7 +74,28 @@ def spliced(shards, c, line, rng):
     return [m for m, _ in mels], words
 
 
-def example(shards, c, rng, empty=None):
+def loudness(x):
+    """log10 of the mean power in the loudest third."""
+    return np.log10(np.mean(10 ** np.sort(x.mean(1))[-max(1, len(x) // 3):]) + 1e-12)
+
+
+def faint(shards, c, rng):
+    """The rest of our own voice that comes back: peaks at -46 to -58 dB below full scale, where no caller is. An example
+    without words."""
+    line = int(rng.random() < .6)
+    wide, m = load(c, 0), load(c, line)
+    a = int(rng.integers(0, max(1, len(m) - 30)))
+    m = m + (loudness(wide) - loudness(m) - rng.uniform(4, 5.2))  # clips are kept with peaks at -6 dB
+    m = m[a:a + int(rng.integers(30, 400))]
+    hiss = m.max() - rng.uniform(1.5, 6) + rng.normal(0, .25, m.shape)
+    if line:
+        hiss[:, 66:] = QUIET
+    m = np.maximum(np.logaddexp(m * 2.3026, hiss * 2.3026) / 2.3026, QUIET)
+    s, pad = audio.scaled(m)
+    return s.astype(np.float32), pad, []
+
+
+def example(shards, c, rng):
     """(log-mel as the network sees it, padding value, words)."""
     line = int(rng.random() < .6)
     words = " ".join(p[0] for p in c[4]).split()
@@ -109,7 +130,7 @@ def example(shards, c, rng, empty=None):
         m = np.logaddexp(m * 2.3026, (m.max() - rng.uniform(3.5, 7) + rng.normal(0, .25, m.shape)) * 2.3026) / 2.3026
     if words and rng.random() < .12:
         m = lossy(m, rng)
-    m = np.maximum(m + rng.uniform(-2.2, .4), QUIET)
+    m = np.maximum(m + rng.uniform(-1.6, .4), QUIET)             # a line was softer by up to 22 dB before
     s, pad = audio.scaled(m)
     if words:
         s = masked(s, pad, rng)
@@ -162,8 +183,7 @@ def noisy(m, shards, line, rng):
         if line:
             n[:, 66:] = QUIET
         lo = 3
-    level = lambda x: np.log10(np.mean(10 ** np.sort(x.mean(1))[-max(1, len(x) // 3):]) + 1e-12)
-    n = n + (level(m) - rng.uniform(lo, 35) / 10 - level(n))
+    n = n + (loudness(m) - rng.uniform(lo, 35) / 10 - loudness(n))
     return (np.logaddexp(m * 2.3026, n * 2.3026) / 2.3026).astype(np.float32)
 
 

@@ -344,9 +344,9 @@ impl Phone {
         texts
     }
 
-    /// Packets of sound that it got in its last call, by its own count, which it writes when the call is over.
-    pub fn packets_received(&self) -> u32 {
-        let count = || packets_received(&self.process.output());
+    /// Packets of sound in its last call, sent and received, by its own count, which it writes when the call is over.
+    pub fn packets(&self) -> (u32, u32) {
+        let count = || packets(&self.process.output());
         wait_until(Duration::from_secs(10), || count().is_some());
         count().unwrap_or_default()
     }
@@ -418,14 +418,15 @@ impl Phone {
 }
 
 /// Of the last table of an audio stream: `packets:` has what was sent and what came.
-fn packets_received(log: &str) -> Option<u32> {
+fn packets(log: &str) -> Option<(u32, u32)> {
     let mut lines = log.lines().rev();
     let mut counted = None;
     lines.find(|line| {
         let mut words = line.split_whitespace();
         match words.next() {
             Some("packets:") => {
-                counted = words.nth(1).and_then(|count| count.parse().ok());
+                let mut count = || words.next()?.parse().ok();
+                counted = count().zip(count());
                 false
             }
             // Columns of the table's head.
@@ -560,7 +561,7 @@ fn packets_are_read_from_the_last_table() {
         )
     };
     let log = format!("{}call\n{}closed\n", table(7), table(431));
-    assert_eq!(packets_received(&log), Some(431));
-    assert_eq!(packets_received("packets: 1 2\nno table"), None);
-    assert_eq!(packets_received(""), None);
+    assert_eq!(packets(&log), Some((900, 431)));
+    assert_eq!(packets("packets: 1 2\nno table"), None);
+    assert_eq!(packets(""), None);
 }

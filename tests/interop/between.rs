@@ -6,7 +6,7 @@ use crate::callback::object;
 use crate::offhook::{Account, Offhook};
 use crate::peers::{BARESIP, take_floor};
 use crate::process::wait_until;
-use crate::sound::{Sound, golden, words_in_order};
+use crate::sound::golden;
 use std::time::Duration;
 
 const OFFICE: &str = "[[users]]\nname = \"anna\"\nextensions = [\"200\"]\n\
@@ -32,6 +32,12 @@ fn expect(phone: &mut Phone, event: &str, offhook: &Offhook) {
     );
 }
 
+/// What was said at the other end has come out of this phone.
+fn expect_heard(phone: &mut Phone, said: &str, offhook: &Offhook) {
+    let recording = phone.recording();
+    offhook.expect_heard(said, &recording, &phone.tail());
+}
+
 #[test]
 fn two_phones_hear_each_other() {
     let Some(_floor) = take_floor("two_phones_hear_each_other", Some(BARESIP)) else {
@@ -48,24 +54,8 @@ fn two_phones_hear_each_other() {
     caller.stay(Duration::from_secs(7));
     caller.hang_up();
     expect(&mut callee, "CALL_CLOSED", &offhook);
-    for (phone, said, least) in [
-        (&mut caller, "What is six times twelve", 3),
-        (&mut callee, "Turn the office lamp up", 3),
-    ] {
-        let recording = phone.recording();
-        assert!(
-            Sound::read(&recording).voiced_ms() >= 500,
-            "{}\n{}",
-            phone.tail(),
-            offhook.log_tail()
-        );
-        let heard = offhook.transcribe(&recording);
-        assert!(
-            words_in_order(said, &heard) >= least,
-            "{said:?}: {heard:?}\n{}",
-            offhook.log_tail()
-        );
-    }
+    expect_heard(&mut caller, "What is six times twelve", &offhook);
+    expect_heard(&mut callee, "Turn the office lamp up", &offhook);
     let calls = offhook.call_command(&["calls"]);
     let calls = String::from_utf8_lossy(&calls.stdout).into_owned();
     assert!(calls.contains("anna") && calls.contains("201"), "{calls}");
@@ -133,12 +123,7 @@ fn a_call_is_handed_on() {
     caller.hang_up();
     expect(&mut third, "CALL_CLOSED", &offhook);
     assert_legs(&offhook, &["anna", "bert", "anna", "carl"]);
-    let heard = offhook.transcribe(&third.recording());
-    assert!(
-        words_in_order("Turn the office lamp up", &heard) >= 3,
-        "{heard:?}\n{}",
-        offhook.log_tail()
-    );
+    expect_heard(&mut third, "Turn the office lamp up", &offhook);
 }
 
 /// One speaks Opus or G.722 alone, the other G.711 alone: what they say is decoded and encoded again.
@@ -162,24 +147,8 @@ fn phones_without_a_codec_in_common_hear_each_other() {
         caller.stay(Duration::from_secs(7));
         caller.hang_up();
         expect(&mut callee, "CALL_CLOSED", &offhook);
-        for (phone, said) in [
-            (&mut caller, "What is six times twelve"),
-            (&mut callee, "Turn the office lamp up"),
-        ] {
-            let recording = phone.recording();
-            let heard = offhook.transcribe(&recording);
-            // This baresip doubles the rate for G.722 without a filter, which the words do not survive.
-            let is_heard = match wide.contains("G722") {
-                true => Sound::read(&recording).voiced_ms() >= 500,
-                false => words_in_order(said, &heard) >= 3,
-            };
-            assert!(
-                is_heard,
-                "{wide} {said:?}: {heard:?}\n{}\n{}",
-                phone.tail(),
-                offhook.log_tail()
-            );
-        }
+        expect_heard(&mut caller, "What is six times twelve", &offhook);
+        expect_heard(&mut callee, "Turn the office lamp up", &offhook);
     }
 }
 
@@ -237,12 +206,15 @@ fn a_call_is_held_and_resumed() {
     expect_packets(&caller, &callee, 340, &offhook);
 }
 
-/// What both phones have got by their own count. This softphone's recorder stops at the first re-INVITE, so words cannot
-/// tell; what the relay sends may go where nobody listens.
+/// What both phones have got by their own count: more than `least`, or three in four of what a phone sent that had no time
+/// for so many. This softphone's recorder stops at the first re-INVITE, so words cannot tell; what the relay sends may go
+/// where nobody listens.
 fn expect_packets(one: &Phone, other: &Phone, least: u32, offhook: &Offhook) {
-    let counts = [one, other].map(Phone::packets_received);
+    let counts = [one, other].map(Phone::packets);
+    let [(sent, received), (sent_back, came_back)] = counts;
+    let is_there = |sent: u32, came: u32| sent > 0 && came > least.min(sent * 3 / 4);
     assert!(
-        counts.iter().all(|count| *count > least),
+        is_there(sent, came_back) && is_there(sent_back, received),
         "{counts:?}\n{}\n{}\n{}",
         one.tail(),
         other.tail(),

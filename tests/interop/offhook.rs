@@ -1,6 +1,7 @@
 //! The program under test: its binary with a home folder and ports of its own, started and stopped as a person would.
 
 use crate::process::{Folder, Process, wait_until};
+use crate::sound::{Sound, golden, words_in_order};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -12,6 +13,9 @@ use std::time::Duration;
 const BINARY: &str = env!("CARGO_BIN_EXE_offhook");
 /// Loading the model and the voice on a busy machine with unoptimised code around them.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Two recordings that are this like each other hold the same sound; see `Sound::likeness`.
+const LIKE: f64 = 0.75;
 
 /// A user and the clear password.
 #[derive(Clone)]
@@ -303,6 +307,31 @@ impl Offhook {
         let output = self.call_command(&["speak", text, "-o", &path.to_string_lossy()]);
         assert!(output.status.success(), "speak: {}", text_of(&output));
         path
+    }
+
+    /// The golden clip that says `said` is in a recording: by its sound or, where pieces of it came late, by its words.
+    pub fn expect_heard(&self, said: &str, recording: &Path, tail: &str) {
+        let likeness = Sound::read(recording).likeness(&Sound::read(&golden(said)));
+        if likeness < LIKE {
+            let heard = self.transcribe(recording);
+            assert!(
+                words_in_order(said, &heard) >= 3,
+                "{said:?} came out with likeness {likeness:.2} as {heard:?}\n{tail}\n{}",
+                self.log_tail()
+            );
+        }
+    }
+
+    /// Our own voice says `text` in a recording: the same words spoken to a file sound like it. The built-in ears read
+    /// that voice back too badly to tell.
+    pub fn expect_spoken(&self, text: &str, recording: &Path, tail: &str) {
+        let clip = Sound::read(&self.speak(text));
+        let likeness = Sound::read(recording).likeness(&clip);
+        assert!(
+            likeness >= LIKE,
+            "{text:?} came out with likeness {likeness:.2}\n{tail}\n{}",
+            self.log_tail()
+        );
     }
 
     /// Asks as a stranger, with a minimal OPTIONS over UDP, whether anybody listens.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 #[path = "required.rs"]
 mod required;
@@ -38,9 +39,70 @@ pub const OPENSSL: Peer = Peer {
     package: "openssl",
 };
 
-/// The right to run; given back when dropped.
+/// The right to run; given back when dropped. A test that failed while the machine had no time for it says so then.
 pub struct Floor {
     _turn: MutexGuard<'static, ()>,
+    test: String,
+    began: Spent,
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        let Some(share) = Spent::now().without_time_since(&self.began) else {
+            return;
+        };
+        // tests/run.sh reads this line.
+        if std::thread::panicking() && share >= NO_TIME {
+            let test = &self.test;
+            let percent = share * 100.0;
+            let _ = writeln!(
+                std::io::stderr(),
+                "NO TIME {test}: for {percent:.0} % of it something waited for a processor"
+            );
+        }
+    }
+}
+
+/// Calls on a machine with nothing else to do stay below a tenth.
+const NO_TIME: f64 = 0.25;
+
+/// What the kernel counts since it started: how long any task waited for a processor, and how long the host gave this
+/// machine none, both in seconds, and when that was read.
+struct Spent {
+    at: Instant,
+    waited_s: Option<f64>,
+    stolen_s: Option<f64>,
+}
+
+impl Spent {
+    fn now() -> Spent {
+        let read = |path| std::fs::read_to_string(path).ok();
+        let waited_us = read("/proc/pressure/cpu").and_then(|text| {
+            let some = text.lines().find(|line| line.starts_with("some "))?;
+            some.rsplit_once("total=")?.1.trim().parse::<f64>().ok()
+        });
+        // proc_stat(5): the eighth number of the first line, in hundredths of a second, of all processors.
+        let stolen =
+            read("/proc/stat").and_then(|text| text.split_whitespace().nth(8)?.parse::<f64>().ok());
+        Spent {
+            at: Instant::now(),
+            waited_s: waited_us.map(|us| us / 1e6),
+            stolen_s: stolen.map(|ticks| ticks / 100.0),
+        }
+    }
+
+    /// The share of the time since `began` in which a task was ready and no processor was. None: this kernel counts neither.
+    fn without_time_since(&self, began: &Spent) -> Option<f64> {
+        let length_s = (self.at - began.at).as_secs_f64().max(0.001);
+        let shares = [
+            self.waited_s.zip(began.waited_s),
+            self.stolen_s.zip(began.stolen_s),
+        ];
+        let shares = shares.into_iter().flatten();
+        shares
+            .map(|(now, then)| (now - then) / length_s)
+            .reduce(f64::max)
+    }
 }
 
 static TURN: Mutex<()> = Mutex::new(());
@@ -68,7 +130,11 @@ pub fn take_floor(test: &str, needs: Option<Peer>) -> Option<Floor> {
     }
     // A test that failed has poisoned nothing that matters to the next one.
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    Some(Floor { _turn: turn })
+    Some(Floor {
+        _turn: turn,
+        test: test.to_owned(),
+        began: Spent::now(),
+    })
 }
 
 fn find(program: &str) -> Option<PathBuf> {

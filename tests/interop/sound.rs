@@ -7,6 +7,12 @@ use std::path::{Path, PathBuf};
 /// Silence behind what is said: longer than any test's call.
 pub const MICROPHONE_TAIL_MS: u32 = 120_000;
 
+/// What is softer counts as silence when sounds are compared.
+const LEVEL_FLOOR_DB: f64 = -60.0;
+/// In steps of 50 Hz: 200 Hz to 3.4 kHz.
+const BAND_EDGES: [(usize, usize); 4] = [(4, 12), (12, 24), (24, 40), (40, 68)];
+type Bands = [f64; 4];
+
 pub struct Sound {
     pub rate_hz: u32,
     pub samples: Vec<i16>,
@@ -102,6 +108,64 @@ impl Sound {
         self
     }
 
+    /// How much of `clip` is in it: the best correlation, over all places where it could begin, of the levels of four bands
+    /// in pieces of 20 ms. 1 is the same sound; other sentences of the same voice stay below 0.7, and a line with noise and
+    /// lost packets above 0.85. Needs no ears, and neither a codec nor a resampler changes it much.
+    pub fn likeness(&self, clip: &Sound) -> f64 {
+        let (whole, part) = (self.levels(), clip.levels());
+        let is_loud = |bands: &Bands| bands.iter().any(|level| *level > LEVEL_FLOOR_DB + 20.0);
+        let first = part.iter().position(is_loud).unwrap_or(0);
+        let last = part.iter().rposition(is_loud).unwrap_or(0);
+        // One piece in two: they overlap by half.
+        let count = (last - first) / 2 + 1;
+        let from = |levels: &[Bands], at: usize| -> Vec<Bands> {
+            levels[at..]
+                .iter()
+                .step_by(2)
+                .take(count)
+                .copied()
+                .collect()
+        };
+        let part = from(&part, first);
+        let places = whole.len().saturating_sub(2 * count);
+        (0..places)
+            .map(|at| correlation(&part, &from(&whole, at)))
+            .fold(0.0, f64::max)
+    }
+
+    /// In dB below full scale, of pieces of 20 ms, one each 10 ms.
+    fn levels(&self) -> Vec<Bands> {
+        const PIECE: usize = 160;
+        let samples = media::resample::resample_clip(&self.samples, self.rate_hz, 8000);
+        let turn = |n: usize| std::f64::consts::TAU * n as f64 / PIECE as f64;
+        let waves: Vec<(f64, f64)> = (0..PIECE).map(|n| turn(n).sin_cos()).collect();
+        // Hann's window; its mean square is 3/8.
+        let window: Vec<f64> = waves.iter().map(|(_, cos)| 0.5 - 0.5 * cos).collect();
+        let scale = 2.0 / (PIECE * PIECE) as f64 / 0.375 / 32_768f64.powi(2);
+        let power = |piece: &[f64], bin: usize| {
+            let (mut sine, mut cosine) = (0.0, 0.0);
+            for (n, sample) in piece.iter().enumerate() {
+                let (sin, cos) = waves[n * bin % PIECE];
+                sine += sample * sin;
+                cosine += sample * cos;
+            }
+            (sine * sine + cosine * cosine) * scale
+        };
+        let bands = |piece: &[i16]| {
+            let piece = piece.iter().zip(&window);
+            let piece: Vec<f64> = piece.map(|(&s, weight)| f64::from(s) * weight).collect();
+            BAND_EDGES.map(|(low, high)| {
+                let band: f64 = (low..high).map(|bin| power(&piece, bin)).sum();
+                (10.0 * (band + 1e-12).log10()).max(LEVEL_FLOOR_DB)
+            })
+        };
+        samples
+            .windows(PIECE)
+            .step_by(PIECE / 2)
+            .map(bands)
+            .collect()
+    }
+
     /// How much of it is louder than -40 dBFS, in 20 ms pieces.
     pub fn voiced_ms(&self) -> u32 {
         const LEVEL: f64 = 327.68;
@@ -111,6 +175,28 @@ impl Sound {
             (energy / samples.len() as f64).sqrt() > LEVEL
         });
         loud.count() as u32 * 20
+    }
+}
+
+/// Pearson's, of two rows of one length, each band around its own mean. 0 where one of them does not change.
+fn correlation(one: &[Bands], other: &[Bands]) -> f64 {
+    let mean = |row: &[Bands], band: usize| {
+        row.iter().map(|bands| bands[band]).sum::<f64>() / row.len() as f64
+    };
+    let (mut both, mut first, mut second) = (0.0, 0.0, 0.0);
+    for band in 0..BAND_EDGES.len() {
+        let (mean_one, mean_other) = (mean(one, band), mean(other, band));
+        for (one, other) in one.iter().zip(other) {
+            let (one, other) = (one[band] - mean_one, other[band] - mean_other);
+            both += one * other;
+            first += one * one;
+            second += other * other;
+        }
+    }
+    if first * second > 0.0 {
+        both / (first * second).sqrt()
+    } else {
+        0.0
     }
 }
 
@@ -183,4 +269,34 @@ fn wav_files_come_back_as_they_were() {
     assert_eq!((read.rate_hz, read.samples.len()), (8000, 800));
     assert_eq!(read.samples, written.samples);
     assert!(read.voiced_ms() >= 80 && Sound::silence(8000, 500).voiced_ms() == 0);
+}
+
+#[test]
+fn a_sound_is_found_in_another() {
+    let clip = |text| Sound::read(&golden(text)).at(8000);
+    let lamp = clip("Turn the office lamp up");
+    let others = [
+        "What is six times twelve",
+        "Set a timer for a few minutes",
+        "Run the script",
+    ];
+    let mut call = Sound::silence(8000, 1_234);
+    for text in others {
+        call = call.then(&clip(text)).then(&Sound::silence(8000, 700));
+    }
+    assert!(call.likeness(&lamp) < 0.7, "{}", call.likeness(&lamp));
+    // Softer, with noise, and one packet of it lost.
+    let mut line = call.then(&lamp).then(&Sound::silence(8000, 500));
+    let mut seed = 1u32;
+    for sample in &mut line.samples {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *sample = *sample / 2 + (seed >> 25) as i16;
+    }
+    let lost = line.samples.len() - 4_000 - lamp.samples.len() / 2;
+    line.samples[lost..lost + 160].fill(0);
+    for text in others.into_iter().chain(["Turn the office lamp up"]) {
+        let likeness = line.likeness(&clip(text));
+        assert!(likeness > 0.85, "{text}: {likeness}");
+    }
+    assert_eq!(line.likeness(&Sound::silence(8000, 300)), 0.0);
 }

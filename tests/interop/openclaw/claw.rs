@@ -1,6 +1,7 @@
 //! The real OpenClaw as a process: a folder and a home of its own, a model of ours behind it, ended with all it started.
 //! Owns its config and its links; what is asked of it is the tests'.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -60,8 +61,20 @@ impl Claw {
         Claw::start(installed, (&address, "none"), json!({}))
     }
 
+    /// It loads for twenty seconds, beside which other tests make calls: those go first.
     fn command(&self, arguments: &[&str]) -> Command {
-        launch::command(&self.installed, self.folder.path(), arguments)
+        let home = self.folder.path();
+        let bare = launch::command(&self.installed, home, arguments);
+        let mut command = Command::new("nice");
+        command
+            .args(["-n", "5"])
+            .arg(bare.get_program())
+            .args(bare.get_args());
+        for (name, value) in bare.get_envs() {
+            command.env(name, value.expect("it takes nothing away"));
+        }
+        command.current_dir(home).process_group(0);
+        command
     }
 
     /// One of its own commands: whether it went well, and what it wrote.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::claw::{Claw, TOKEN};
 use super::installed::installed;
-use super::model::{Model, conversation_of, words_of_a_person};
+use super::model::{Model, conversation_of, is_count, words_of_a_person};
 use super::{DONE, ask, first_text, phone_line, whole};
 use crate::drill;
 use crate::peers::{BARESIP, take_floor};
@@ -41,7 +41,7 @@ fn with_the_companion_plugin_the_transcript_is_what_was_heard() {
     let Some(_floor) = take_floor(test, Some(BARESIP)) else {
         return;
     };
-    let model = Model::start();
+    let model = Model::counting_lamps();
     let plugin = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/openclaw-plugin");
     let more = json!({ "plugins": { "load": { "paths": [plugin] }, "entries": { "offhook": { "enabled": true } } } });
     let address = format!("http://{}/v1", model.address);
@@ -80,7 +80,7 @@ fn with_the_companion_plugin_the_transcript_is_what_was_heard() {
 fn a_call_is_held_as_it_was_heard(claw: &Claw, model: &Model) {
     let offhook = phone_line("tier-b", claw, "");
     let says = [
-        (4_000, golden("Run the script")),
+        (4_000, golden("Turn the office lamp up")),
         (6_000, golden("What is six times twelve")),
     ];
     let (messages, _) = drill::call(&offhook, &says, 30);
@@ -99,7 +99,7 @@ fn a_call_is_held_as_it_was_heard(claw: &Claw, model: &Model) {
     assert_eq!(rows("user"), said("caller"), "{}", context());
     assert_eq!(rows("assistant"), said("assistant"), "{}", context());
     let counted = said("assistant").into_iter();
-    let counted = counted.filter(|text| text.contains(&"script".to_owned()));
+    let counted = counted.filter(|text| is_count(text));
     let counted: Vec<usize> = counted.map(|text| text.len()).collect();
     assert!(matches!(counted[..], [2..150]), "{}", context());
     let last = model.seen().pop().expect("a question").request;
