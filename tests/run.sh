@@ -55,7 +55,7 @@ again() {
     done
 }
 
-echo "Building and running the tests. The first build takes 15 to 20 minutes on 2 cores, the tests 20."
+echo "Building and running the tests. The first build takes about 10 minutes on 2 cores, the tests 20."
 if [ $# -gt 0 ]; then
     first --workspace "$@"
     status=$?

@@ -57,7 +57,7 @@ impl Drop for Floor {
             let percent = share * 100.0;
             let _ = writeln!(
                 std::io::stderr(),
-                "NO TIME {test}: for {percent:.0} % of it something waited for a processor"
+                "NO TIME {test}: a processor was lacking for {percent:.0} % of it"
             );
         }
     }
