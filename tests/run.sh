@@ -32,7 +32,7 @@ stolen() {
 # of the test (tests/interop/peers.rs measures that, and says so) was not judged: it is made again with nothing beside it,
 # when the host has time or after two minutes, twice at most, and the last time counts. Anything else that failed has failed.
 again() {
-    local failed late name count
+    local failed late name count all
     cat "$log" "$beside" >"$last"
     for _ in 1 2; do
         failed=$(sed -nE 's/^test (.+) \.\.\. FAILED$/\1/p' "$last" | sort -u)
@@ -40,9 +40,10 @@ again() {
         for name in $failed; do
             grep -qx "${name##*::}" <<<"$late" || return
         done
-        # Where so many fail, or a test program died, there is something else.
+        # Where so many fail, or a test program died, there is something else. Each that failed must be known by name.
         count=$(wc -w <<<"$failed")
-        if [ "$count" -eq 0 ] || [ "$count" -gt 8 ] || grep -q '(signal: ' "$last"; then
+        all=$(awk '/^test result:/ { failed += $6 } END { print failed + 0 }' "$last")
+        if [ "$count" -ne "$all" ] || [ "$count" -eq 0 ] || [ "$count" -gt 8 ] || grep -q '(signal: ' "$last"; then
             return
         fi
         printf '\nThe machine had no time for these. They are made again, alone:\n%s\n' "$failed"

@@ -55,10 +55,10 @@ impl Drop for Floor {
         if std::thread::panicking() && share >= NO_TIME {
             let test = &self.test;
             let percent = share * 100.0;
-            let _ = writeln!(
-                std::io::stderr(),
-                "NO TIME {test}: a processor was lacking for {percent:.0} % of it"
-            );
+            let line =
+                format!("\nNO TIME {test}: a processor was lacking for {percent:.0} % of it\n");
+            // In one piece, lest another test's line comes in between.
+            let _ = std::io::stderr().write_all(line.as_bytes());
         }
     }
 }
