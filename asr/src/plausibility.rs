@@ -70,8 +70,8 @@ pub fn fits_voice(text: &str, voiced_ms: u32) -> bool {
 
 /// Mean log probability of the tokens from which a model is trusted fully, and below which not at all. Of OpenAI's
 /// models the second is the threshold at which their own reference decoder tries again. Our own small model is surer of
-/// itself: of its test sentences through a telephone line it gets one word in twenty wrong around the first, and two in
-/// three around the second (asr/train/README.md).
+/// itself: of its test sentences through a telephone line it gets one word in fifteen wrong around the first, and two in
+/// three below the second (asr/train/README.md).
 pub const TRUSTED_LOGPROB: (f32, f32) = (-0.5, -1.0);
 pub const TRUSTED_LOGPROB_MINI: (f32, f32) = (-0.25, -0.75);
 /// Letters a second up to which a voice can have said a text, and from which it cannot: a model that completes what it
