@@ -24,7 +24,7 @@ const WORDS_CHARS_MAX: usize = 32;
 type Apply = fn(&mut TurnConfig, &TurnConfig);
 
 /// The keys that act on the turn machine.
-const KEYS: [(&str, Apply); 14] = [
+const KEYS: [(&str, Apply); 15] = [
     ("wait_ms_sure", |to, from| {
         to.wait.sure_ms = from.wait.sure_ms
     }),
@@ -33,6 +33,9 @@ const KEYS: [(&str, Apply); 14] = [
     }),
     ("wait_ms_unfinished", |to, from| {
         to.wait.unfinished_ms = from.wait.unfinished_ms
+    }),
+    ("patience_ms_max", |to, from| {
+        to.patience_ms_max = from.patience_ms_max
     }),
     ("strategies", |to, from| {
         to.strategies.clone_from(&from.strategies)

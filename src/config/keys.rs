@@ -338,6 +338,7 @@ fn turn(section: &mut Section<'_, '_>, d: Turn) -> Turn {
             d.wait_ms_unfinished,
             200..=10_000,
         ),
+        patience_ms_max: section.integer("patience_ms_max", d.patience_ms_max, 0..=5_000),
         strategies: strategies(section, &d.strategies),
         end_of_turn_model: section.parsed(
             "end_of_turn_model",

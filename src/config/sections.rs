@@ -327,6 +327,8 @@ pub struct Turn {
     pub wait_ms_unsure: u32,
     /// The same when more is clearly to come.
     pub wait_ms_unfinished: u32,
+    /// The most that is added to these for a caller who was cut off, unless they have surely finished; 0: nothing.
+    pub patience_ms_max: u32,
     /// Who judges which of the waits it is; empty: nobody.
     pub strategies: Vec<EndStrategy>,
     /// An ONNX end-of-turn model (8 s of 16 kHz sound in, a probability out); none: not used.
@@ -363,6 +365,7 @@ impl Default for Turn {
             wait_ms_sure: 250,
             wait_ms_unsure: 1_000,
             wait_ms_unfinished: 1_500,
+            patience_ms_max: 600,
             strategies: vec![EndStrategy::Text, EndStrategy::Prosody, EndStrategy::Model],
             end_of_turn_model: None,
             speculation: true,

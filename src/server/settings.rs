@@ -147,6 +147,7 @@ pub(crate) fn turn_config(config: &Config) -> agent_bridge::turn::TurnConfig {
             unfinished_ms: wish.wait_ms_unfinished,
             ..WaitCurve::default()
         },
+        patience_ms_max: wish.patience_ms_max,
         strategies: wish
             .strategies
             .iter()

@@ -29,6 +29,8 @@ pub(super) fn shape(words: &[&str]) -> Shape {
         let lacks_object = matches!(sentence, [_, "i" | "we" | "he" | "she" | "they" | "it", last] if TRANSITIVE.contains(last) && !ALONE.contains(last));
         return if lacks_verb(sentence) || lacks_object {
             Shape::Stem
+        } else if sentence.get(1) == Some(&"there") && lacks_place(sentence) {
+            Shape::MissingDetail
         } else {
             Shape::Question
         };
@@ -133,6 +135,9 @@ fn command(words: &[&str], was_carried: bool) -> Option<Shape> {
             return Some(Shape::Stem);
         }
     }
+    if lacks_room(verb, &rest) {
+        return Some(Shape::MissingAdjunct);
+    }
     match verb {
         "remind" => {
             if rest.len() < 2 {
@@ -148,7 +153,8 @@ fn command(words: &[&str], was_carried: bool) -> Option<Shape> {
             }
             return Some(timed(words));
         }
-        "wake" | "ring" => return Some(timed(words)),
+        "wake" => return Some(timed_wholly(words)),
+        "ring" => return Some(timed(words)),
         "call" if has("me") || has("back") => return Some(timed(words)),
         "text" | "message" | "email" | "tell" | "ask" => return Some(message(&rest)),
         "send" | "leave" | "write"
@@ -187,7 +193,14 @@ fn command(words: &[&str], was_carried: bool) -> Option<Shape> {
         && !(verb == "set" && has("to"))
         && rest.iter().any(|word| TIMED.contains(word))
     {
-        return Some(timed(words));
+        let is_clock = rest
+            .iter()
+            .any(|word| matches!(*word, "alarm" | "timer" | "countdown"));
+        return Some(if is_clock {
+            timed_wholly(words)
+        } else {
+            timed(words)
+        });
     }
     if matches!(verb, "write" | "create" | "make")
         && rest.last().is_some_and(|last| WRITINGS.contains(last))
@@ -254,11 +267,47 @@ fn command(words: &[&str], was_carried: bool) -> Option<Shape> {
     })
 }
 
+/// "turn on the lights": which ones? "the kitchen lights", "the lights in the kitchen" and "all the lights" are told.
+pub(super) fn lacks_room(verb: &str, rest: &[&str]) -> bool {
+    let told: Vec<&str> = rest
+        .iter()
+        .copied()
+        .filter(|word| !PARTICLES.contains(word) && *word != "the")
+        .collect();
+    WORKING.contains(&verb) && matches!(told[..], [only] if ROOMED.contains(&only))
+}
+
+/// Asks for a time or a price, not for the journey's own fate ("where is the bus").
+fn is_of_a_journey(words: &[&str]) -> bool {
+    let stem = words[0].strip_suffix("'s").unwrap_or(words[0]);
+    matches!(stem, "when" | "what" | "which")
+        || stem == "how" && matches!(words.get(1), Some(&("long" | "much")))
+}
+
+/// "when is the next train": where to? "the train to Paris" and "from Paris" are told.
+fn lacks_place(words: &[&str]) -> bool {
+    let is_told = words.iter().any(|word| {
+        matches!(
+            *word,
+            "to" | "from" | "for" | "my" | "his" | "her" | "your" | "our"
+        )
+    });
+    !is_told && words.last().is_some_and(|last| JOURNEYS.contains(last))
+}
+
 fn timed(words: &[&str]) -> Shape {
     if has_time(words) {
         Shape::Command
     } else {
         Shape::MissingAdjunct
+    }
+}
+
+/// The same where the time is the matter itself.
+fn timed_wholly(words: &[&str]) -> Shape {
+    match timed(words) {
+        Shape::MissingAdjunct => Shape::MissingDetail,
+        shape => shape,
     }
 }
 
@@ -302,12 +351,15 @@ fn question(words: &[&str]) -> Shape {
     {
         return Shape::Stem;
     }
+    if is_of_a_journey(words) && lacks_place(words) {
+        return Shape::MissingDetail;
+    }
     // The weather is asked for a place and a day.
     if words
         .last()
         .is_some_and(|last| matches!(*last, "weather" | "forecast" | "temperature"))
     {
-        return Shape::Plain;
+        return Shape::MissingAdjunct;
     }
     Shape::Question
 }

@@ -3,6 +3,7 @@
 //! to `frames`.
 //! PURE.
 
+use super::frames;
 use super::tables::*;
 use super::text::{Shape, ends_with, is_question_word, stripped};
 use crate::words::numbers;
@@ -181,6 +182,10 @@ fn particle(words: &[&str], last: &str, before: &str, first: &str) -> Shape {
             Shape::Hanging
         };
     };
+    // "turn the lights off".
+    if frames::lacks_room(words[verb], &front[verb + 1..]) {
+        return Shape::MissingAdjunct;
+    }
     let has_object = verb + 2 < words.len();
     let stands_alone = matches!(
         (words[verb], last),
@@ -214,7 +219,9 @@ fn particle(words: &[&str], last: &str, before: &str, first: &str) -> Shape {
     match words[verb] {
         // "wake me up", "call me back": when?
         "wake" | "call" | "ring" if matches!(last, "up" | "back") => {
-            if verb <= 4 {
+            if verb <= 4 && words[verb] == "wake" {
+                Shape::MissingDetail
+            } else if verb <= 4 {
                 Shape::MissingAdjunct
             } else {
                 Shape::Command

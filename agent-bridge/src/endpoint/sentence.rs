@@ -8,15 +8,15 @@ use super::tables::*;
 const TAIL_BYTES_MAX: usize = 600;
 
 /// Recognisers put full stops everywhere: weak evidence. One that writes capitals and leaves the stop out
-/// says a little more.
-pub(super) fn punctuation(text: &str) -> f32 {
+/// says a little more. Its question mark follows from the words in front, so it fills no gap in them.
+pub(super) fn punctuation(text: &str, is_whole: bool) -> f32 {
     if text.ends_with("...") || text.ends_with(['…', '-', '–', '—']) {
         return -1.5;
     }
     match text.chars().next_back() {
         Some(',' | ';' | ':') => -1.0,
-        Some('?' | '？') => 0.7,
-        Some('.' | '!') => 0.2,
+        Some('?' | '？') if is_whole => 0.7,
+        Some('?' | '？' | '.' | '!') => 0.2,
         _ if text.starts_with(char::is_uppercase) => -0.4,
         _ => 0.0,
     }

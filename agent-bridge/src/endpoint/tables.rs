@@ -180,6 +180,22 @@ pub(super) const MAKING: &[&str] = &[
     "need", "get", "start", "want", "like",
 ];
 
+/// What is in every room of a home: in which, is often said last.
+pub(super) const ROOMED: &[&str] = &[
+    "lights", "lamps", "heating", "heat", "heaters", "radiators", "fans", "blinds", "curtains", "shutters",
+    "windows",
+];
+/// Verbs that work it.
+pub(super) const WORKING: &[&str] = &[
+    "turn", "switch", "put", "dim", "open", "close", "shut", "lower", "raise", "set", "leave",
+];
+
+/// What goes somewhere: where to is commonly said last.
+pub(super) const JOURNEYS: &[&str] = &[
+    "train", "trains", "bus", "buses", "tram", "flight", "flights", "plane", "ferry", "coach", "connection",
+    "ticket", "tickets",
+];
+
 /// What is written, and commonly described further.
 pub(super) const WRITINGS: &[&str] = &[
     "script", "program", "function", "letter", "poem", "story", "list", "note", "text", "essay", "summary",

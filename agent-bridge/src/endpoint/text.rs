@@ -32,7 +32,9 @@ pub(super) enum Shape {
     OpenClause,
     /// "text Daniel": whom, not what.
     MissingContent,
-    /// "set an alarm": complete, and commonly followed by a time or a purpose.
+    /// "set an alarm": a whole sentence, and nobody can do it without the time.
+    MissingDetail,
+    /// "remind me to feed the cat": complete, and commonly followed by a time, a place or a purpose.
     MissingAdjunct,
     /// "at seven", "twenty": a number that may grow.
     GrowingNumber,
@@ -62,7 +64,8 @@ impl Shape {
             Shape::OpenSpelling => -1.0,
             Shape::OpenClause => -1.5,
             Shape::MissingContent => -0.8,
-            Shape::MissingAdjunct => -0.3,
+            Shape::MissingDetail => -1.1,
+            Shape::MissingAdjunct => -0.5,
             Shape::GrowingNumber => -0.4,
             Shape::Fragment => -0.3,
             Shape::Plain => 0.5,
@@ -103,7 +106,7 @@ pub(super) fn log_odds(text: &str, asked: Asked) -> Option<f32> {
         // A long sentence that reads whole is whole more often than a short one.
         odds += 0.05 * (words.len().min(10) as f32 - 4.0).max(0.0);
     }
-    Some(odds + punctuation(text))
+    Some(odds + punctuation(text, shape.is_whole()))
 }
 
 /// Sorts the words of one sentence, fillers included.

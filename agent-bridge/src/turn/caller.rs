@@ -158,7 +158,8 @@ impl Turn {
             // More may follow, and what is asked of nobody is let go only with the speech.
             Some(text) if self.caller_speaks && self.interrupting && is_only_stop(text) => None,
             Some(_) => {
-                let wait_ms = self.config.wait.wait_ms(self.finished(pause));
+                let finished = self.finished(pause);
+                let wait_ms = self.patience.wait_ms(&self.config.wait, finished);
                 Some(pause.since + ms(wait_ms))
             }
         }
@@ -181,8 +182,11 @@ impl Turn {
             }
             return;
         }
-        let is_forced = pause.is_forced;
+        let (is_forced, since) = (pause.is_forced, pause.since);
         if self.commit_due(pause).is_some_and(|due| due <= now) {
+            if !is_forced {
+                self.patience.took(since, now);
+            }
             self.take_turn(now, text, is_forced);
         } else {
             let probability = self.finished(pause);

@@ -94,7 +94,8 @@ impl Turn {
         let is_trusted = certainty >= CERTAINTY_MIN;
         let Some(since) = claim.silent_since else {
             match judge_partial(&words, &context) {
-                Some(Verdict::Stop | Verdict::Turn) if is_trusted => {
+                Some(verdict @ (Verdict::Stop | Verdict::Turn)) if is_trusted => {
+                    self.goes_on(verdict);
                     self.take_floor();
                     self.user_speaks(now);
                 }
@@ -118,6 +119,7 @@ impl Turn {
                 self.give_back(now);
             }
             Verdict::Stop | Verdict::Turn => {
+                self.goes_on(verdict);
                 self.take_floor();
                 // The words are known already; only the wait is left.
                 self.phase = Phase::Endpointing(Pause {
@@ -140,6 +142,7 @@ impl Turn {
         let Some(since) = claim.silent_since else {
             let cut_at = claim.since + ms(self.config.claim_ms_max);
             if now >= cut_at {
+                self.goes_on(Verdict::Turn);
                 self.take_floor();
                 self.user_speaks(now);
                 return;
@@ -156,6 +159,7 @@ impl Turn {
         if since.saturating_duration_since(claim.since) < ms(WORDS_MS_MIN) {
             self.give_back(now);
         } else {
+            self.goes_on(Verdict::Turn);
             self.take_floor();
             self.endpoint(now, since, false);
         }
@@ -174,6 +178,16 @@ impl Turn {
     pub(super) fn record_murmur(&mut self, now: Instant) {
         if let Some(words) = self.murmur.take() {
             self.record(now, Role::User, words, true, true);
+        }
+    }
+
+    /// Words of the caller's own over ours: may they be the rest of what was taken for their turn?
+    fn goes_on(&mut self, verdict: Verdict) {
+        let most_ms = self.config.patience_ms_max;
+        if verdict == Verdict::Turn
+            && let Some(claim) = &self.claim
+        {
+            self.patience.spoke(claim.since, most_ms);
         }
     }
 

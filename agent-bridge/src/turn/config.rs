@@ -11,6 +11,8 @@ use crate::endpoint::{Strategy, WaitCurve};
 pub struct TurnConfig {
     /// Silence after the last voice that ends the caller's turn, by how finished the turn is.
     pub wait: WaitCurve,
+    /// The most that is added to `wait` for a caller who was cut off, where it is not sure that they have finished; 0: nothing.
+    pub patience_ms_max: u32,
     /// Who is asked how finished the turn is. None of them: `wait` at even odds.
     pub strategies: Vec<Strategy>,
     pub speculation: Speculation,
@@ -106,6 +108,7 @@ impl Default for TurnConfig {
     fn default() -> TurnConfig {
         TurnConfig {
             wait: WaitCurve::default(),
+            patience_ms_max: 600,
             strategies: vec![Strategy::Text, Strategy::Prosody, Strategy::Model],
             speculation: Speculation::default(),
             pause_ms: 80,

@@ -21,6 +21,7 @@ mod event;
 mod filler;
 mod guess;
 pub mod invariants;
+mod patience;
 mod reply;
 mod state;
 pub mod trace;
@@ -41,6 +42,7 @@ pub use state::State;
 use crate::conversation::Role;
 use crate::endpoint::Asked;
 use guess::HitRate;
+use patience::Patience;
 use state::{Announcement, Claim, Phase, Reply, Stopped, Voice};
 
 /// Things the program wants to say that wait for the floor. When full, the oldest is dropped.
@@ -77,6 +79,7 @@ pub struct Turn {
     failed_guess: Option<String>,
     hit_rate: HitRate,
     ledger: Ledger,
+    patience: Patience,
     failures: u32,
     idle_prompted: bool,
     caller_waits: bool,
@@ -109,6 +112,7 @@ impl Turn {
             failed_guess: None,
             hit_rate: HitRate::default(),
             ledger: Ledger::default(),
+            patience: Patience::default(),
             failures: 0,
             idle_prompted: false,
             caller_waits: false,

@@ -3,6 +3,7 @@
 
 mod floor;
 mod guess;
+mod patience;
 mod waits;
 
 use std::time::{Duration, Instant};
