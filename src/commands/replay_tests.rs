@@ -46,6 +46,7 @@ fn every_key_acts() {
 
 fn other_config() -> TurnConfig {
     let mut other = TurnConfig {
+        patience_ms_max: 1,
         strategies: Vec::new(),
         barge_in: false,
         barge_in_ms: 1,

@@ -102,12 +102,21 @@ fn a_call_goes_through_the_model_proxy() {
         "{}",
         context()
     );
+    // Who goes on before an answer was heard is asked for as a whole: the sentence so far, and its rest.
+    let is_said = |asked: &[String]| {
+        (0..said.len()).any(|from| {
+            let joined = (from + 1..=said.len()).map(|to| said[from..to].concat());
+            joined.into_iter().any(|joined| joined == asked)
+        })
+    };
     for (_, text) in held.iter().filter(|(role, _)| role == "user") {
         let asked = plain(text);
-        assert!(said.contains(&asked), "{asked:?} of {}", context());
+        assert!(is_said(&asked), "{asked:?} of {}", context());
     }
+    // An answer of which nothing was heard stands there as dots.
     let answers = held.iter().filter(|(role, _)| role == "assistant");
     let answers: Vec<Vec<String>> = answers.map(|(_, text)| words(text)).collect();
+    let answers: Vec<Vec<String>> = answers.into_iter().filter(|a| !a.is_empty()).collect();
     let heard = drill::said(&messages, "assistant");
     let heard: Vec<Vec<String>> = heard.iter().map(|text| words(text)).collect();
     assert_eq!(answers, heard, "{}", context());
