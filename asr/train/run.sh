@@ -1,7 +1,7 @@
 #!/bin/sh
 # From nothing to the model file, in one command.
 #
-#   run.sh DATA [MINUTES] [SHARDS]    train for MINUTES (default 90) on SHARDS (default 60) of synthesised clips; the model is
+#   run.sh DATA [MINUTES] [SHARDS]    train for MINUTES (default 90; time on the processor) on SHARDS (default 60) of synthesised clips; the model is
 #                                     DATA/mini-en-q5_0.bin, the checkpoint DATA/mini-en.pt
 #   run.sh --smoke DATA               the same on a minute of sound and eight steps; exits 0 when every part works
 #
