@@ -267,6 +267,7 @@ fn texts_that_decide() {
         ("Can you um", Asked::Nothing, 0.0, low),
         ("Remind me to.", Asked::Nothing, 0.0, low),
         ("Set a timer for", Asked::Nothing, 0.0, low),
+        ("Turn the lights", Asked::Nothing, 0.0, low),
         ("two one three", four, 0.0, low),
         ("two one three nine", four, high, 1.0),
         ("2 1 3 9", four, high, 1.0),

@@ -135,9 +135,6 @@ fn command(words: &[&str], was_carried: bool) -> Option<Shape> {
             return Some(Shape::Stem);
         }
     }
-    if lacks_room(verb, &rest) {
-        return Some(Shape::MissingAdjunct);
-    }
     match verb {
         "remind" => {
             if rest.len() < 2 {
@@ -184,6 +181,9 @@ fn command(words: &[&str], was_carried: bool) -> Option<Shape> {
             return Some(Shape::Stem);
         }
         _ => {}
+    }
+    if lacks_room(verb, &rest) {
+        return Some(Shape::MissingAdjunct);
     }
     // A room is booked; a room's lights are made blue.
     let has_room_only =

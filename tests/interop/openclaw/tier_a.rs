@@ -114,9 +114,10 @@ fn a_call_goes_through_the_model_proxy() {
         assert!(is_said(&asked), "{asked:?} of {}", context());
     }
     // An answer of which nothing was heard stands there as dots.
-    let answers = held.iter().filter(|(role, _)| role == "assistant");
+    let answers = held
+        .iter()
+        .filter(|(role, text)| role == "assistant" && text.trim() != "…");
     let answers: Vec<Vec<String>> = answers.map(|(_, text)| words(text)).collect();
-    let answers: Vec<Vec<String>> = answers.into_iter().filter(|a| !a.is_empty()).collect();
     let heard = drill::said(&messages, "assistant");
     let heard: Vec<Vec<String>> = heard.iter().map(|text| words(text)).collect();
     assert_eq!(answers, heard, "{}", context());

@@ -23,10 +23,10 @@ const ASKED: &str = "0 speech
     1290 text 1 Sure thing. -> speak 1 Sure thing.
     1300 started 1";
 
-#[test]
-fn who_goes_on_at_once_is_waited_for_longer_from_then_on() {
+/// The caller goes on 400 ms after that, is silent from 1,820 ms on, and is asked for at `asked_ms`.
+fn check_rest(config: TurnConfig, asked_ms: u32) {
     check_with(
-        doubtful(),
+        config,
         &format!(
             "{ASKED}
              1500 speech -> hold
@@ -36,30 +36,21 @@ fn who_goes_on_at_once_is_waited_for_longer_from_then_on() {
              1940 final 3 In the kitchen. -> stop 1; cancel 1; resume
              1940 cut 1 Sure -> heard~ Sure
              2020 pause
-             2720 timeout -> ask 2 In the kitchen.; commit 2; caller In the kitchen."
+             {asked_ms} timeout -> ask 2 In the kitchen.; commit 2; caller In the kitchen."
         ),
         State::Thinking,
     );
+}
+
+#[test]
+fn who_goes_on_at_once_is_waited_for_longer_from_then_on() {
+    check_rest(doubtful(), 1_820 + 500 + 400);
     // Not where the owner wants none of it.
     let never = TurnConfig {
         patience_ms_max: 0,
         ..doubtful()
     };
-    check_with(
-        never,
-        &format!(
-            "{ASKED}
-             1500 speech -> hold
-             1700 timeout -> transcribe 2
-             1740 final 2
-             1900 hush -> transcribe 3
-             1940 final 3 In the kitchen. -> stop 1; cancel 1; resume
-             1940 cut 1 Sure -> heard~ Sure
-             2020 pause
-             2320 timeout -> ask 2 In the kitchen.; commit 2; caller In the kitchen."
-        ),
-        State::Thinking,
-    );
+    check_rest(never, 1_820 + 500);
 }
 
 #[test]
